@@ -1,0 +1,51 @@
+# The two commands: `make demo` and `make test`. Everything else is for those who work on Sovereign.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types contracts torture bench lock clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/python -m sovereign.cli.demo
+
+test: $(VENV)/.dev
+	tests/provision
+	tests/run
+
+check: lint types contracts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+torture: $(VENV)/.dev
+	tests/provision
+	SOVEREIGN_KILLS=200 tests/run -m "torture or not torture" tests/journeys
+
+bench: $(VENV)/.dev
+	bench/run
+
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	touch $@
+
+UV_FLAGS := -q --python 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes
+lock:
+	uv pip compile $(UV_FLAGS) -c requirements/constraints.txt -o requirements/runtime.lock requirements/runtime.in
+	uv pip compile $(UV_FLAGS) -c requirements/runtime.lock -o requirements/dev.lock requirements/dev.in
+	! grep -n '://' requirements/*.lock
+
+clean:
+	rm -rf $(VENV) build demo-site *.egg-info

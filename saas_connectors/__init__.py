@@ -1,0 +1,1 @@
+"""How each vendor speaks: generators that ask for requests and turn pages into records, without any network."""

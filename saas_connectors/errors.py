@@ -1,0 +1,86 @@
+"""What a vendor, or the settings of a connector, can do wrong.
+
+    ConnectorError
+    ├── SettingsError       a setting is missing or wrong: names the field and what was expected
+    ├── VendorError         the vendor answered something that is not what its interface promises
+    │   ├── Unauthorized    the credential is refused (401), or the right is missing (403)
+    │   ├── NotFound        404 or 410
+    │   ├── Malformed       not JSON, not XML, HTML instead of data, a path that is not there
+    │   └── Rejected        any other status of the 4xx or 5xx family
+    └── SchemaError         records that the stream's contract refuses
+
+None of them ever holds a vendor's body: a 404 page has been seen to echo the password (VENDORS, trap 2).
+"""
+
+from vault.errors import Fault
+
+
+class ConnectorError(Fault):
+    """A fault of a connector or of the vendor behind it."""
+
+    code = "connector"
+
+
+class SettingsError(ConnectorError):
+    """A setting of a connection is missing or wrong."""
+
+    code = "connector.settings"
+    kind = "usage"
+    fr = "Réglage « {field} » : {expected_fr}."
+    en = "Setting `{field}`: {expected_en}."
+    todo_fr = "Corrigez-le dans sovereign.toml."
+    todo_en = "Correct it in sovereign.toml."
+
+
+class VendorError(ConnectorError):
+    """The vendor answered something that is not what its interface promises."""
+
+    code = "vendor"
+    fr = "Le fournisseur a répondu {status} à {method} {path}."
+    en = "The vendor answered {status} to {method} {path}."
+
+
+class Unauthorized(VendorError):
+    """The credential is refused, or the right is missing."""
+
+    code = "vendor.unauthorized"
+    fr = "Le fournisseur refuse l'accès ({status}) à {method} {path}."
+    en = "The vendor refuses access ({status}) to {method} {path}."
+    todo_fr = "Vérifiez le secret de la connexion et les droits de son compte chez le fournisseur."
+    todo_en = "Check the connection's secret and the rights of its account at the vendor."
+
+
+class NotFound(VendorError):
+    """Nothing at that address."""
+
+    code = "vendor.not_found"
+    fr = "Le fournisseur ne connaît pas {path} ({status})."
+    en = "The vendor does not know {path} ({status})."
+    todo_fr = "Vérifiez l'adresse de la connexion et le chemin du flux."
+    todo_en = "Check the connection's address and the stream's path."
+
+
+class Malformed(VendorError):
+    """The answer is not what the interface promises."""
+
+    code = "vendor.malformed"
+    fr = "La réponse à {method} {path} n'est pas lisible : {expected_fr}."
+    en = "The answer to {method} {path} cannot be read: {expected_en}."
+    todo_fr = "Son contenu n'est ni montré ni conservé ; vérifiez l'adresse, puis demandez au fournisseur."
+    todo_en = "Its content is neither shown nor kept; check the address, then ask the vendor."
+
+
+class Rejected(VendorError):
+    """A refusal of the 4xx or 5xx family."""
+
+    code = "vendor.rejected"
+
+
+class SchemaError(ConnectorError):
+    """Records that the stream's contract refuses."""
+
+    code = "connector.schema"
+    fr = "Le flux {stream} ne respecte plus son contrat : {expected_fr}."
+    en = "Stream {stream} no longer keeps its contract: {expected_en}."
+    todo_fr = "Relisez la dérive (snapshot show), puis changez le contrat ou les types déclarés."
+    todo_en = "Review the drift (snapshot show), then change the contract or the declared types."

@@ -1,0 +1,1 @@
+"""Keys, sealed bytes and signatures: the lowest floor of the house, which imports nothing of ours."""
