@@ -4,9 +4,10 @@ The language is `SOVEREIGN_LANG`, else the first of `LC_ALL`, `LC_MESSAGES`, `LA
 """
 
 import os
-from typing import Literal
+from typing import Final, Literal
 
 Language = Literal["fr", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
 
 
 def language() -> Language:
@@ -23,3 +24,8 @@ def language() -> Language:
 def say(fr: str, en: str) -> str:
     """Give the sentence in the language of this process."""
     return fr if language() == "fr" else en
+
+
+def speak(wanted: str) -> None:
+    """Choose the language of this process and of those it starts."""
+    os.environ["SOVEREIGN_LANG"] = wanted

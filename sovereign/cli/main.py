@@ -1,0 +1,156 @@
+"""The entry of the command line: it chooses the language, runs one command and turns what happened into an exit code.
+
+Faults become two lines (what happened, what to do) or one JSON line. Anything else that escapes is a defect of ours: it is
+told by a code and a place in our source, never by its values, which could be data. SOVEREIGN_DEBUG=1 shows the traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sovereign import __version__
+from sovereign.cli import exits
+from sovereign.cli.commands import House, Option
+from sovereign.cli.door import Door
+from sovereign.cli.output import Output
+from sovereign.cli.words import teach
+from sovereign.language import LANGUAGES, say, speak
+from vault.errors import Diagnostics, Fault
+
+NOUNS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("Crée un site : réglages, clés, registres.", "Make a site: settings, keys, records."),
+    "connection": ("Les fournisseurs auxquels ce site est relié.", "The vendors this site is connected to."),
+    "secret": ("Les secrets des fournisseurs, scellés.", "The vendors' secrets, sealed."),
+    "sync": ("Tire les données des fournisseurs ; montre les tirages.", "Pull the vendors' data; show the runs."),
+    "snapshot": ("Les copies chiffrées : lister, comparer, vérifier.", "The encrypted copies: list, compare, verify."),
+    "query": ("Interroge les copies locales en SQL.", "Ask the local copies questions in SQL."),
+    "keys": ("Les clés : lister, changer, détruire, secourir.", "Keys: list, rotate, destroy, recover."),
+    "audit": ("Le registre de tout ce qui a été fait.", "The book of all that was done."),
+    "job": ("Les tirages planifiés.", "Scheduled pulls."),
+    "serve": ("Fait tourner les tirages planifiés.", "Run the scheduled pulls."),
+    "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),
+    "completion": ("La complétion pour votre interpréteur.", "Completion for your shell."),
+}
+
+
+def _version(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"sovereign {__version__}")
+        context.exit()
+
+
+root = House(
+    "sovereign",
+    nouns=NOUNS,
+    fr="Rend à la collectivité ses données confiées à des SaaS : sa copie, chiffrée, interrogeable chez elle.",
+    en="Give a public body back its data held in SaaS: its own copy, encrypted, queryable on its premises.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    params=[
+        Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            fr="Affiche la version.",
+            en="Show the version.",
+        )
+    ],
+)
+
+
+def main(argv: Sequence[str] | None = None, *, out: Output | None = None) -> int:
+    """Run one command line and give its exit code.
+
+    argv: the arguments after the program's name, those of the process when None. out: the channels, standard ones when None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _choose_language(arguments)
+    teach()
+    door = Door(out or Output())
+    # A command line that cannot be read must still answer a machine in JSON.
+    door.out.json = door.out.json or "--json" in _before_dashes(arguments)
+    try:
+        return _run(arguments, door)
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is wrong here, but not everything was said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+
+
+def _run(arguments: list[str], door: Door) -> int:
+    try:
+        try:
+            left = root.main(arguments, prog_name="sovereign", standalone_mode=False, obj=door)
+        finally:
+            door.close()
+    except Fault as fault:
+        door.out.fault(fault)
+        return exits.OF_KIND[fault.kind]
+    except (KeyboardInterrupt, click.Abort):
+        door.out.error(Diagnostics("cancelled", say("Interrompu.", "Cancelled."), ""))
+        return exits.CANCELLED
+    except click.exceptions.NoArgsIsHelpError as shown:
+        click.echo(shown.format_message())
+        return exits.USAGE
+    except click.ClickException as refused:
+        context = getattr(refused, "ctx", None)
+        path = context.command_path if context else "sovereign"
+        todo = say(f"Aide : « {path} --help ».", f"Help: `{path} --help`.")
+        door.out.error(Diagnostics("usage", refused.format_message(), todo))
+        return exits.USAGE
+    except BrokenPipeError:
+        raise
+    except Exception as defect:  # noqa: BLE001 - the last line of defence: see the module's docstring
+        return _defect(defect, door)
+    return left if isinstance(left, int) and left else door.exit
+
+
+def _defect(defect: Exception, door: Door) -> int:
+    if os.environ.get("SOVEREIGN_DEBUG") == "1":
+        sys.excepthook(type(defect), defect, defect.__traceback__)
+    place, step = "?", defect.__traceback__
+    home = Path(__file__).parents[2]
+    while step is not None:
+        file = Path(step.tb_frame.f_code.co_filename)
+        if file.is_relative_to(home) and "site-packages" not in file.parts:
+            place = f"{file.relative_to(home)}:{step.tb_lineno}"
+        step = step.tb_next
+    door.out.error(
+        Diagnostics(
+            "internal",
+            say(
+                f"Erreur imprévue ({type(defect).__name__}, {place}) ; les valeurs en jeu ne sont pas montrées.",
+                f"Unexpected error ({type(defect).__name__}, {place}); the values at hand are not shown.",
+            ),
+            say(
+                "C'est un défaut de Sovereign : signalez-le avec cette ligne. SOVEREIGN_DEBUG=1 montre le détail.",
+                "This is a defect of Sovereign: report it with this line. SOVEREIGN_DEBUG=1 shows the detail.",
+            ),
+        ),
+        {"error": type(defect).__name__, "place": place},
+    )
+    return exits.FAILED
+
+
+def _before_dashes(arguments: list[str]) -> list[str]:
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _choose_language(arguments: list[str]) -> None:
+    """Act on `--lang` before anything is shown, wherever it stands."""
+    seen = _before_dashes(arguments)
+    for position, argument in enumerate(seen):
+        name, _, value = argument.partition("=")
+        if name == "--lang":
+            wanted = value or (seen[position + 1] if position + 1 < len(seen) else "")
+            if wanted in LANGUAGES:
+                speak(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
