@@ -1,0 +1,78 @@
+"""Files of the vault: whole or absent, never half written, readable by their owner alone.
+
+A write goes to a temporary file of the same folder, is flushed to the disk, takes its name by rename, and the folder is
+flushed: after a crash a reader finds the old bytes or the new ones. Reads are bounded. Files are 0600, folders 0700.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from vault.errors import AlreadyThere, Corrupt
+
+
+def folder(path: Path) -> Path:
+    """Make a folder, and those above it, for its owner alone; return it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write(path: Path, data: bytes, *, new: bool = False) -> None:
+    """Put `data` at `path` in one step. With `new`, raise `AlreadyThere` instead of replacing a file."""
+    folder(path.parent)
+    scratch = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+    try:
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            os.link(scratch, path)
+        else:
+            scratch.replace(path)
+    except FileExistsError:
+        raise AlreadyThere(what=path.name) from None
+    finally:
+        with suppress(FileNotFoundError):
+            scratch.unlink()
+    flush(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file and make its absence durable."""
+    path.unlink()
+    flush(path.parent)
+
+
+def read(path: Path, *, limit: int) -> bytes:
+    """Give the bytes of a file; more than `limit` bytes is `Corrupt`."""
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise Corrupt(what=path.name)
+    return data
+
+
+def flush(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the writers' lock at `path`: one holder at a time among all threads and processes of the machine."""
+    folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
