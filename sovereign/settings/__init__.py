@@ -1,0 +1,43 @@
+"""What the operator writes in `sovereign.toml`, read strictly and edited with care.
+
+1. A field that no one knows is an error, and the nearest known one is suggested; every error names the dotted field and says
+   what was expected, in French and in English.
+2. What `load` returns is frozen. Nothing here opens a network connection or a key; no secret is ever written in the file.
+3. `add_connection` keeps comments and order, checks the whole new text before it takes the place of the old, and never leaves
+   half a file.
+
+It does not know connectors: whatever a connection's table holds beside the fields of `Connection` goes to the connector, as
+`options`.
+"""
+
+from sovereign.settings.edit import add_connection, remove_connection
+from sovereign.settings.load import load, parse
+from sovereign.settings.schema import (
+    Connection,
+    ConnectionLimits,
+    Guards,
+    KeySettings,
+    Limits,
+    Network,
+    Settings,
+    SiteSettings,
+    Size,
+)
+from sovereign.settings.template import template
+
+__all__ = [
+    "Connection",
+    "ConnectionLimits",
+    "Guards",
+    "KeySettings",
+    "Limits",
+    "Network",
+    "Settings",
+    "SiteSettings",
+    "Size",
+    "add_connection",
+    "load",
+    "parse",
+    "remove_connection",
+    "template",
+]

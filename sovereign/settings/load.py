@@ -1,0 +1,198 @@
+"""Read `sovereign.toml`: text to frozen values, or a `BadSettings` that names the field."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from sovereign.errors import BadSettings, NoSite
+from sovereign.settings.schema import Connection, KeySettings, Limits, Settings, SiteSettings, Size
+
+MAX_BYTES = 2**20
+"""A longer file is not a settings file."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def load(path: Path) -> Settings:
+    """Read a site's settings.
+
+    Errors: NoSite when there is no such file, BadSettings naming the dotted field.
+    """
+    try:
+        with path.open("rb") as source:
+            data = source.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise NoSite(path=str(path.parent)) from None
+    if len(data) > MAX_BYTES:
+        raise wrong("", f"au plus {MAX_BYTES} octets", f"at most {MAX_BYTES} bytes")
+    try:
+        return parse(data.decode("utf-8"), path)
+    except UnicodeDecodeError:
+        raise wrong("", "un fichier en UTF-8", "a file in UTF-8") from None
+
+
+def parse(text: str, path: Path) -> Settings:
+    """Read settings from text, as if it stood at `path`; errors as in `load`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # The parser's message may quote the line; only its position is repeated.
+        where = re.search(r"at line (\d+), column (\d+)", str(error))
+        line = where[0].removeprefix("at ") if where else "end of the file"
+        raise wrong(line, "du TOML valide", "valid TOML") from None
+    _known(document, ("site", "keys", "limits", "connections"), "")
+    tables = _table(document.get("connections", {}), "connections")
+    settings = Settings(
+        path=path,
+        site=_read(document.get("site", {}), SiteSettings, "site"),
+        keys=_read(document.get("keys", {}), KeySettings, "keys"),
+        limits=_read(document.get("limits", {}), Limits, "limits"),
+        connections={name: _connection(name, table) for name, table in tables.items()},
+    )
+    _zone(settings.site.zone, "site.zone")
+    return settings
+
+
+def wrong(field: str, fr: str, en: str) -> BadSettings:
+    """The error for a field: what was expected."""
+    return BadSettings(field=field or "sovereign.toml", expected_fr=f"attendu : {fr}", expected_en=f"expected {en}")
+
+
+def _connection(name: str, value: object) -> Connection:
+    at = f"connections.{name}"
+    if not _NAME.fullmatch(name):
+        raise wrong(
+            at,
+            "un nom en minuscules, chiffres et _, qui commence par une lettre",
+            "a name in lower case, digits and _, starting with a letter",
+        )
+    table = _table(value, at)
+    ours = {field: table[field] for field in Connection.__struct_fields__ if field in table}
+    for reserved in ("name", "options"):
+        if reserved in ours:
+            raise BadSettings(field=f"{at}.{reserved}", expected_fr="champ réservé", expected_en="reserved field")
+    options = {field: content for field, content in table.items() if field not in ours or field in ("url", "streams")}
+    connection = _read({**ours, "name": name, "options": options}, Connection, at)
+    if connection.every is not None and connection.schedule is not None:
+        raise wrong(
+            f"{at}.schedule", "soit « every », soit « schedule », pas les deux", "either `every` or `schedule`, not both"
+        )
+    if connection.zone is not None:
+        _zone(connection.zone, f"{at}.zone")
+    _url(connection, at)
+    return connection
+
+
+def _url(connection: Connection, at: str) -> None:
+    """Refuse here what egress would refuse anyway, so that `connection add` says it at once."""
+    network = connection.network
+    try:
+        parts = urlsplit(connection.url)
+        lost = parts.scheme != "folder" and not parts.hostname
+        held = parts.username is not None or parts.password is not None
+    except ValueError:
+        lost, held, parts = True, False, urlsplit("")
+    if lost or parts.scheme not in ("https", "http", "folder"):
+        raise wrong(
+            f"{at}.url",
+            "une adresse « https://… », « http://… » ou « folder:… »",
+            "an `https://…`, `http://…` or `folder:…` address",
+        )
+    if held:
+        raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
+    if parts.scheme == "http" and not network.plaintext:
+        raise wrong(f"{at}.url", "« https:// », ou network.plaintext = true", "`https://`, or network.plaintext = true")
+    if network.proxy is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+:\d{1,5}/?", network.proxy):
+        raise wrong(f"{at}.network.proxy", "« http://hôte:port », sans identifiant", "`http://host:port`, without credentials")
+    if network.proxy is not None and parts.scheme == "http":
+        raise wrong(
+            f"{at}.network.proxy",
+            "une adresse https:// (le mandataire ne porte que CONNECT)",
+            "an https:// url (the proxy only carries CONNECT)",
+        )
+    if network.client_key is not None and network.client_certificate is None:
+        raise wrong(
+            f"{at}.network.client_certificate",
+            "le certificat qui va avec client_key",
+            "the certificate that goes with client_key",
+        )
+
+
+def _zone(name: str, at: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise wrong(at, "un fuseau horaire, comme « Europe/Paris »", "a time zone, such as `Europe/Paris`") from None
+
+
+def _table(value: object, at: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong(at, "une table", "a table")
+    return value
+
+
+def _known(table: Mapping[str, object], fields: Iterable[str], at: str) -> None:
+    known = list(fields)
+    for field in table:
+        if field not in known:
+            near = difflib.get_close_matches(field, known, n=1, cutoff=0.6)
+            raise BadSettings(
+                field=f"{at}.{field}".lstrip("."),
+                expected_fr=f"champ inconnu ; vouliez-vous dire « {near[0]} » ?"
+                if near
+                else f"champ inconnu ; connus : {', '.join(known)}",
+                expected_en=f"unknown field; did you mean `{near[0]}`?"
+                if near
+                else f"unknown field; known: {', '.join(known)}",
+            )
+
+
+def _read(value: object, kind: type[T], at: str) -> T:
+    """Convert a table field by field, so that the dotted name is exact at every depth."""
+    table = _table(value, at)
+    hints = get_type_hints(kind, include_extras=True)
+    _known(table, kind.__struct_fields__, at)
+    ready: dict[str, Any] = {}
+    for field, hint in hints.items():
+        if field not in table:
+            continue
+        inner = get_args(hint)[0] if get_origin(hint) is not None and hasattr(hint, "__metadata__") else hint
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            ready[field] = _read(table[field], inner, f"{at}.{field}")
+            continue
+        try:
+            ready[field] = msgspec.convert(table[field], hint, dec_hook=_size)
+        except msgspec.ValidationError:
+            raise wrong(f"{at}.{field}", *expectation(hint)) from None
+    for described in msgspec.structs.fields(kind):
+        if described.required and described.name not in ready:
+            raise wrong(f"{at}.{described.name}", *expectation(hints[described.name]))
+    return kind(**ready)
+
+
+def expectation(hint: object) -> tuple[str, str]:
+    """What a field expects (French, English), from its annotation."""
+    for meta in getattr(hint, "__metadata__", ()):
+        if isinstance(meta, msgspec.Meta) and meta.extra:
+            return meta.extra["fr"], meta.extra["en"]
+    for argument in get_args(hint):
+        if get_origin(argument) is not Literal and (found := expectation(argument)) != _UNSAID:
+            return found
+    return _UNSAID
+
+
+_UNSAID = ("une autre valeur", "another value")
+
+
+def _size(kind: type, value: object) -> object:
+    if kind is Size:
+        return Size.read(value)
+    raise NotImplementedError

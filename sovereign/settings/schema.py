@@ -1,0 +1,214 @@
+"""The fields of `sovereign.toml`: their types, their bounds, and what each expects in two languages.
+
+The sentence beside a field is at once its reference (docs/settings.md is checked against it) and the end of its error message.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sovereign.language import Language
+
+
+class Size(int):
+    """A number of bytes, written as such or as text: `"256 MiB"`, `"256 Mio"`, `"1.5 GB"`."""
+
+    _UNITS: Mapping[str, int] = {
+        "": 1, "b": 1, "o": 1,
+        "kb": 10**3, "ko": 10**3, "mb": 10**6, "mo": 10**6, "gb": 10**9, "go": 10**9, "tb": 10**12, "to": 10**12,
+        "kib": 2**10, "kio": 2**10, "mib": 2**20, "mio": 2**20, "gib": 2**30, "gio": 2**30, "tib": 2**40, "tio": 2**40,
+    }  # fmt: skip
+
+    @classmethod
+    def read(cls, value: object) -> "Size":
+        """Read a size; ValueError when it is not one, or not above 0."""
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError("not a size")  # noqa: TRY004 — to msgspec, a ValueError is a wrong value
+        found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([A-Za-z]{0,3})\s*", str(value))
+        if found is None or found[2].lower() not in cls._UNITS:
+            raise ValueError("not a size")
+        unit = cls._UNITS[found[2].lower()]
+        size = int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
+        if size <= 0:
+            raise ValueError("not above 0")
+        return cls(size)
+
+
+def said(fr: str, en: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 — the keyword arguments of msgspec.Meta
+    """What a field expects, in both languages, with its bounds."""
+    return msgspec.Meta(extra={"fr": fr, "en": en}, **bounds)
+
+
+Name = Annotated[
+    str, said("un nom en minuscules, chiffres et _", "a name in lower case, digits and _", pattern=r"^[a-z][a-z0-9_]{0,62}\Z")
+]
+Period = Literal["year", "month"]
+Mode = Literal["full_refresh", "incremental"]
+_File = Annotated[str, said("un chemin de fichier, relatif au site", "a file path, relative to the site", min_length=1)]
+_Seconds = Annotated[float, said("un nombre de secondes au-dessus de 0", "a number of seconds above 0", gt=0, le=86_400)]
+_Share = Annotated[float, said("une part entre 0 et 1", "a share between 0 and 1", ge=0, le=1)]
+_Flag = Annotated[bool, said("true ou false", "true or false")]
+_Size = Annotated[
+    Size, said("un nombre d'octets, ou un texte comme « 256 Mio »", "a number of bytes, or text such as `256 MiB`")
+]
+_Text = Annotated[str, said("un texte", "text", min_length=1)]
+_Zone = Annotated[str, said("un fuseau horaire, comme « Europe/Paris »", "a time zone, such as `Europe/Paris`")]
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table whose every field is known."""
+
+
+class SiteSettings(Strict, frozen=True, kw_only=True):
+    """`[site]`: whose copy this is."""
+
+    name: _Text = "Sovereign"
+    language: Annotated[Language, said("« fr » ou « en »", "`fr` or `en`")] = "fr"
+    zone: _Zone = "Europe/Paris"
+
+
+class KeySettings(Strict, frozen=True, kw_only=True):
+    """`[keys]`: where the master key lives, and how long one key-encryption key serves."""
+
+    provider: Annotated[
+        str,
+        said(
+            "un fournisseur de clés, comme « os-keyring:sovereign », « file:keys/master.json » ou « systemd-cred:sovereign »",
+            "a key provider's address, such as `os-keyring:sovereign`, `file:keys/master.json` or `systemd-cred:sovereign`",
+            pattern=r"^[a-z][a-z0-9-]*:.+\Z",
+        ),
+    ] = "os-keyring:sovereign"
+    period: Annotated[Period, said("« year » ou « month »", "`year` or `month`")] = "year"
+
+
+class Limits(Strict, frozen=True, kw_only=True):
+    """`[limits]`: what this machine may spend on a query or on a comparison."""
+
+    memory: _Size = Size(2**29)
+    threads: Annotated[
+        int, said("un nombre de fils d'exécution, de 1 à 256", "a number of threads, 1 to 256", ge=1, le=256)
+    ] = 2
+    query_seconds: _Seconds = 60.0
+
+
+class Network(Strict, frozen=True, kw_only=True):
+    """`network`: by which way a connection reaches its vendor, and what it may reach."""
+
+    private: _Flag = False
+    loopback: _Flag = False
+    plaintext: _Flag = False
+    proxy: Annotated[
+        str | None,
+        said(
+            "« http://hôte:port » ou « https://hôte:port », sans identifiant",
+            "`http://host:port` or `https://host:port`, without credentials",
+        ),
+    ] = None
+    proxy_secret: Annotated[
+        str | None, said("le nom d'un secret « identifiant:mot de passe »", "the name of a `login:password` secret")
+    ] = None
+    ca_bundle: _File | None = None
+    client_certificate: _File | None = None
+    client_key: _File | None = None
+    client_key_secret: Annotated[
+        str | None, said("le nom du secret qui ouvre client_key", "the name of the secret that opens client_key")
+    ] = None
+    allow: Annotated[
+        tuple[str, ...],
+        said("une liste d'origines, comme [« https://hôte »]", "a list of origins, such as [`https://host`]", max_length=64),
+    ] = ()
+
+
+class ConnectionLimits(Strict, frozen=True, kw_only=True):
+    """`limits` of a connection: how hard the vendor is asked, how long it is awaited, how much it may answer."""
+
+    rate: (
+        Annotated[
+            float, said("un nombre de requêtes par seconde au-dessus de 0", "a number of requests a second above 0", gt=0)
+        ]
+        | None
+    ) = None
+    concurrency: Annotated[
+        int, said("un nombre de requêtes simultanées, de 1 à 64", "a number of concurrent requests, 1 to 64", ge=1, le=64)
+    ] = 4
+    connect_timeout: _Seconds = 10.0
+    timeout: _Seconds = 60.0
+    total_timeout: _Seconds = 600.0
+    patience: Annotated[float, said("un nombre de secondes, de 0 à 3600", "a number of seconds, 0 to 3600", ge=0, le=3600)] = (
+        30.0
+    )
+    attempts: Annotated[int, said("un nombre d'essais, de 1 à 10", "a number of attempts, 1 to 10", ge=1, le=10)] = 4
+    max_bytes: _Size = Size(2**28)
+
+
+class Guards(Strict, frozen=True, kw_only=True):
+    """`guards`: beyond which change a pull is kept aside instead of published."""
+
+    max_fall: _Share = 0.5
+    max_deletions: _Share = 0.3
+
+
+class Connection(Strict, frozen=True, kw_only=True):
+    """`[connections.NAME]`: a configured connector.
+
+    `options` is what the connector itself is given: `url`, `streams` and every field that is not one of these.
+    """
+
+    name: Name
+    connector: Annotated[
+        str, said("un type de connecteur, comme « rest »", "a kind of connector, such as `rest`", pattern=r"^[a-z][a-z0-9-]*\Z")
+    ]
+    url: Annotated[
+        str,
+        said(
+            "une adresse « https://… », « http://… » ou « folder:… »",
+            "an `https://…`, `http://…` or `folder:…` address",
+            max_length=2048,
+        ),
+    ]
+    secret: Annotated[Name | None, said("le nom d'un secret", "the name of a secret")] = None
+    auth: Annotated[dict[str, Any], said("une table, comme { kind = « bearer » }", "a table, such as { kind = `bearer` }")] = {}
+    every: Annotated[str | None, said("une cadence, comme « 15 minutes »", "a cadence, such as `15 minutes`")] = None
+    schedule: Annotated[
+        str | None, said("un horaire, comme « every day at 03:30 »", "a time, such as `every day at 03:30`")
+    ] = None
+    zone: _Zone | None = None
+    missed: Annotated[
+        Literal["once", "skip"],
+        said(
+            "« once » (rattraper une fois) ou « skip » (laisser passer)", "`once` (make up for it once) or `skip` (let it pass)"
+        ),
+    ] = "once"
+    mode: Annotated[Mode | None, said("« full_refresh » ou « incremental »", "`full_refresh` or `incremental`")] = None
+    streams: Annotated[
+        dict[str, dict[str, Any]] | list[str] | None,
+        said("une liste de flux, ou une table par flux", "a list of streams, or a table a stream"),
+    ] = None
+    network: Annotated[Network, said("une table", "a table")] = Network()
+    limits: Annotated[ConnectionLimits, said("une table", "a table")] = ConnectionLimits()
+    guards: Annotated[Guards, said("une table", "a table")] = Guards()
+    raw_days: Annotated[
+        int,
+        said(
+            "un nombre de jours d'archive brute, 0 pour aucune", "a number of days of raw archive, 0 for none", ge=0, le=36_500
+        ),
+    ] = 30
+    options: dict[str, Any] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of `sovereign.toml`, and where it was read."""
+
+    path: Path
+    site: SiteSettings = SiteSettings()
+    keys: KeySettings = KeySettings()
+    limits: Limits = Limits()
+    connections: dict[str, Connection] = {}
+
+    @property
+    def directory(self) -> Path:
+        """The site's folder; relative paths of the file start there."""
+        return self.path.parent
