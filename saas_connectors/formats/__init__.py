@@ -1,0 +1,1 @@
+"""File formats that vendors send, read without trusting them."""

@@ -1,0 +1,1 @@
+"""Public procurement: the essential data of public contracts (DECP)."""
