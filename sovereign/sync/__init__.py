@@ -1,0 +1,1 @@
+"""Pulls: one run from end to end, its verdict, its guards, its record, its schedule, its replay."""
