@@ -7,7 +7,8 @@
     │   ├── NotFound        404 or 410
     │   ├── Malformed       not JSON, not XML, HTML instead of data, a path that is not there
     │   └── Rejected        any other status of the 4xx or 5xx family
-    └── SchemaError         records that the stream's contract refuses
+    ├── SchemaError         records that the stream's contract refuses
+    └── ResumeLost          the source changed since the resume point: the read starts again from nothing
 
 None of them ever holds a vendor's body: a 404 page has been seen to echo the password (VENDORS, trap 2).
 """
@@ -84,3 +85,13 @@ class SchemaError(ConnectorError):
     en = "Stream {stream} no longer keeps its contract: {expected_en}."
     todo_fr = "Relisez la dérive (snapshot show), puis changez le contrat ou les types déclarés."
     todo_en = "Review the drift (snapshot show), then change the contract or the declared types."
+
+
+class ResumeLost(ConnectorError):
+    """What was read before a resume point is no longer what the vendor holds: start the read again, from nothing."""
+
+    code = "connector.resume_lost"
+    fr = "La source a changé depuis le point de reprise du flux {stream}."
+    en = "The source changed since the resume point of stream {stream}."
+    todo_fr = "La lecture reprend de zéro ; la dernière copie bonne reste servie."
+    todo_en = "The read starts again from nothing; the last good copy is still served."
