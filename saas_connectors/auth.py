@@ -1,0 +1,215 @@
+"""How a credential is shown to a vendor: flows without any network, as in httpx.
+
+1. `flow(request)` yields what to send: the request with its credential, or a token request first. It is sent each response,
+   and ends; the last response is the answer. The driver runs it; a connector never sees it.
+2. A flow answers a 401 once, with a renewed token, when its kind can renew. It retries nothing else.
+3. A token is cached with its expiry and shared by threads; no lock is held while something is awaited, so one flow serves both
+   the threads of the pulls and the event loop of the gateway.
+4. A credential appears in no error, no `repr`, and only in the requests a flow yields.
+5. `hosts` names the hosts a flow calls besides the connection's own, for the allow-list.
+"""
+
+import base64
+import re
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+
+from saas_connectors.answer import decode, malformed
+from saas_connectors.connector import Json
+from saas_connectors.errors import SettingsError, Unauthorized
+from saas_connectors.request import Pairs, Request, Response
+
+Flow = Generator[Request, Response, None]
+
+
+class Auth(Protocol):
+    """A way to authenticate."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Hosts called besides the connection's own."""
+        ...
+
+    def flow(self, request: Request) -> Flow:
+        """Yield the request with its credential, and what it takes to have one."""
+        ...
+
+
+def _with_header(request: Request, name: str, value: str) -> Request:
+    kept = tuple((n, v) for n, v in request.headers if n.lower() != name.lower())
+    return replace(request, headers=(*kept, (name, value)))
+
+
+def _with_param(request: Request, name: str, value: str) -> Request:
+    """Put a parameter, and drop one of that name that a next link brought back."""
+    parts = urlsplit(request.url)
+    query = [(n, v) for n, v in parse_qsl(parts.query, keep_blank_values=True) if n != name]
+    url = parts._replace(query=urlencode(query)).geturl() if parts.query else request.url
+    return replace(request, url=url, params=(*((n, v) for n, v in request.params if n != name), (name, value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key in a header or in a parameter of the query."""
+
+    name: str
+    value: str = field(repr=False)
+    place: str = "header"
+    hosts: tuple[str, ...] = ()
+
+    def flow(self, request: Request) -> Flow:
+        """Add the key."""
+        put = _with_header if self.place == "header" else _with_param
+        yield put(request, self.name, self.value)
+
+
+def basic(user: str, password: str) -> Key:
+    """HTTP Basic (RFC 7617), in UTF-8."""
+    return Key("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+
+
+def bearer(token: str) -> Key:
+    """A bearer token that does not expire (RFC 6750 section 2.1)."""
+    return Key("Authorization", f"Bearer {token}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str = field(repr=False)
+    until: datetime | None
+
+
+class ClientCredentials:
+    """OAuth 2.0 client credentials (RFC 6749 section 4.4): the token is kept until it nears its end, and renewed on a 401."""
+
+    MARGIN: Final = timedelta(seconds=30)
+
+    def __init__(
+        self, url: str, client: str, secret: str, clock: Callable[[], datetime], *, in_body: bool = False, extra: Pairs = ()
+    ) -> None:
+        self.hosts = (urlsplit(url).hostname or "",)
+        self._url, self._client, self._secret, self._clock = url, client, secret, clock
+        self._in_body, self._extra = in_body, extra
+        self._lock = threading.Lock()
+        self._token: _Token | None = None
+
+    def flow(self, request: Request) -> Flow:
+        """Add the token; ask for one when there is none or it nears its end, and once more when the vendor refuses it."""
+        token = self._current()
+        if token is None:
+            token = yield from self._renew()
+        response = yield _with_header(request, "Authorization", f"Bearer {token.value}")
+        if response.status != 401:
+            return
+        with self._lock:
+            if self._token is token:
+                self._token = None
+        # Another thread may have renewed it meanwhile: its token is then tried rather than a third one asked for.
+        fresh = self._current()
+        if fresh is None:
+            fresh = yield from self._renew()
+        yield _with_header(request, "Authorization", f"Bearer {fresh.value}")
+
+    def _current(self) -> _Token | None:
+        with self._lock:
+            token = self._token
+        return token if token and (token.until is None or self._clock() < token.until) else None
+
+    def _renew(self) -> Generator[Request, Response, _Token]:
+        form = [("grant_type", "client_credentials"), *self._extra]
+        request = Request("POST", self._url, headers=(("Accept", "application/json"),), max_bytes=1 << 20)
+        request = _with_header(request, "Content-Type", "application/x-www-form-urlencoded")
+        if self._in_body:
+            form += [("client_id", self._client), ("client_secret", self._secret)]
+        else:  # RFC 6749 section 2.3.1: both are form-encoded before they are joined
+            pair = f"{quote_plus(self._client)}:{quote_plus(self._secret)}"
+            request = _with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+        asked = self._clock()
+        response = yield replace(request, body=urlencode(form).encode())
+        if not 200 <= response.status < 300:
+            raise Unauthorized(method="POST", path=urlsplit(self._url).path or "/", status=response.status)
+        answer = decode(request, response)
+        value = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]+", value):
+            raise malformed(request, response, "aucun jeton dans la réponse", "no token in the answer")
+        token = _Token(value, self._end(asked, answer.get("expires_in")))
+        with self._lock:
+            self._token = token
+        return token
+
+    def _end(self, asked: datetime, lifetime: Json) -> datetime | None:
+        """Until when a token is used: its lifetime less a margin, at least half of it; None when the vendor does not say."""
+        try:
+            seconds = min(float(lifetime), 31e6)
+        except (TypeError, ValueError):
+            return None
+        life = timedelta(seconds=max(0.0, seconds))
+        return asked + max(life - self.MARGIN, life / 2)
+
+
+def _key(settings: Mapping[str, Json], value: str) -> Auth:
+    if "query" in settings:
+        return Key(settings["query"], value, "query")
+    return Key(settings.get("header", "X-API-Key"), settings.get("prefix", "") + value)
+
+
+def _basic(settings: Mapping[str, Json], value: str) -> Auth:
+    if "user" in settings:
+        return basic(settings["user"], value)
+    user, colon, password = value.partition(":")
+    if not colon:
+        raise _wrong(
+            "user", "le nom du compte, ou un secret « compte:mot de passe »", "the account, or a secret `account:password`"
+        )
+    return basic(user, password)
+
+
+_KINDS: Final = {
+    "key": {"header", "query", "prefix"},
+    "basic": {"user"},
+    "bearer": set[str](),
+    "oauth2": {"token_url", "client", "scope", "audience", "in_body"},
+}
+
+
+def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime]) -> Auth:
+    """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
+
+    `kind` is `key` (with `header`, `prefix` or `query`), `basic` (with `user`, or a secret "user:password"), `bearer` or
+    `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault.
+    """
+    kind = _checked(settings)
+    value = secret(settings["secret"]).decode().strip()
+    if kind == "key":
+        return _key(settings, value)
+    if kind == "basic":
+        return _basic(settings, value)
+    if kind == "bearer":
+        return bearer(value)
+    extra = tuple((key, settings[key]) for key in ("scope", "audience") if key in settings)
+    in_body = settings.get("in_body") is True
+    return ClientCredentials(settings["token_url"], settings["client"], value, clock, in_body=in_body, extra=extra)
+
+
+def _checked(settings: Mapping[str, Json]) -> str:
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise _wrong("kind", f"un de : {', '.join(_KINDS)}", f"one of: {', '.join(_KINDS)}")
+    for name in sorted(settings.keys() - _KINDS[kind] - {"kind", "secret"}):
+        raise _wrong(name, f"inconnu pour « {kind} »", f"unknown to `{kind}`")
+    for name in sorted(settings.keys() - {"in_body"} | {"secret"}):
+        if not isinstance(settings.get(name), str):
+            raise _wrong(name, "un texte", "a text")
+    if kind == "oauth2" and not settings.get("token_url", "").startswith(("https://", "http://")):
+        raise _wrong("token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
+    if kind == "oauth2" and "client" not in settings:
+        raise _wrong("client", "l'identifiant du client", "the client's identifier")
+    return kind
+
+
+def _wrong(name: str, fr: str, en: str) -> SettingsError:
+    return SettingsError(field=f"auth.{name}", expected_fr=fr, expected_en=en)

@@ -1,0 +1,103 @@
+"""A page of bytes becomes an Arrow table: no Python object per row, and no value altered.
+
+1. Strings stay strings (no date is guessed), integers int64, fractions exact decimals; `types` declares the rest (`values`).
+2. The records array arrives cut out of its document unparsed (`answer.cut`) and costs one pass of Arrow. The first page, and
+   any page that does not fit the types seen so far, is read value by value: the types are widened (`shapes`), nothing is lost.
+3. A field seen for the first time is a new column; a field that only ever was null keeps the null type.
+4. Bounded: bytes, depth, number of fields. What is not JSON, or holds no records where they should be, is `Malformed`; the body
+   of the answer never enters the error.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.json
+
+from saas_connectors.answer import malformed
+from saas_connectors.request import Request, Response
+from saas_connectors.shapes import BOUNDS, Bounds, TooDeep, conform, count, join, observe_all, settle
+from saas_connectors.values import convert
+
+MAX_TABLE: Final = 64 << 20
+"""The most bytes a page's table holds; a bigger one is cut by `pieces`."""
+
+_ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_TEXT = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(slots=True)
+class Records:
+    """Turns the pages of one stream into tables, in the order they come.
+
+    `types` declares fields (see `values`), `zone` places instants written without one, `schema` is what is already known of the
+    stream. One instance a read in progress: it remembers the types seen, and only ever widens them.
+    """
+
+    types: Mapping[str, str] = field(default_factory=dict)
+    zone: str = "UTC"
+    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    bounds: Bounds = BOUNDS
+    _seen: pa.DataType = None
+    _settled: pa.Schema = None
+
+    def table(self, request: Request, response: Response, records: bytes) -> pa.Table:
+        """Turn a raw JSON array of objects into a table; raises `Malformed`."""
+        struct = self._fast(records)
+        if struct is None:
+            try:
+                struct = self._exact(records)
+            except (TooDeep, RecursionError):
+                raise malformed(
+                    request, response, "des enregistrements trop profonds ou trop larges", "records too deep or too wide"
+                ) from None
+            except msgspec.DecodeError:
+                raise malformed(request, response, "des objets étaient attendus", "objects were expected") from None
+        if not struct.type.num_fields:
+            return pa.table({})
+        table = pa.Table.from_struct_array(struct)
+        for name, declared in self.types.items():
+            at = table.schema.get_field_index(name)
+            if at >= 0:
+                table = table.set_column(at, name, convert(table.column(at), declared, self.zone))
+        return table
+
+    def _fast(self, records: bytes) -> pa.StructArray | None:
+        if self._settled is None or "json" in self.types.values():
+            return None
+        body = b'{"r":' + records + b"}"
+        try:
+            page = pyarrow.json.read_json(
+                pa.BufferReader(body),
+                pyarrow.json.ReadOptions(use_threads=False, block_size=len(body) + 16),
+                pyarrow.json.ParseOptions(
+                    newlines_in_values=True, explicit_schema=self._settled, unexpected_field_behavior="error"
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        rows = page.column(0).chunk(0).flatten()
+        return None if rows.null_count else rows
+
+    def _exact(self, records: bytes) -> pa.StructArray:
+        rows = _ROWS.decode(records)
+        for name, declared in self.types.items():
+            if declared == "json":
+                rows = [row | {name: None if row.get(name) is None else _TEXT.encode(row[name]).decode()} for row in rows]
+        known = pa.struct([f for f in self.schema if f.name not in self.types]) if self._seen is None else self._seen
+        self._seen = join(known, observe_all(rows, self.bounds))
+        if count(self._seen) > self.bounds.fields:
+            raise TooDeep
+        kind = settle(self._seen)
+        self._settled = pa.schema([pa.field("r", pa.list_(kind))]) if kind.num_fields else None
+        return pa.array([conform(row, kind) for row in rows], type=kind)
+
+
+def pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """Cut a table into pieces of at most `MAX_TABLE` bytes, each at least one row; an empty table is one piece."""
+    parts = -(-table.nbytes // MAX_TABLE) or 1
+    rows = max(1, -(-table.num_rows // parts))
+    yield from (table.slice(start, rows) for start in range(0, max(1, table.num_rows), rows))
