@@ -35,7 +35,7 @@ class Argument(click.Argument):
 
     def __init__(self, *args: Any, fr: str, en: str, **attributes: Any) -> None:  # noqa: ANN401 - click's own arguments
         self._said = (fr, en)
-        super().__init__(*args, **attributes)
+        super().__init__(*args, **{**attributes, "help": en})
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Its line in the help."""
@@ -68,13 +68,14 @@ def _set_language(_context: click.Context, _option: click.Parameter, value: str 
         speak(value)
 
 
-def _shared() -> list[click.Parameter]:
+def _shared(*, hidden: bool) -> list[click.Parameter]:
     return [
         Option(
             ["--site"],
             type=click.Path(path_type=Path),
             metavar="DIR",
             expose_value=False,
+            hidden=hidden,
             callback=_set_site,
             fr="Dossier du site ; sinon SOVEREIGN_SITE, sinon le dossier courant ou l'un de ses parents.",
             en="The site's folder; else SOVEREIGN_SITE, else the current folder or one of its parents.",
@@ -84,6 +85,7 @@ def _shared() -> list[click.Parameter]:
             is_flag=True,
             is_eager=True,
             expose_value=False,
+            hidden=hidden,
             callback=_set_json,
             fr="Répond par des lignes JSON, chacune avec un champ « type ».",
             en="Answer in JSON lines, each with a `type` field.",
@@ -93,6 +95,7 @@ def _shared() -> list[click.Parameter]:
             type=click.Choice(LANGUAGES),
             is_eager=True,
             expose_value=False,
+            hidden=hidden,
             callback=_set_language,
             fr="Langue de l'aide et des réponses.",
             en="Language of help and answers.",
@@ -100,7 +103,8 @@ def _shared() -> list[click.Parameter]:
     ]
 
 
-SHARED: Final = _shared()
+SHARED: Final = _shared(hidden=False)
+_SHARED_UNSEEN: Final = _shared(hidden=True)
 
 
 class _Said(click.Command):
@@ -123,7 +127,15 @@ class _Said(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own parameters, then the shared ones."""
         *own, help_option = super().get_params(ctx)
-        return [*own, *SHARED, help_option]
+        return [*own, *(_SHARED_UNSEEN if ctx.parent else SHARED), help_option]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Recall the shared options, which only the root explains."""
+        if ctx.parent:
+            formatter.write_paragraph()
+            formatter.write_text(
+                say("Partout : --site DIR, --json, --lang fr|en.", "Everywhere: --site DIR, --json, --lang fr|en.")
+            )
 
 
 class Verb(_Said):
