@@ -1,0 +1,102 @@
+"""What can go wrong with the city's own copy.
+
+    SnapshotError
+    ├── BadName             a connection, a stream or a run whose name cannot be a folder
+    ├── NoSnapshot          the dataset has none, or none at that date or sequence
+    ├── Damaged             a file that is missing, cut, altered or swapped: names it, and what is wrong
+    ├── Forked              two manifests claim the same place in a dataset's history
+    ├── ContractBroken      records that the stream's contract refuses
+    ├── NoDraft             no unfinished run of that name
+    ├── DraftBusy           another process holds the draft
+    └── NotCommitted        a commit that does not stand on what was measured
+
+Fields hold file names, sequence numbers and counts; a personal column is named by its place, never by its name.
+"""
+
+from vault.errors import Corrupt, Fault
+
+
+class SnapshotError(Fault):
+    """A fault of the snapshots."""
+
+    code = "snapshot"
+
+
+class BadName(SnapshotError):
+    """A name that cannot be a folder."""
+
+    code = "snapshot.name"
+    kind = "usage"
+    fr = "« {name} » ne peut pas nommer {what_fr}."
+    en = "`{name}` cannot name {what_en}."
+    todo_fr = "Une lettre minuscule d'abord, puis lettres, chiffres et « _ », 63 au plus."
+    todo_en = "A lower-case letter first, then letters, digits and `_`, 63 at most."
+
+
+class NoSnapshot(SnapshotError):
+    """There is no such snapshot."""
+
+    code = "snapshot.none"
+    fr = "{dataset} n'a pas d'instantané {wanted}."
+    en = "{dataset} has no snapshot {wanted}."
+    todo_fr = "« snapshot list » montre ceux qui existent."
+    todo_en = "`snapshot list` shows those that exist."
+
+
+class Damaged(SnapshotError, Corrupt):
+    """A file that is missing, cut, altered or swapped."""
+
+    code = "snapshot.damaged"
+    kind = "unverified"
+    fr = "{file} : {reason_fr}."
+    en = "{file}: {reason_en}."
+    todo_fr = "« snapshot verify » dit ce qui est atteint ; restaurez ce fichier depuis une sauvegarde."
+    todo_en = "`snapshot verify` says what is affected; restore this file from a backup."
+
+
+class Forked(SnapshotError):
+    """Two manifests claim the same place."""
+
+    code = "snapshot.forked"
+    kind = "unverified"
+    fr = "{dataset} : plusieurs manifestes portent le numéro {sequence}."
+    en = "{dataset}: several manifests carry sequence {sequence}."
+    todo_fr = "« snapshot verify » les nomme ; le journal d'audit dit lequel a été publié."
+    todo_en = "`snapshot verify` names them; the audit log says which one was published."
+
+
+class ContractBroken(SnapshotError):
+    """Records that the contract refuses."""
+
+    code = "snapshot.contract"
+    fr = "Le flux {stream} ne respecte plus son contrat « {contract} » : {reason_fr}."
+    en = "Stream {stream} no longer keeps its contract `{contract}`: {reason_en}."
+    todo_fr = "Rien n'a été publié. Relisez le schéma du fournisseur, puis changez le contrat ou les types déclarés."
+    todo_en = "Nothing was published. Review the vendor's schema, then change the contract or the declared types."
+
+
+class NoDraft(SnapshotError):
+    """No unfinished run of that name."""
+
+    code = "snapshot.no_draft"
+    fr = "Aucun brouillon pour l'exécution {run}."
+    en = "There is no draft for run {run}."
+
+
+class DraftBusy(SnapshotError):
+    """Another process holds the draft."""
+
+    code = "snapshot.draft_busy"
+    kind = "locked"
+    fr = "Le brouillon de l'exécution {run} est tenu par un autre processus."
+    en = "The draft of run {run} is held by another process."
+    todo_fr = "Attendez la fin de cette exécution."
+    todo_en = "Wait until that run is over."
+
+
+class NotCommitted(SnapshotError):
+    """A commit that does not stand on what was measured."""
+
+    code = "snapshot.not_committed"
+    fr = "Le flux {stream} n'a pas été publié : {reason_fr}."
+    en = "Stream {stream} was not published: {reason_en}."

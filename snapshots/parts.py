@@ -1,0 +1,162 @@
+"""One part: the same rows in up to three encrypted Parquet files, one a class.
+
+1. Row n of each class file is the same record. The internal file is always there; another is there when its class has columns.
+2. Each file is encrypted whole (AES_GCM_V1, footer included) with a 256-bit data key of its own, under an additional
+   authenticated prefix `connection/stream/part/class` that is not stored: a file renamed, swapped or cut does not open.
+3. A part is written once, in one row group, at most `ROWS` rows and about `BYTES` bytes of Arrow, so that reading one whole is
+   reading little. Its name is random: nothing of the data, the date or the order is in it.
+4. The internal file also has `_key` when the primary key is not internal, and `_op` in a delta: `i`, `u` or `d` (key only).
+
+Source: Parquet modular encryption. Format: docs/formats/part.md.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+
+from snapshots.dataset import CLASSES, KEY, OP, DatasetId, Shape, digest_of, stored_name
+from snapshots.durable import write_new
+from snapshots.errors import Damaged
+from vault.keys import Keys, Scope, Wrapped
+
+ROWS = 131_072
+BYTES = 32 << 20
+
+Kind = Literal["base", "delta", "removed", "aside"]
+
+Opener = Callable[[str], bytes]
+"""Gives the data key that a name opens; raises WrongKey, Shredded, Damaged."""
+
+
+class ClassFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bytes of one class of a part: SHA-256 in hexadecimal, length."""
+
+    sha256: str
+    bytes: int
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part as a manifest or a draft lists it. `period` is the key period it was written in."""
+
+    id: str
+    kind: Kind
+    period: str
+    rows: int
+    files: dict[str, ClassFile]
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files, in bytes."""
+        return sum(each.bytes for each in self.files.values())
+
+
+def key_name(dataset: DatasetId, part: str, class_name: str) -> str:
+    """Name a class file: its place in a key file, the context of its data key, and its authenticated prefix."""
+    return f"{dataset}/{part}/{class_name}"
+
+
+def file_name(part: str, class_name: str) -> str:
+    """Give the file name of one class of a part."""
+    return f"{part}.{class_name}.parquet"
+
+
+def split(shape: Shape, names: Sequence[str]) -> dict[str, list[str]]:
+    """Sort stored columns by class; internal is always there."""
+    of = {stored_name(column): at for column, at in zip(shape.schema.names, shape.classes, strict=True)}
+    of |= {KEY: "internal", OP: "internal"}
+    by_class: dict[str, list[str]] = {"internal": []}
+    for name in names:
+        by_class.setdefault(of[name], []).append(name)
+    return by_class
+
+
+def write(
+    folder: Path,
+    dataset: DatasetId,
+    shape: Shape,
+    table: pa.Table,
+    *,
+    kind: Kind,
+    keys: Keys,
+    period: str,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> tuple[Part, dict[str, Wrapped]]:
+    """Write rows as one part, fsynced file by file; the folder is left for the caller to fsync.
+
+    Arguments: table: stored columns (`Shape.stored`), at most about `BYTES`.
+    Returns: the part, and its wrapped data keys by name.
+    """
+    part, wraps, written = entropy(16).hex(), {}, {}
+    by_class = split(shape, table.column_names)
+    if not by_class["internal"]:
+        table = table.append_column(OP, pa.array(["i"]).take(pa.nulls(table.num_rows, pa.int8()).fill_null(0)))
+        by_class["internal"] = [OP]
+    for class_name in (each for each in CLASSES if each in by_class):
+        name = key_name(dataset, part, class_name)
+        data_key, wraps[name] = keys.new_data_key(Scope(dataset.connection, class_name, period), name.encode())
+        data = encrypted(table.select(by_class[class_name]), data_key, name)
+        write_new(folder / file_name(part, class_name), data)
+        written[class_name] = ClassFile(digest_of(data), len(data))
+    return Part(part, kind, period, table.num_rows, written), wraps
+
+
+def encrypted(table: pa.Table, data_key: bytes, prefix: str) -> memoryview:
+    """Give a table as one encrypted Parquet file of one row group."""
+    sink = pa.BufferOutputStream()
+    sealing = pe.create_encryption_properties(data_key, aad_prefix=prefix.encode(), store_aad_prefix=False)
+    pq.write_table(
+        table, sink, row_group_size=max(1, table.num_rows), compression="zstd", write_statistics=False, encryption_properties=sealing
+    )
+    return memoryview(sink.getvalue())
+
+
+def read(
+    folder: Path, dataset: DatasetId, part: Part, opener: Opener, *, classes: Sequence[str] = CLASSES, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read a part's stored columns, verified as they are decrypted.
+
+    Arguments: classes: which files to open; columns: stored names to keep, all when None (those the part lacks are left out).
+    Errors: Damaged names the file; WrongKey, Shredded from its key.
+    """
+    columns_of: list[pa.ChunkedArray] = []
+    names: list[str] = []
+    for class_name in (each for each in CLASSES if each in part.files and each in classes):
+        table = read_class(folder, dataset, part, class_name, opener(key_name(dataset, part.id, class_name)), columns)
+        columns_of += table.columns
+        names += table.column_names
+    if not names:
+        return pa.table({OP: pa.nulls(part.rows)}).select([])
+    return pa.table(columns_of, names=names)
+
+
+def read_class(
+    folder: Path, dataset: DatasetId, part: Part, class_name: str, data_key: bytes, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read one class file of a part."""
+    path = folder / file_name(part.id, class_name)
+    opening = pe.create_decryption_properties(data_key, aad_prefix=key_name(dataset, part.id, class_name).encode())
+    try:
+        with pq.ParquetFile(path, decryption_properties=opening, pre_buffer=False) as file:
+            wanted = None if columns is None else [each for each in columns if each in file.schema_arrow.names]
+            table = file.read(columns=wanted)
+    except FileNotFoundError:
+        raise Damaged(file=path.name, reason_fr="fichier absent", reason_en="the file is missing") from None
+    except (OSError, pa.ArrowException, ValueError):  # pyarrow's words may quote what was decrypted: not chained
+        raise Damaged(
+            file=path.name, reason_fr="coupé, altéré ou échangé : il ne se déchiffre pas", reason_en="cut, altered or swapped: it does not decrypt"
+        ) from None
+    if table.num_rows != part.rows:
+        raise Damaged(
+            file=path.name,
+            reason_fr=f"{table.num_rows} lignes au lieu de {part.rows}",
+            reason_en=f"{table.num_rows} rows instead of {part.rows}",
+        )
+    return table
+
+
