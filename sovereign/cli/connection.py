@@ -1,0 +1,176 @@
+"""`sovereign connection`: the vendors this site is connected to."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sovereign.cli.commands import Noun, argument, option
+from sovereign.cli.door import Door
+from sovereign.cli.naming import CONNECTION
+from sovereign.cli.output import Column
+from sovereign.cli.secret import read_secret
+from sovereign.language import say
+
+command = Noun(
+    "connection",
+    fr="Les connexions : un fournisseur, son adresse, son rythme. Elles vivent dans sovereign.toml.",
+    en="Connections: a vendor, its address, its cadence. They live in sovereign.toml.",
+)
+
+
+@command.verb(
+    "add",
+    fr="Ajoute une connexion à sovereign.toml, réglages vérifiés d'abord.\n\n"
+    "--set vise un champ par son nom, avec des points : --set streams.arbres.path=/arbres --set network.private=true",
+    en="Add a connection to sovereign.toml, its settings checked first.\n\n"
+    "--set names a field, with dots: --set streams.trees.path=/trees --set network.private=true",
+)
+@argument("name", type=CONNECTION, fr="Son nom : le schéma de ses tables.", en="Its name: the schema of its tables.")
+@option("--connector", required=True, metavar="KIND", fr="rest, decp ou ogc-features.", en="rest, decp or ogc-features.")
+@option("--url", required=True, fr="https://… ou folder:DOSSIER.", en="https://… or folder:DIR.")
+@option("--set", "values", multiple=True, metavar="KEY=VALUE", fr="Un réglage ; plusieurs fois.", en="A setting; several times.")
+@option("--every", default=None, metavar="TEXT", fr="Cadence : « 15 minutes ».", en="Cadence: `15 minutes`.")
+@option("--schedule", default=None, metavar="TEXT", fr="Horaire : « every day at 03:30 ».", en="Time: `every day at 03:30`.")
+@option(
+    "--secret-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    fr="Fichier du secret, scellé sous le nom de la connexion.",
+    en="The secret's file; sealed under the connection's name.",
+)
+@option("--prompt", is_flag=True, fr="Demande le secret au terminal.", en="Ask for the secret on the terminal.")
+def add(
+    door: Door,
+    name: str,
+    connector: str,
+    url: str,
+    values: tuple[str, ...],
+    every: str | None,
+    schedule: str | None,
+    secret_file: Path | None,
+    prompt: bool,
+) -> None:
+    """Check, write, seal the secret."""
+    table: dict[str, Any] = {"connector": connector, "url": url, "every": every, "schedule": schedule}
+    for pair in values:
+        put(table, pair)
+    secret = read_secret(name, secret_file) if secret_file or prompt else None
+    if secret is not None:
+        table.setdefault("secret", name)
+    site = door.site()
+    site.add_connection(name, {key: value for key, value in table.items() if value is not None})
+    if secret is not None:
+        site.set_secret(name, table["secret"], secret)
+    door.out.done("connection", f"Connexion ajoutée : {name}", f"Connection added: {name}", name=name, connector=connector, url=url)
+    door.out.remark(f"À présent : sovereign connection check {name}", f"Now: sovereign connection check {name}")
+
+
+def put(table: dict[str, Any], pair: str) -> None:
+    """Put `a.b=VALUE` in a table; the value is read as TOML when it is TOML, else it is text."""
+    path, equals, text = pair.partition("=")
+    *outer, last = path.split(".")
+    if not equals or not all([*outer, last]):
+        raise click.BadParameter(say(f"{pair!r} : attendu clé=valeur", f"{pair!r}: expected key=value"), param_hint="--set")
+    inner = table
+    for step in outer:
+        inner = inner.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise click.BadParameter(say(f"{path} : {step} n'est pas une table", f"{path}: {step} is not a table"), param_hint="--set")
+    inner[last] = _value(text)
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any value that TOML can carry
+    for candidate in (text, json.dumps(text)):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except (tomllib.TOMLDecodeError, KeyError):
+            continue
+    return text
+
+
+@command.verb("list", fr="Liste les connexions et leur fraîcheur.", en="List connections and how fresh they are.")
+def list_(door: Door) -> None:
+    """One row a connection."""
+    site = door.site()
+    latest = {run.connection: run for run in reversed(site.runs(limit=1000))}
+    rows = []
+    for name, connection in sorted(site.settings.connections.items()):
+        run = latest.get(name)
+        rows.append(
+            {
+                "name": name,
+                "connector": connection.connector,
+                "url": connection.url,
+                "when": connection.schedule or (connection.every and say(f"toutes les {connection.every}", f"every {connection.every}")),
+                "last_run": run.started_at if run else None,
+                "state": run.state if run else "never",
+            }
+        )
+    door.out.table(
+        "connection",
+        (
+            Column("name", "connexion", "connection"),
+            Column("connector", "connecteur", "connector"),
+            Column("url", "adresse", "address"),
+            Column("when", "rythme", "cadence"),
+            Column("last_run", "dernier tirage", "last run", "time"),
+            Column("state", "état", "state", "state"),
+        ),
+        rows,
+        empty=("Aucune connexion ; « sovereign connection add » en ajoute une.", "No connection; `sovereign connection add` adds one."),
+    )
+
+
+@command.verb(
+    "check",
+    fr="Appelle le fournisseur : répond-il, accepte-t-il le secret ?",
+    en="Call the vendor: does it answer, does it accept the secret?",
+)
+@argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
+def check(door: Door, name: str) -> None:
+    """Show what the vendor says it is, and what is worth attention."""
+    checked = door.site().check(name)
+    remarks = [say(*remark) for remark in checked.remarks]
+    door.out.done("checked", f"{name} répond : {checked.vendor}", f"{name} answers: {checked.vendor}", name=name, remarks=remarks)
+    for remark in remarks:
+        door.out.say(f"! {remark}", f"! {remark}", style="yellow")
+
+
+@command.verb("discover", fr="Liste les flux que le fournisseur offre.", en="List the streams the vendor offers.")
+@argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
+def discover(door: Door, name: str) -> None:
+    """One row a stream."""
+    rows = [
+        {
+            "stream": stream.name,
+            "title": stream.title or None,
+            "primary_key": list(stream.primary_key),
+            "modes": list(stream.modes),
+            "cursor": stream.cursor,
+            "fields": len(stream.schema) or None,
+            "classes": _classes(stream.classes),
+        }
+        for stream in door.site().discover(name).streams
+    ]
+    door.out.table(
+        "stream",
+        (
+            Column("stream", "flux", "stream"),
+            Column("title", "titre", "title"),
+            Column("primary_key", "clé", "key"),
+            Column("modes", "modes", "modes"),
+            Column("fields", "champs", "fields", "number"),
+            Column("classes", "classes", "classes"),
+        ),
+        rows,
+    )
+
+
+def _classes(classes: Any) -> str:  # noqa: ANN401 - a mapping of field to class
+    counts: dict[str, int] = {}
+    for name in classes.values():
+        counts[name] = counts.get(name, 0) + 1
+    return ", ".join(f"{name} {counts[name]}" for name in ("internal", "personal", "sensitive") if name in counts)

@@ -1,0 +1,112 @@
+"""`sovereign query`: one SQL question to the local copies, in a locked session that holds the keys of one clearance."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sovereign.cli.commands import argument, option, verb
+from sovereign.cli.door import Door
+from sovereign.cli.marks import number, when
+from sovereign.cli.naming import snapshot
+from sovereign.cli.output import shown
+from sovereign.errors import SovereignError
+
+if TYPE_CHECKING:
+    from sovereign.site import Answer
+
+CLEARANCES: Final = ("internal", "personal", "sensitive")
+FORMATS: Final = ("table", "csv", "json", "arrow", "parquet")
+TABLE_ROWS: Final = 50
+"""Rows shown in a table when --limit does not say."""
+
+
+class NeedsFile(SovereignError):
+    """A binary format has no place on a terminal."""
+
+    code = "query.binary"
+    kind = "usage"
+    fr = "Le format {format} est binaire : il ne s'affiche pas dans un terminal."
+    en = "Format {format} is binary: a terminal cannot show it."
+    todo_fr = "Ajoutez --output FICHIER."
+    todo_en = "Add --output FILE."
+
+
+@verb(
+    "query",
+    fr="Pose une question en SQL. Une connexion est un schéma, un flux une table : decp.marches.\n\n"
+    "--clearance choisit les clés ouvertes : les colonnes des classes au-dessus n'existent pas pour la session.",
+    en="Ask a question in SQL. A connection is a schema, a stream is a table: decp.marches.\n\n"
+    "--clearance chooses which keys are opened: columns of the classes above do not exist for the session.",
+)
+@argument("sql", fr="La question ; « - » la lit sur l'entrée standard.", en="The question; `-` reads it from standard input.")
+@option(
+    "--clearance",
+    type=click.Choice(CLEARANCES),
+    default="internal",
+    show_default=True,
+    fr="Plus haute classe lue.",
+    en="Highest class read.",
+)
+@option(
+    "--as-of",
+    default=None,
+    metavar="DATE|SEQ",
+    fr="Les copies telles qu'elles étaient : numéro, jour ou instant.",
+    en="The copies as they were: a number, a day or an instant.",
+)
+@option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, fr="Forme.", en="Shape.")
+@option("--output", type=click.Path(path_type=Path, dir_okay=False), default=None, fr="Fichier de sortie.", en="Output file.")
+@option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    metavar="N",
+    fr=f"Lignes au plus ; {TABLE_ROWS} pour une table, 0 pour toutes. Une coupure est toujours annoncée.",
+    en=f"Rows at most; {TABLE_ROWS} for a table, 0 for all. A cut is always announced.",
+)
+def command(door: Door, sql: str, clearance: str, as_of: str | None, format_: str, output: Path | None, limit: int | None) -> None:
+    """Ask, then write the answer in the shape asked for."""
+    if format_ in {"arrow", "parquet"} and output is None and door.out.stdout.isatty():
+        raise NeedsFile(format=format_)
+    question = sys.stdin.read() if sql == "-" else sql
+    site = door.site()
+    moment = snapshot(as_of, site.settings.site.zone) if as_of else None
+    with site.query(question, clearance=clearance, as_of=moment) as answer:
+        if format_ == "table" and output is None:
+            rows, cut = _show(door, answer, TABLE_ROWS if limit is None else limit)
+        else:
+            rows, cut = _write(answer, "csv" if format_ == "table" else format_, output, limit or 0)
+        _close(door, answer, rows=rows, cut=cut, output=output, clearance=clearance)
+
+
+def _show(door: Door, answer: "Answer", limit: int) -> tuple[int, bool]:
+    """Show rows to a person, or one record a row to a machine; gives how many, and whether some were left out."""
+    held: list[list[str]] = []
+    rows, cut = 0, False
+    for values in _rows(answer):
+        if limit and rows == limit:
+            cut = True
+            break
+        rows += 1
+        if door.out.json:
+            door.out.record("row", values=dict(zip(answer.columns, values, strict=True)))
+        else:
+            held.append([shown(value) for value in values])
+    if not door.out.json:
+        door.out.grid([(name, _is_number(answer, at)) for at, name in enumerate(answer.columns)], held)
+    return rows, cut
+
+
+def _rows(answer: "Answer") -> Iterator[tuple[Any, ...]]:
+    for batch in answer.reader:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _is_number(answer: "Answer", at: int) -> bool:
+    import pyarrow.types as kinds
+
+    kind = answer.reader.schema.field(at).type
+    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
