@@ -3,7 +3,7 @@
 1. No DTD at all: a document that brings one is refused before its content is read, so that no entity exists to be expanded
    (billion laughs) or fetched (XXE).
 2. No network, no external file, no recovery from errors, libxml2's own limits on depth, names and text kept (`huge_tree` off).
-3. Memory stays bound to one element of the wanted depth, whatever the size of the document; the size itself is the driver's cap.
+3. Memory stays bound to one child of the root, whatever the size of the document; the size itself is the driver's cap.
 4. A refusal never quotes the document: libxml2's messages do, so they are dropped.
 
 It does not validate, and it does not decide what an element means.

@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 from lxml import etree
+
+from saas_connectors.connector import Json
 
 Remarks = Counter[str]
 
@@ -33,7 +35,7 @@ _DATE_PATTERN = r"\d{4}-\d{2}-\d{2}"
 _TRUTHS = {"oui": True, "true": True, "1": True, "non": False, "false": False, "0": False}
 
 
-class Unfit(Exception):  # noqa: N818 — internal, never reaches a person; `rule` is all it says
+class Unfit(Exception):
     """A value that its column cannot hold."""
 
     def __init__(self, rule: str) -> None:
@@ -49,15 +51,15 @@ class Shape(Protocol):
         """The Arrow type of its values."""
         ...
 
-    def json(self, value: Any, remarks: Remarks) -> Any:
+    def json(self, value: Json, remarks: Remarks) -> Json:
         """The value written in JSON as `value`."""
         ...
 
-    def xml(self, element: etree._Element, remarks: Remarks) -> Any:
+    def xml(self, element: etree._Element, remarks: Remarks) -> Json:
         """The value written in XML as `element`."""
         ...
 
-    def tidy_json(self, value: Any) -> None:
+    def tidy_json(self, value: Json) -> None:
         """Take out of `value`, in place, the optional fields that hold nothing."""
         ...
 
@@ -73,7 +75,7 @@ class Leaf:
     name: str
     type: pa.DataType
 
-    def json(self, value: Any, remarks: Remarks) -> Any:
+    def json(self, value: Json, remarks: Remarks) -> Json:
         """The value; None when there is nothing."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
@@ -93,11 +95,11 @@ class Leaf:
             remarks[f"{self.name}:precision"] += 1
         return rounded
 
-    def xml(self, element: etree._Element, remarks: Remarks) -> Any:
+    def xml(self, element: etree._Element, remarks: Remarks) -> Json:
         """The value; None when the element is empty."""
         return self.json(element.text, remarks)
 
-    def tidy_json(self, value: Any) -> None:
+    def tidy_json(self, value: Json) -> None:
         """Nothing to take out."""
 
     def tidy_xml(self, element: etree._Element) -> None:
@@ -116,18 +118,19 @@ class Record:
         """A struct of the fields."""
         return pa.struct([(name, shape.type) for name, shape in self.fields.items()])
 
-    def json(self, value: Any, remarks: Remarks) -> Any:
+    def json(self, value: Json, remarks: Remarks) -> Json:
         """A dict of all the fields, None for those left out."""
         return {
-            name: None if (held := value.get(name)) is None else shape.json(held, remarks) for name, shape in self.fields.items()
+            name: None if (held := value.get(name)) is None else shape.json(held, remarks)
+            for name, shape in self.fields.items()
         }
 
-    def xml(self, element: etree._Element, remarks: Remarks) -> Any:
+    def xml(self, element: etree._Element, remarks: Remarks) -> Json:
         """A dict of all the fields, None for those left out."""
         held = {child.tag: child for child in element}
         return {name: shape.xml(held[name], remarks) if name in held else None for name, shape in self.fields.items()}
 
-    def tidy_json(self, value: Any) -> None:
+    def tidy_json(self, value: Json) -> None:
         """Optional fields that are null, empty text, empty list or empty object are taken out."""
         if not isinstance(value, dict):
             return
@@ -162,16 +165,16 @@ class Only:
         """The type of what the key holds."""
         return self.held.type
 
-    def json(self, value: Any, remarks: Remarks) -> Any:
+    def json(self, value: Json, remarks: Remarks) -> Json:
         """What the key holds."""
         return self.held.json(value.get(self.key), remarks)
 
-    def xml(self, element: etree._Element, remarks: Remarks) -> Any:
+    def xml(self, element: etree._Element, remarks: Remarks) -> Json:
         """What the child of that name holds."""
         child = element.find(self.key)
         return None if child is None else self.held.xml(child, remarks)
 
-    def tidy_json(self, value: Any) -> None:
+    def tidy_json(self, value: Json) -> None:
         """Look further inside."""
         if isinstance(value, dict):
             self.held.tidy_json(value.get(self.key))
@@ -195,15 +198,15 @@ class Many:
         """A list of the items' type."""
         return pa.list_(self.item.type)
 
-    def json(self, value: Any, remarks: Remarks) -> Any:
+    def json(self, value: Json, remarks: Remarks) -> Json:
         """The items; None when there is none."""
         return [self.item.json(item, remarks) for item in self._items(value)] or None
 
-    def xml(self, element: etree._Element, remarks: Remarks) -> Any:
+    def xml(self, element: etree._Element, remarks: Remarks) -> Json:
         """The items; None when there is none. Their tag is left to the XSD, which once differs from the JSON schema's key."""
         return [self.item.xml(child, remarks) for child in element] or None
 
-    def tidy_json(self, value: Any) -> None:
+    def tidy_json(self, value: Json) -> None:
         """Look inside each item."""
         for item in self._items(value):
             self.item.tidy_json(item)
@@ -213,14 +216,14 @@ class Many:
         for child in element:
             self.item.tidy_xml(child)
 
-    def _items(self, value: Any) -> list[Any]:
+    def _items(self, value: Json) -> list[Json]:
         if self.inside:
             held = value.get(self.key) if isinstance(value, dict) else None
             return held if isinstance(held, list) else []
         return [item.get(self.key) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def shape_of(node: Mapping[str, Any], schema: Mapping[str, Any], name: str = "") -> Shape:
+def shape_of(node: Mapping[str, Json], schema: Mapping[str, Json], name: str = "") -> Shape:
     """The shape that one node of a draft-07 schema describes; local references only."""
     while "$ref" in node:
         node = _at(schema, node["$ref"])
@@ -245,14 +248,13 @@ def shape_of(node: Mapping[str, Any], schema: Mapping[str, Any], name: str = "")
     return Leaf(name, pa.date32() if node.get("pattern") == _DATE_PATTERN else pa.string())
 
 
-def _at(schema: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
-    found: Any = schema
+def _at(schema: Mapping[str, Json], reference: str) -> Mapping[str, Json]:
     for step in reference.removeprefix("#/").split("/"):
-        found = found[step]
-    return found  # type: ignore[no-any-return] — a JSON document has no types; the schema is ours and tested
+        schema = schema[step]
+    return schema
 
 
-def _day(value: Any, name: str) -> date:
+def _day(value: Json, name: str) -> date:
     found = _DAY.fullmatch(value.strip())
     if found is None:
         raise Unfit(f"{name}:date")
@@ -262,7 +264,7 @@ def _day(value: Any, name: str) -> date:
         raise Unfit(f"{name}:date") from None
 
 
-def _number(value: Any, name: str) -> Decimal:
+def _number(value: Json, name: str) -> Decimal:
     try:
         return Decimal(value.strip() if isinstance(value, str) else value)
     except (InvalidOperation, ValueError):

@@ -1,0 +1,74 @@
+"""A connector's settings, read strictly: an unknown or wrong field is named, with what was expected.
+
+`streams` is a list of stream names (only these are offered), or a table a stream; both are optional.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from saas_connectors.connector import Class, Contract, Json
+from saas_connectors.errors import SettingsError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Texts = Annotated[list[Text], msgspec.Meta(min_length=1)]
+Said = Mapping[str, tuple[str, str]]
+"""What each field expects, in French and in English."""
+
+
+class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be said of one stream: other classes for some fields, another contract."""
+
+    classes: dict[str, Class] = {}
+    contract: Contract = "evolve"
+
+
+SAID: Said = {
+    "url": ("une adresse", "an address"),
+    "streams": ("une liste de flux, ou une table par flux", "a list of streams, or a table a stream"),
+    "classes": (
+        "une table de champs, chacun « internal », « personal » ou « sensitive »",
+        "a table of fields, each `internal`, `personal` or `sensitive`",
+    ),
+    "contract": (
+        "« evolve », « freeze », « discard_row » ou « discard_value »",
+        "`evolve`, `freeze`, `discard_row` or `discard_value`",
+    ),
+}
+_PATH = re.compile(r"`\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+
+
+def read(kind: type[T], at: str, table: Mapping[str, Json], said: Said = SAID) -> T:
+    """Turn a table of settings into a `kind` (a msgspec struct); raises `SettingsError`, its field dotted from `at`."""
+    try:
+        return msgspec.convert(dict(table), kind)
+    except msgspec.ValidationError as refusal:
+        message = str(refusal)
+    inside = _PATH.search(message)
+    path = re.split(r"[.\[]", inside[1])[0] if inside else ""
+    if unknown := _UNKNOWN.search(message):
+        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
+        raise SettingsError(
+            field=".".join(filter(None, (at, path, unknown[1]))), expected_fr=f"un de : {known}", expected_en=f"one of: {known}"
+        )
+    missing = _MISSING.search(message)
+    name = missing[1] if missing else path
+    fr, en = said.get(name, ("une valeur d'un autre type", "a value of another type"))
+    raise SettingsError(field=f"{at}.{name}", expected_fr=fr, expected_en=en)
+
+
+def read_streams(kind: type[T], at: str, streams: Json, said: Said = SAID) -> tuple[frozenset[str] | None, dict[str, T]]:
+    """Read `streams`: the names it limits the connection to (None for no limit), and the settings of those it gives some."""
+    if streams is None:
+        return None, {}
+    if isinstance(streams, list) and all(isinstance(name, str) for name in streams) and streams:
+        return frozenset(streams), {}
+    if isinstance(streams, dict) and all(isinstance(held, dict) for held in streams.values()):
+        return None, {name: read(kind, f"{at}.streams.{name}", held, said) for name, held in streams.items()}
+    raise SettingsError(field=f"{at}.streams", expected_fr=said["streams"][0], expected_en=said["streams"][1])
