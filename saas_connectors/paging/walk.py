@@ -14,7 +14,7 @@ import msgspec
 
 from saas_connectors.answer import malformed
 from saas_connectors.connector import Json
-from saas_connectors.paging.strategies import Elsewhere, Fact, Paging, Seen, Step
+from saas_connectors.paging.port import Elsewhere, Fact, Paging, Seen, Step
 from saas_connectors.request import Request, Response
 
 _PAST_THE_END = {400, 404, 416, 422}
@@ -42,7 +42,7 @@ class Walk:
         return self._paging.request(self._base, self.position)
 
     def ends(self, response: Response) -> bool:
-        """Is this refusal only what comes after the last page?"""
+        """Tell whether this refusal is only what comes after the last page."""
         return response.status in _PAST_THE_END and self.position.get("tail") is True
 
     def take(self, seen: Seen) -> Step:
