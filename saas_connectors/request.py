@@ -17,7 +17,8 @@ class Request:
     """One call to a vendor.
 
     `url` is absolute (`https:`, `http:` or `folder:`); `params` are appended to its query, in order; `body` is sent as it is.
-    `max_bytes` caps the response once decompressed; None takes the connection's cap.
+    `max_bytes` caps the response once decompressed; None takes the connection's cap. `reads` marks a method other than GET or
+    HEAD that changes nothing at the vendor (a search by POST), so that it may be sent again.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request:
     headers: Pairs = ()
     body: bytes | None = None
     max_bytes: int | None = None
+    reads: bool = False
 
     @property
     def full_url(self) -> str:

@@ -1,0 +1,87 @@
+"""An answer's body, whole, within the cap: counted while it arrives, and counted again while it decompresses.
+
+`gzip` and `deflate` are what we ask for (RFC 9110 section 8.4.1); anything else is refused. A stated length beyond the cap is
+refused before a byte is read; a bomb is refused as soon as it passes the cap, with at most the cap in memory.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+from urllib3 import BaseHTTPResponse
+
+from sovereign.egress.errors import BadEncoding, Broken, TooLarge
+
+ACCEPTED = "gzip, deflate"
+_PIECE = 256 * 1024
+
+
+def read(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> bytes:
+    """Read the body. cap: bytes. Errors: TooLarge, BadEncoding, Broken, and urllib3's own."""
+    encoding = raw.headers.get("content-encoding", "").strip().lower()
+    length = raw.length_remaining
+    if length is not None and length > cap:
+        raise TooLarge(host=host, connection=connection, limit=cap, what="content-length")
+    if encoding in ("", "identity"):
+        if length is None:
+            return b"".join(_pieces(raw, cap, host, connection))
+        data = raw.read(length, decode_content=False) if length else b""
+        if len(data) != length:
+            raise Broken(host=host, connection=connection, reason="truncated")
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise BadEncoding(host=host, connection=connection, encoding="unknown")
+    try:
+        return inflate(_pieces(raw, cap, host, connection), encoding, cap)
+    except OverflowError:
+        raise TooLarge(host=host, connection=connection, limit=cap, what="decompressed") from None
+    except EOFError:
+        raise Broken(host=host, connection=connection, reason="truncated") from None
+    except zlib.error:
+        raise BadEncoding(host=host, connection=connection, encoding=encoding) from None
+
+
+def _pieces(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> Iterator[bytes]:
+    """The bytes as they arrive, at most `cap`."""
+    total, length = 0, raw.length_remaining
+    while piece := raw.read(_PIECE, decode_content=False):
+        total += len(piece)
+        if total > cap:
+            raise TooLarge(host=host, connection=connection, limit=cap, what="received")
+        yield piece
+    if length is not None and total != length:
+        raise Broken(host=host, connection=connection, reason="truncated")
+
+
+def inflate(pieces: Iterator[bytes], encoding: str, cap: int) -> bytes:
+    """Decompress to at most `cap` bytes; errors: OverflowError beyond, EOFError when cut, zlib.error when damaged.
+
+    `deflate` is zlib's format (RFC 1950), or the bare one (RFC 1951) that some servers send under that name; `gzip` may hold
+    several members.
+    """
+    out: list[bytes] = []
+    total, decoder, started = 0, None, False
+    for piece in pieces:
+        data = piece
+        while data:
+            if decoder is None:
+                if started and (encoding == "deflate" or not data.strip(b"\0")):
+                    break
+                decoder, started = zlib.decompressobj(_window(encoding, data)), True
+            done = decoder.decompress(data, cap - total + 1)
+            total += len(done)
+            if total > cap:
+                raise OverflowError
+            out.append(done)
+            data = decoder.unconsumed_tail
+            if decoder.eof:
+                data, decoder = decoder.unused_data, None
+    if decoder is not None:
+        raise EOFError
+    return b"".join(out)
+
+
+def _window(encoding: str, data: bytes) -> int:
+    if encoding != "deflate":
+        return 31
+    zlibbed = data[0] & 0x0F == 8 and (len(data) < 2 or (data[0] << 8 | data[1]) % 31 == 0)
+    return 15 if zlibbed else -15

@@ -1,0 +1,167 @@
+"""What can go wrong on the way to a vendor, and whether the vendor may have received the request.
+
+    EgressError
+    ├── Refused         a rule of ours says no: names the rule; nothing was sent
+    ├── NotSent         no connection could be made (name, network, proxy): provably not sent
+    │   └── TlsFailed   the peer could not prove who it is, or refused our certificate, before the request left
+    ├── Waiting         the vendor asked us to come back at a given instant; nothing was sent
+    ├── Interrupted     we were asked to stop
+    ├── TimedOut        sent, and the answer did not come, or not whole, in time
+    ├── Broken          sent, and the connection broke before the whole answer came
+    ├── TooLarge        the answer, or what it decompresses to, passes the cap
+    ├── BadEncoding     the answer is compressed in a way we did not ask for, or does not decompress
+    └── Redirected      the vendor answered with a redirection, which is never followed
+
+`may_have_arrived` is False when it is provable that the vendor received nothing. No error holds the query or the user part of
+an URL, a header's value, or a body.
+"""
+
+from typing import ClassVar
+
+from sovereign.errors import SovereignError
+
+
+class EgressError(SovereignError):
+    """A fault on the way to a vendor."""
+
+    code = "egress"
+    may_have_arrived: ClassVar[bool] = True
+
+
+RULES: dict[str, tuple[str, str]] = {
+    "egress.url": ("l'adresse demandée n'est pas une adresse bien formée", "the requested address is not well formed"),
+    "egress.userinfo": ("une adresse ne porte ni identifiant ni mot de passe", "an address carries no login and no password"),
+    "egress.origin": ("cette origine n'est pas dans la liste de la connexion", "this origin is not on the connection's list"),
+    "egress.plaintext": (
+        "le trafic en clair n'est pas permis à cette connexion",
+        "traffic in clear is not allowed to this connection",
+    ),
+    "egress.method": ("la méthode n'est pas permise ici", "the method is not allowed here"),
+    "egress.header": (
+        "un en-tête est mal formé, ou réservé au transport",
+        "a header is malformed, or belongs to the transport",
+    ),
+    "egress.credential": (
+        "le secret de la connexion ne sort que vers le fournisseur lui-même",
+        "the connection's credential only goes to the vendor itself",
+    ),
+    "egress.address.malformed": ("l'adresse réseau est illisible", "the network address cannot be read"),
+    "egress.address.loopback": ("l'adresse désigne cette machine", "the address is this machine"),
+    "egress.address.private": ("l'adresse est celle d'un réseau privé", "the address belongs to a private network"),
+    "egress.address.link_local": ("l'adresse est locale au lien", "the address is link-local"),
+    "egress.address.metadata": ("l'adresse est celle d'un service de métadonnées", "the address is a metadata service"),
+    "egress.address.shared": ("l'adresse est celle d'un opérateur (CGNAT)", "the address is a carrier's (CGNAT)"),
+    "egress.address.multicast": ("l'adresse est de multidiffusion", "the address is multicast"),
+    "egress.address.reserved": ("l'adresse est réservée", "the address is reserved"),
+    "egress.path": ("le chemin sort du dossier de la connexion", "the path leaves the connection's folder"),
+    "egress.kind": ("ce n'est pas un fichier ordinaire", "this is not a regular file"),
+}
+"""Each rule, and the sentence a person reads (French, English)."""
+
+
+class Refused(EgressError):
+    """A rule of ours says no; nothing was sent."""
+
+    code = "egress.refused"
+    kind = "denied"
+    may_have_arrived = False
+    fr = "Refusé par la règle {rule} vers {host} : {why_fr}."
+    en = "Refused by rule {rule} towards {host}: {why_en}."
+    todo_fr = "Si cette destination est voulue, déclarez-la dans « network » de la connexion {connection}."
+    todo_en = "If this destination is intended, declare it in `network` of connection {connection}."
+
+    def __init__(self, rule: str, host: str = "?", connection: str = "?") -> None:
+        self.rule = rule
+        why_fr, why_en = RULES[rule]
+        super().__init__(rule=rule, host=host, connection=connection, why_fr=why_fr, why_en=why_en)
+
+
+class NotSent(EgressError):
+    """No connection could be made: provably not sent."""
+
+    code = "egress.not_sent"
+    may_have_arrived = False
+    fr = "Impossible de joindre {host} ({reason}) ; rien n'a été envoyé."
+    en = "Cannot reach {host} ({reason}); nothing was sent."
+    todo_fr = "Vérifiez l'adresse, le réseau et le mandataire de la connexion {connection} (« sovereign doctor »)."
+    todo_en = "Check the address, the network and the proxy of connection {connection} (`sovereign doctor`)."
+
+
+class TlsFailed(NotSent):
+    """The peer could not prove who it is, or refused our certificate."""
+
+    code = "egress.tls"
+    fr = "Pas de canal sûr avec {host} ({reason}) ; rien n'a été envoyé."
+    en = "No secure channel with {host} ({reason}); nothing was sent."
+    todo_fr = "Vérifiez le certificat du fournisseur, « ca_bundle » et « client_certificate » de la connexion {connection}."
+    todo_en = "Check the vendor's certificate, and `ca_bundle` and `client_certificate` of connection {connection}."
+
+
+class Waiting(EgressError):
+    """The vendor asked us to come back later. Field `until`: an instant, UTC."""
+
+    code = "egress.waiting"
+    kind = "partial"
+    may_have_arrived = False
+    fr = "Le fournisseur {host} demande d'attendre jusqu'au {until:%d/%m/%Y à %H:%M:%S} UTC."
+    en = "The vendor {host} asks us to wait until {until:%Y-%m-%d %H:%M:%S} UTC."
+    todo_fr = "Rien à faire : le travail reprendra alors."
+    todo_en = "Nothing to do: the work resumes then."
+
+
+class Interrupted(EgressError):
+    """We were asked to stop."""
+
+    code = "egress.interrupted"
+    fr = "Arrêt demandé."
+    en = "Stop requested."
+
+
+class TimedOut(EgressError):
+    """The answer did not come, or not whole, in time. Field `phase`: `read` (silence) or `total` (too slow)."""
+
+    code = "egress.timeout"
+    fr = "{host} n'a pas répondu à temps ({phase}, {seconds} s)."
+    en = "{host} did not answer in time ({phase}, {seconds} s)."
+    todo_fr = "Réessayez plus tard, ou relevez limits.timeout ou limits.total_timeout de la connexion {connection}."
+    todo_en = "Try again later, or raise limits.timeout or limits.total_timeout of connection {connection}."
+
+
+class Broken(EgressError):
+    """The connection broke before the whole answer came."""
+
+    code = "egress.broken"
+    fr = "La réponse de {host} s'est interrompue ({reason})."
+    en = "The answer of {host} broke off ({reason})."
+    todo_fr = "Réessayez plus tard ; si cela dure, signalez-le au fournisseur."
+    todo_en = "Try again later; if it lasts, tell the vendor."
+
+
+class TooLarge(EgressError):
+    """The answer, or what it decompresses to, passes the cap. Field `limit`: bytes."""
+
+    code = "egress.too_large"
+    fr = "La réponse de {host} dépasse {limit} octets ({what}) ; elle a été abandonnée."
+    en = "The answer of {host} passes {limit} bytes ({what}); it was dropped."
+    todo_fr = "Demandez des pages plus petites, ou relevez limits.max_bytes de la connexion {connection}."
+    todo_en = "Ask for smaller pages, or raise limits.max_bytes of connection {connection}."
+
+
+class BadEncoding(EgressError):
+    """The answer is compressed in a way we did not ask for, or does not decompress."""
+
+    code = "egress.encoding"
+    fr = "La réponse de {host} n'est pas décodable ({encoding})."
+    en = "The answer of {host} cannot be decoded ({encoding})."
+    todo_fr = "Signalez-le au fournisseur."
+    todo_en = "Tell the vendor."
+
+
+class Redirected(EgressError):
+    """The vendor answered with a redirection, which is never followed. Field `target`: the host it points to, nothing else."""
+
+    code = "egress.redirected"
+    fr = "{host} redirige ({status}) vers {target} ; les redirections ne sont pas suivies."
+    en = "{host} redirects ({status}) to {target}; redirections are not followed."
+    todo_fr = "Si c'est voulu, mettez la nouvelle adresse dans la connexion {connection}."
+    todo_en = "If it is intended, put the new address in connection {connection}."

@@ -1,0 +1,44 @@
+"""What of an answer may go further than the transport.
+
+An error page is not data: vendors have been seen to echo login and password in one. The body of a refusal (4xx, 5xx) is kept
+only when it is JSON or XML, and holds nothing of the credential that was sent. Cookies and hop-by-hop fields never go further.
+"""
+
+import base64
+import binascii
+import re
+from urllib.parse import quote, quote_plus
+
+from saas_connectors.request import Request
+
+_DATA = re.compile(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?(?:json|xml)\s*(?:;|\Z)", re.IGNORECASE)
+DROPPED = frozenset({"set-cookie", "set-cookie2", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization"})
+
+
+def error_body(body: bytes, content_type: str, asked: Request, sent: Request) -> bytes:
+    """What may be kept of the body of a refusal: all of it, or nothing.
+
+    asked: the request as the connector made it; sent: the same with its credential.
+    """
+    if not body or not _DATA.match(content_type.strip()):
+        return b""
+    return b"" if any(secret in body for secret in _spellings(asked, sent)) else body
+
+
+def _spellings(asked: Request, sent: Request) -> set[bytes]:
+    """The ways a page may spell the credential that was added."""
+    added = {value for pair in sent.headers if pair not in asked.headers for value in (pair[1],)}
+    added |= {value for pair in sent.params if pair not in asked.params for value in (pair[1],)}
+    secrets = set()
+    for value in added:
+        word = value.rpartition(" ")[2]
+        secrets |= {value, word}
+        if value[:6].lower() == "basic ":
+            try:
+                pair = base64.b64decode(word, validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                continue
+            secrets |= {pair, pair.partition(":")[2]}
+    return {
+        form.encode() for secret in secrets if len(secret) > 3 for form in (secret, quote(secret, safe=""), quote_plus(secret))
+    }
