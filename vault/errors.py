@@ -255,11 +255,11 @@ class TooFewShares(RecoveryError):
 
 
 class ForeignShares(RecoveryError):
-    """Shares of another kit, or of two kits mixed."""
+    """Shares of another kit, by their numbers in the order given."""
 
     code = "vault.recovery.foreign"
     kind = "usage"
-    fr = "Ces parts ne sont pas toutes celles du kit de ce trousseau ({kit}, du {created})."
-    en = "These shares are not all of this keyring's kit ({kit}, of {created})."
+    fr = "Part(s) n° {numbers} : pas du kit de ce trousseau, dont les parts commencent par « {kit} » (fait le {created})."
+    en = "Share(s) no. {numbers}: not of this keyring's kit, whose shares begin with `{kit}` (made on {created})."
     todo_fr = "Un kit remplacé par un plus récent ne sert plus ; cherchez les parts de ce kit-ci."
     todo_en = "A kit replaced by a newer one no longer serves; look for the shares of this one."

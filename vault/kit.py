@@ -23,12 +23,10 @@ from vault.keyring import Kit, Record
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-def make(private: bytes, site: bytes, *, threshold: int, shares: int, created: datetime) -> Kit:
+def make(kit_id: str, private: bytes, site: bytes, *, threshold: int, shares: int, created: datetime) -> Kit:
     """Make the kit of a recovery key (32 bytes, X25519) for the site key `site`."""
     public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-    kit = Kit(
-        derive(public, b"sovereign-kit-id/1", length=4).hex(), created, threshold, shares, public, _proof(private, site), b""
-    )
+    kit = Kit(kit_id, created, threshold, shares, public, proof=_proof(private, site), mac=b"")
     return msgspec.structs.replace(kit, mac=_mac(kit, site))
 
 

@@ -1,9 +1,10 @@
 """The recovery kit: k of n people, each with a sheet of words, give a city its keys back when the master is lost.
 
-1. `export` draws a recovery key (X25519), seals every key of the keyring to its public half, and splits the private half into SLIP-39
-   shares (Shamir over GF(256), words with a checksum). The private half is kept nowhere; keys made later are covered too,
-   without the holders.
-2. Fewer than `threshold` shares say nothing about the key. A mistyped share is named by its number.
+1. `export` draws a recovery key (X25519), seals every key of the keyring to its public half, and splits the private half into
+   SLIP-39 shares (Shamir over GF(256), words with a checksum). The private half is kept nowhere; keys made later are covered
+   too, without the holders.
+2. Fewer than `threshold` shares say nothing about the key. All shares of a kit begin with the same two words, which name it.
+   A mistyped share, and a share of another kit, are told by their number.
 3. `restore` needs the folder `keys/` (from a backup) and the shares, not the old master: it takes back only keys that this site
    sealed, and wraps them under another provider. What was destroyed stays destroyed.
 4. A new export makes the former kit useless for the present keyring; an old backup of `keys/` still opens with its own kit.
@@ -48,8 +49,8 @@ def export(keys: Keys, threshold: int, shares: int, *, entropy: Callable[[int], 
         )
     private = entropy(32)
     words: list[str] = generate_mnemonics(1, [(threshold, shares)], private)[0]
-    created = keys.now()
-    keys.cover(lambda site: kit.make(private, site, threshold=threshold, shares=shares, created=created))
+    name, created = _kit_of(words[0]), keys.now()
+    keys.cover(lambda site: kit.make(name, private, site, threshold=threshold, shares=shares, created=created))
     return words
 
 
@@ -103,28 +104,34 @@ def _opened(keyring: Keyring, shares: Sequence[str]) -> tuple[bytes, dict[str, b
 
 
 def _combine(to: Kit, shares: Sequence[str]) -> bytes:
-    foreign = ForeignShares(kit=to.id, created=f"{to.created:%Y-%m-%d}")
     given: dict[int, str] = {}
-    kinds = set()
     for number, words in enumerate(shares, start=1):
         tidy = " ".join(words.lower().split())
         try:
             share = Share.from_mnemonic(tidy)
         except MnemonicError:
             raise BadShare(number=number) from None
+        if _kit_of(tidy) != to.id:
+            raise _foreign(to, number)
         given[share.index] = tidy
-        kinds.add((share.group_parameters(), len(share.value)))
-    if len(kinds) > 1:
-        raise foreign
     if len(given) < to.threshold:
         raise TooFewShares(given=len(given), needed=to.threshold)
     try:
         private: bytes = combine_mnemonics(list(given.values())[: to.threshold])
     except MnemonicError:
-        raise foreign from None
+        raise _foreign(to, *range(1, len(shares) + 1)) from None
     if len(private) != 32 or not kit.owns(to, private):
-        raise foreign
+        raise _foreign(to, *range(1, len(shares) + 1))
     return private
+
+
+def _kit_of(words: str) -> str:
+    """Give the two words that all shares of a kit begin with: SLIP-39's identifier and parameters."""
+    return " ".join(words.split()[:2])
+
+
+def _foreign(to: Kit, *numbers: int) -> ForeignShares:
+    return ForeignShares(numbers=", ".join(map(str, numbers)), kit=to.id, created=f"{to.created:%Y-%m-%d}")
 
 
 def _count(opened: dict[str, bytes | None]) -> tuple[int, tuple[str, ...]]:
