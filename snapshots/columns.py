@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 Json = Any
 
-_PARAMETRIC = re.compile(r"(decimal128|fixed_size_binary|timestamp|time32|time64|duration)[(\[](\w+)(?:, ?(?:tz=)?([^)\]]+))?[)\]]")
+_PARAMETRIC = re.compile(
+    r"(decimal128|fixed_size_binary|timestamp|time32|time64|duration)[(\[](\w+)(?:, ?(?:tz=)?([^)\]]+))?[)\]]"
+)
 _PLAIN = {
     str(each): each
     for each in (
@@ -99,7 +101,10 @@ def converted(column: Any, kind: pa.DataType) -> Any:  # noqa: ANN401  # pyarrow
 
 def as_json(column: Any) -> Any:  # noqa: ANN401  # pyarrow has no types
     """Write nested values as JSON text, one row at a time: only for a column that changed its kind."""
-    texts = (None if each is None else orjson.dumps(each, default=str, option=orjson.OPT_SORT_KEYS).decode() for each in column.to_pylist())
+    texts = (
+        None if each is None else orjson.dumps(each, default=str, option=orjson.OPT_SORT_KEYS).decode()
+        for each in column.to_pylist()
+    )
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 

@@ -151,7 +151,11 @@ def opened(data: bytes, name: str, verifier: notes.Verifier) -> Manifest:
         raise _unreadable(name) from None
     found = hashlib.sha256(text.encode()).hexdigest()
     if found != name.partition(".")[0]:
-        raise Damaged(file=name, reason_fr="son nom n'est pas l'empreinte de son contenu", reason_en="its name is not the hash of its content")
+        raise Damaged(
+            file=name,
+            reason_fr="son nom n'est pas l'empreinte de son contenu",
+            reason_en="its name is not the hash of its content",
+        )
     return parsed(text, name)
 
 

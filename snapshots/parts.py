@@ -111,13 +111,24 @@ def encrypted(table: pa.Table, data_key: bytes, prefix: str) -> memoryview:
     sink = pa.BufferOutputStream()
     sealing = pe.create_encryption_properties(data_key, aad_prefix=prefix.encode(), store_aad_prefix=False)
     pq.write_table(
-        table, sink, row_group_size=max(1, table.num_rows), compression="zstd", write_statistics=False, encryption_properties=sealing
+        table,
+        sink,
+        row_group_size=max(1, table.num_rows),
+        compression="zstd",
+        write_statistics=False,
+        encryption_properties=sealing,
     )
     return memoryview(sink.getvalue())
 
 
 def read(
-    folder: Path, dataset: DatasetId, part: Part, opener: Opener, *, classes: Sequence[str] = CLASSES, columns: Sequence[str] | None = None
+    folder: Path,
+    dataset: DatasetId,
+    part: Part,
+    opener: Opener,
+    *,
+    classes: Sequence[str] = CLASSES,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Read a part's stored columns, verified as they are decrypted.
 
@@ -149,7 +160,9 @@ def read_class(
         raise Damaged(file=path.name, reason_fr="fichier absent", reason_en="the file is missing") from None
     except (OSError, pa.ArrowException, ValueError):  # pyarrow's words may quote what was decrypted: not chained
         raise Damaged(
-            file=path.name, reason_fr="coupé, altéré ou échangé : il ne se déchiffre pas", reason_en="cut, altered or swapped: it does not decrypt"
+            file=path.name,
+            reason_fr="coupé, altéré ou échangé : il ne se déchiffre pas",
+            reason_en="cut, altered or swapped: it does not decrypt",
         ) from None
     if table.num_rows != part.rows:
         raise Damaged(
@@ -158,5 +171,3 @@ def read_class(
             reason_en=f"{table.num_rows} rows instead of {part.rows}",
         )
     return table
-
-

@@ -1,0 +1,246 @@
+"""A base, then deltas: which rows of a manifest's parts are alive, and how to lay them onto a table.
+
+1. Parts apply in their order. For each key, the row of the last part that names it is the one that counts; if that part says `d`
+   there is none. Within the parts of one commit a key is named once.
+2. Rows are never merged: each part is read whole, and rows that a later part outdates are left out. Memory does not grow with
+   the snapshot; it grows with the deltas, which a new base ends before they reach half of its bytes, and spills encrypted.
+3. Older parts are brought to the manifest's schema: columns they lack are null, narrower types are widened.
+4. `load` does the same onto a DuckDB table, whole or from an earlier snapshot of the same base.
+
+Tables here have stored names (`Shape.stored`): `_key` in front where the primary key is not internal.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snapshots import parts
+from snapshots.columns import conform, understood
+from snapshots.dataset import CLASSES, KEY, OP, stored_name
+from snapshots.manifest import Manifest
+from snapshots.mart import quote
+from snapshots.workspace import Workspace, counting
+
+if TYPE_CHECKING:
+    from snapshots.repository import Repository
+
+_GATHERED = 4 * parts.ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Live rows of one part: its place in the manifest, the rows' numbers in it (int64), their stored columns."""
+
+    part: int
+    places: Any
+    table: pa.Table
+
+
+class Chain:
+    """The live rows of one snapshot, for a reader of some classes."""
+
+    def __init__(self, repository: "Repository", manifest: Manifest, classes: Sequence[str] = CLASSES) -> None:
+        self.manifest = manifest
+        self.classes = tuple(classes)
+        self.id = manifest.id
+        self.shape = repository.shape(manifest, self.classes)
+        self._folder = repository.parts_folder(self.id)
+        self._opener = repository.opener(manifest)
+        self.work = repository.work
+        internal = {column.place: column for column in manifest.schema}
+        named = all(place in internal for place in manifest.primary_key)
+        found = [internal[place] for place in manifest.primary_key] if named else []
+        key = (
+            [pa.field(stored_name(each.name), understood(each.type)) for each in found]
+            if named
+            else [pa.field(KEY, pa.string())]
+        )
+        self.key_schema = pa.schema(key)
+        own = [] if named else key
+        self.schema = pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.shape.schema])
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows have a primary key."""
+        return bool(self.manifest.primary_key)
+
+    def read_part(self, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all rows of a part, brought to this snapshot's schema; `columns` are stored names, `_op` among them if wanted."""
+        wanted = list(self.schema.names) if columns is None else list(columns)
+        classes = self.classes if KEY not in wanted and OP not in wanted else tuple({*self.classes, "internal"})
+        table = parts.read(self._folder, self.id, self.manifest.parts[part], self._opener, classes=classes, columns=wanted)
+        known = {each.name: each for each in (*self.key_schema, *self.schema, pa.field(OP, pa.string()))}
+        rows = self.manifest.parts[part].rows
+        if not table.num_columns:  # the part is older than all the columns asked for
+            table = pa.table({"": pa.nulls(rows)})
+        return conform(table, pa.schema([known[name] for name in wanted])) if wanted else table.select([])
+
+    def read_keys(self, part: int) -> pa.Table:
+        """Read the key of each row of a part, in columns `k0`, `k1`…"""
+        table = self.read_part(part, self.key_schema.names)
+        return table.rename_columns([f"k{number}" for number in range(table.num_columns)])
+
+    def pieces(
+        self,
+        workspace: Workspace | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        first: int = 0,
+        resolved: bool = False,
+    ) -> Iterator[Piece]:
+        """Give the live rows part by part, from part `first` on.
+
+        Arguments: workspace: where to tell live rows from outdated ones; one is made when there are deltas and none is given;
+        resolved: `outdated` has been called on it already.
+        """
+        if not self.keyed or all(part.kind == "base" for part in self.manifest.parts):
+            for number, part in enumerate(self.manifest.parts[first:], first):
+                yield Piece(number, counting(part.rows), self.read_part(number, columns))
+            return
+        if workspace is None:
+            with Workspace(self.work) as own:
+                yield from self.pieces(own, columns, first=first)
+            return
+        if not resolved:
+            self.outdated(workspace, first)
+        for number, part in enumerate(self.manifest.parts[first:], first):
+            rows = counting(part.rows)
+            gone = workspace.table("SELECT place FROM dead WHERE part = ?", [number]).column(0)
+            if len(gone) == part.rows:
+                continue
+            table = self.read_part(number, columns)
+            if len(gone):
+                kept = pc.invert(pc.is_in(rows, value_set=gone.combine_chunks()))
+                rows, table = rows.filter(kept), table.filter(kept)
+            yield Piece(number, rows, table)
+
+    def outdated(self, workspace: Workspace, first: int = 0) -> None:
+        """Make the table `dead` of the rows, from part `first` on, that a later part outdates or that only say `d`: `part`, `place`.
+
+        Makes also the table `touched` of the keys that deltas from part `first` on insert, update or delete.
+        """
+        keys = ", ".join(f"k{number}" for number in range(len(self.key_schema)))
+        sql = workspace.sql
+        empty = self.key_schema.empty_table()
+        sql.register("chunk", empty.rename_columns([f"k{number}" for number in range(len(self.key_schema))]))
+        sql.execute(
+            "CREATE OR REPLACE TABLE deltas AS SELECT *, 0::INTEGER part, 0::BIGINT place, false gone FROM chunk LIMIT 0"
+        )
+        sql.unregister("chunk")
+        for number, part in enumerate(self.manifest.parts):
+            if number >= first and part.kind == "delta":
+                rows = self.read_keys(number)
+                ops = self.read_part(number, [OP]).column(0)
+                chunk = rows.append_column("place", counting(part.rows)).append_column("gone", pc.equal(ops, "d"))
+                workspace.insert("deltas", f"SELECT {keys}, {number}, place, gone FROM chunk", chunk)
+        sql.execute(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) last FROM deltas GROUP BY ALL")
+        sql.execute(
+            f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < last OR gone"
+        )
+        sql.execute("DROP TABLE deltas")
+        gathered: list[pa.Table] = []
+        bases = [number for number, part in enumerate(self.manifest.parts) if number >= first and part.kind == "base"]
+        for number in bases:
+            rows = self.read_keys(number)
+            places = counting(rows.num_rows)
+            gathered.append(rows.append_column("part", pa.repeat(number, rows.num_rows)).append_column("place", places))
+            if number == bases[-1] or sum(each.num_rows for each in gathered) >= _GATHERED:
+                workspace.insert(
+                    "dead", f"SELECT part, place FROM chunk SEMI JOIN touched USING ({keys})", pa.concat_tables(gathered)
+                )
+                gathered = []
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What `load` did: whether the table was made anew, how many rows it wrote, and the name and class of each column."""
+
+    whole: bool
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    repository: "Repository",
+    manifest: Manifest,
+    classes: Sequence[str],
+    since: Manifest | None = None,
+) -> Loaded:
+    """Lay a snapshot's rows onto a DuckDB table, named `table` (an SQL identifier, quoted by the caller where it must be).
+
+    With `since`, the snapshot that the table already holds for the same classes, only what changed is applied when `manifest` stands
+    on it; otherwise the table is made anew. The caller wraps it in a transaction if readers are there.
+    Columns have stored names; two names that SQL would confuse (`Id`, `ID`) are told apart by a number.
+    """
+    chain = Chain(repository, manifest, classes)
+    names = distinct(chain.schema.names)
+    described = tuple(zip(names, _classes(chain), strict=True))
+    if since is not None and extends(manifest, since) and Chain(repository, since, classes).schema.equals(chain.schema):
+        return Loaded(False, _apply(connection, table, chain, names, len(since.parts)), described)
+    _run(
+        connection, f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM chunk", chain.schema.empty_table().rename_columns(names)
+    )
+    rows = sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in chain.pieces())
+    return Loaded(True, rows, described)
+
+
+def extends(manifest: Manifest, since: Manifest) -> bool:
+    """Whether a snapshot is an earlier one and deltas on top of it."""
+    before, now = [part.id for part in since.parts], [part.id for part in manifest.parts]
+    same = (since.dataset, since.primary_key) == (manifest.dataset, manifest.primary_key)
+    return same and now[: len(before)] == before and all(part.kind == "delta" for part in manifest.parts[len(before) :])
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Tell apart names that differ by case alone, which SQL does not see: `Id`, `ID` become `Id`, `ID_2`."""
+    seen: set[str] = set()
+    told: list[str] = []
+    for name in names:
+        candidate, number = name, 2
+        while candidate.casefold() in seen:
+            candidate, number = f"{name}_{number}", number + 1
+        seen.add(candidate.casefold())
+        told.append(candidate)
+    return told
+
+
+def _classes(chain: Chain) -> list[str]:
+    own = len(chain.schema) - len(chain.shape.classes)
+    return ["internal"] * own + list(chain.shape.classes)
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, names: list[str], first: int) -> int:
+    """Apply deltas from part `first` on: what they touch goes, what they hold alive comes."""
+    if first == len(chain.manifest.parts):
+        return 0
+    if not chain.keyed:
+        return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in chain.pieces(first=first))
+    in_table = dict(zip(chain.schema.names, names, strict=True))
+    same = " AND ".join(
+        f"{table}.{quote(in_table[name])} = chunk.k{number}" for number, name in enumerate(chain.key_schema.names)
+    )
+    with Workspace(chain.work) as workspace:
+        chain.outdated(workspace, first)
+        touched = workspace.table("SELECT * EXCLUDE (last) FROM touched")
+        _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)  # noqa: S608  # names are quoted
+        pieces = chain.pieces(workspace, first=first, resolved=True)
+        return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in pieces)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:
+    _run(connection, f"INSERT INTO {table} SELECT * FROM chunk", rows)  # noqa: S608  # names are quoted
+    return int(rows.num_rows)
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str, chunk: pa.Table) -> None:
+    connection.register("chunk", chunk)
+    try:
+        connection.execute(query)
+    finally:
+        connection.unregister("chunk")

@@ -1,0 +1,105 @@
+"""A private place to compare more rows than memory holds.
+
+1. It is a DuckDB of its own, in a folder of its own (0700), bounded in memory and threads; what does not fit goes to an encrypted
+   database file and an encrypted spill, under keys that exist only in this process. A crash leaves nothing readable.
+2. Rows enter as Arrow and are known by number: columns are named by position, so no vendor's name ever meets SQL.
+3. It is removed when closed; what a crash left is swept by the next one.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snapshots import mart
+from snapshots.durable import remove_tree
+from snapshots.parts import ROWS
+from vault import files
+
+MEMORY = "120MB"
+THREADS = 2
+
+
+class Workspace:
+    """An encrypted DuckDB that lives as long as one comparison."""
+
+    def __init__(self, folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> None:
+        with files.locked(files.folder(folder) / ".sweep"):  # none is swept between its making and its locking
+            _sweep(folder)
+            self.folder = files.folder(folder / secrets.token_hex(8))
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.sql = mart.connect()
+        for setting in (
+            f"threads={threads}",
+            f"memory_limit={mart.literal(memory)}",
+            "preserve_insertion_order=false",
+            "TimeZone='UTC'",
+            f"temp_directory={mart.literal(str(self.folder / 'spill'))}",
+        ):
+            self.sql.execute(f"SET {setting}")
+        mart.attach(self.sql, self.folder / "rows", secrets.token_hex(32), "rows", read_only=False)
+        self.sql.execute("USE rows")
+
+    def insert(self, table: str, query: str, rows: pa.Table) -> None:
+        """Insert what a query gives; the query reads `rows` under the name `chunk`."""
+        self.sql.register("chunk", rows)
+        try:
+            self.sql.execute(f"INSERT INTO {table} {query}")
+        finally:
+            self.sql.unregister("chunk")
+
+    def table(self, query: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Give the result of a query that is known to be small."""
+        return self.sql.execute(query, list(parameters)).to_arrow_table()
+
+    def number(self, query: str) -> int:
+        """Give the one number that a query gives."""
+        row = self.sql.execute(query).fetchone()
+        return int(row[0] or 0) if row else 0
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.sql.close()
+        remove_tree(self.folder)
+        with suppress(OSError):
+            os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the workspaces of processes that are gone."""
+    for each in folder.iterdir():
+        with suppress(OSError):
+            handle = os.open(each / "lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(each)
+            finally:
+                os.close(handle)
+
+
+_COUNTING = pa.array(range(ROWS), pa.int64())
+
+
+def counting(rows: int, start: int = 0) -> Any:  # noqa: ANN401  # pyarrow has no types
+    """Give the whole numbers from `start`, one a row."""
+    numbers = _COUNTING.slice(0, rows) if rows <= ROWS else pa.array(range(rows), pa.int64())
+    return pc.add(numbers, pa.scalar(start, pa.int64())) if start else numbers
+
+
+def numbered(columns: Sequence[Any], prefix: str) -> tuple[list[str], list[Any]]:
+    """Name columns by position: `k0`, `k1`…"""
+    return [f"{prefix}{number}" for number in range(len(columns))], list(columns)
