@@ -1,0 +1,1 @@
+"""Urban spaces: places, their features, and what is reported about them."""
