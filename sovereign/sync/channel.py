@@ -1,7 +1,7 @@
 """Between the threads that read and the one that writes: a queue bounded by bytes.
 
-A put waits while the queue holds `limit` bytes or more, so that memory stays bounded when the vendor is faster than the disk. One item
-larger than the limit passes alone. Closing wakes everybody: puts are then dropped, for the run is over.
+A put waits while the queue holds `limit` bytes or more, so that memory stays bounded when the vendor is faster than the disk.
+One item larger than the limit passes alone. Closing wakes everybody: puts are then dropped, for the run is over.
 """
 
 import threading

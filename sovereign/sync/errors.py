@@ -1,15 +1,15 @@
 """What can stop a run, besides what egress, connectors and snapshots say in their own words.
 
-    SovereignError
-    └── SyncError
-        ├── UnknownConnection   sovereign.toml has no such connection
-        ├── UnknownStream       the vendor offers no such stream
-        ├── UnknownRun          no run of that name is on record
-        ├── ConnectorFailed     a defect of ours in a connector: says where, never what it was reading
-        ├── DiskFull            no room left: the draft keeps everything up to its last checkpoint
-        ├── WriteFailed         the disk refused for another reason
-        ├── ReplayGap           the raw archive does not hold an answer that the connector asks for
-        └── BadCadence          a schedule that is not understood
+SovereignError
+└── SyncError
+    ├── UnknownConnection   sovereign.toml has no such connection
+    ├── UnknownStream       the vendor offers no such stream
+    ├── UnknownRun          no run of that name is on record
+    ├── ConnectorFailed     a defect of ours in a connector: says where, never what it was reading
+    ├── DiskFull            no room left: the draft keeps everything up to its last checkpoint
+    ├── WriteFailed         the disk refused for another reason
+    ├── ReplayGap           the raw archive does not hold an answer that the connector asks for
+    └── BadCadence          a schedule that is not understood
 """
 
 from sovereign.errors import SovereignError

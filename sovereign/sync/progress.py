@@ -1,7 +1,7 @@
 """What a run says while it works: events, never text.
 
-A run calls `emit` from one thread at a time, about four times a second while it reads. An observer that raises stops the run, so
-it must not. Events hold names, counts and instants: no record, no address, no secret.
+A run calls `emit` from one thread at a time, about four times a second while it reads. An observer that raises stops the run,
+so it must not. Events hold names, counts and instants: no record, no address, no secret.
 """
 
 from datetime import datetime

@@ -2,24 +2,25 @@
 
 The laws of the verdict:
 
-1. `partial` when something speaks against completeness: the vendor counts more records than were read, a filter was ignored without a
-   full read to make up for it, records were discarded, the vendor went backwards, or records came back twice while nothing
-   proves that none was missed in exchange.
-2. `complete` when nothing speaks against it and at least one fact speaks for it: a count that matches, or a check of the connector
-   that holds.
-3. `unverified` otherwise: the pages were continuous, and that is all that can be said. A vendor that counts fewer records than it gave is
-   contradicting itself, so its count proves nothing.
+1. `partial` when something speaks against completeness: the vendor counts more records than were read, a filter was ignored
+   without a full read to make up for it, records were discarded, the vendor went backwards, or records of a full read came
+   back twice while nothing proves that none was missed in exchange.
+2. `complete` when nothing speaks against it and at least one fact speaks for it: a count that matches, or a check of the
+   connector that holds.
+3. `unverified` otherwise: the pages were continuous, and that is all that can be said. A vendor that counts fewer records
+   than it gave is contradicting itself, so its count proves nothing.
 
-A count is a hint, never a stop condition (VENDORS, trap 6). The vendor may announce several while the read goes on, because people
-work meanwhile; what was read matches when it lies between the smallest and the largest.
+A count is a hint, never a stop condition (VENDORS, trap 6). The vendor may announce several while the read goes on, because
+people work meanwhile; what was read matches when it lies between the smallest and the largest.
 
-The laws of quarantine: a copy that came back empty where there was one, that fell by more than `max_fall`, or that would delete more
-than `max_deletions` of its records is kept and not published. A first copy has nothing to be compared with and passes.
+The laws of quarantine: a copy that came back empty where there was one, that fell by more than `max_fall`, or that would
+delete more than `max_deletions` of its records is kept and not published. A first copy has nothing to be compared with and
+passes.
 
 Nothing here reads a record, a clock or a setting.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,13 +31,13 @@ State = Literal["complete", "partial", "unverified"]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the run itself saw of one stream, in records.
+    """What the run itself saw of one stream, in records; `full` when everything was asked for.
 
-    `rows` as received, `distinct` by primary key, `repeated_same` and `repeated_different` received again with the same content or
-    another; `removed` announced as gone; `discarded` refused by the contract.
+    `distinct` by primary key, `repeated_same` and `repeated_different` received again with the same content or another,
+    `discarded` refused by the contract.
     """
 
-    rows: int
+    full: bool
     distinct: int
     repeated_same: int = 0
     repeated_different: int = 0
@@ -93,7 +94,7 @@ _REASONS = {
 }
 
 
-def judge(stream: str, evidence: Iterable[Evidence], facts: Facts) -> Verdict:
+def judge(stream: str, evidence: Sequence[Evidence], facts: Facts) -> Verdict:
     """Weigh what was seen of `stream` into a verdict, by the laws above."""
     weighed = [e for e in evidence if e.stream == stream and e.check != "vendor_count"]
     counts = [e for e in evidence if e.stream == stream and e.check == "vendor_count"]
@@ -104,7 +105,7 @@ def judge(stream: str, evidence: Iterable[Evidence], facts: Facts) -> Verdict:
     if repeated:
         cleared = counted is not None and counted.holds is True
         detail = {"same": facts.repeated_same, "different": facts.repeated_different}
-        weighed.append(Evidence(stream, "records_repeated", None if cleared else False, detail))
+        weighed.append(Evidence(stream, "records_repeated", None if cleared or not facts.full else False, detail))
         if cleared:
             weighed = [_as_remark(e) if e.check in {"page_repeated", "order_unstable"} else e for e in weighed]
     if facts.discarded:

@@ -1,0 +1,164 @@
+"""The writer: what the readers bring, made durable in order, and where each slice starts again.
+
+1. What a slice brings is held back until the page that carries a position, or the end of the slice; then its responses,
+   records, evidence and position go to the draft together. So at any checkpoint the draft holds exactly what the positions
+   say: nothing is lost and nothing is doubled after a stop.
+2. A checkpoint is made when 131,072 records or 32 MiB are waiting, or 5 seconds after the last one when there is something new.
+3. Evidence is condensed as it comes, so that a resume point stays small however long the read.
+
+One thread calls it. It decides nothing about the verdict, and publishes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+import pyarrow as pa
+
+from saas_connectors.connector import Evidence, Json, Page
+from saas_connectors.request import Request, Response
+from sovereign.sync.outcome import Noted, StreamOutcome
+from sovereign.sync.reading import Answered, Ended, Item, Stopped
+
+ROWS: Final = 131_072
+BYTES: Final = 32 * 2**20
+SECONDS: Final = 5.0
+_KEPT: Final = 200
+"""Pieces of evidence of one check that a run keeps for each stream; what comes after is condensed into the last."""
+
+Monotonic: TypeAlias = Callable[[], float]
+
+
+class SlicePoint(msgspec.Struct):
+    """How far a slice is: the position of its last safe page, and its cursors once it is done."""
+
+    position: Json = None
+    done: bool = False
+    cursors: dict[str, Json] = {}
+
+
+class ResumePoint(msgspec.Struct):
+    """Everything a run needs to go on after a stop, besides its plan and its records."""
+
+    slices: dict[str, SlicePoint] = {}
+    evidence: list[Noted] = []
+    finished: dict[str, StreamOutcome] = {}
+    rows: int = 0
+    pages: int = 0
+    requests: int = 0
+    bytes_in: int = 0
+    attempts: int = 0
+    barren: int = 0
+
+    @property
+    def slices_done(self) -> int:
+        """Slices read to their end."""
+        return sum(point.done for point in self.slices.values())
+
+
+class Landed(Protocol):
+    """What the writer needs of a draft."""
+
+    @property
+    def buffered_rows(self) -> int:
+        """Records appended since the last checkpoint."""
+        ...
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Their size in memory."""
+        ...
+
+    def append(self, stream: str, records: pa.Table, removed: pa.Table | None = None) -> None:
+        """Add records, and keys of records that are gone."""
+        ...
+
+    def checkpoint(self, resume: Json) -> None:
+        """Make everything durable, with the resume point."""
+        ...
+
+
+class Landing:
+    """Appends to a draft and makes checkpoints."""
+
+    def __init__(
+        self,
+        draft: Landed,
+        archive: Callable[[Request, Response], None],
+        point: ResumePoint,
+        monotonic: Monotonic = time.monotonic,
+    ) -> None:
+        self.point = point
+        self._draft, self._archive, self._monotonic = draft, archive, monotonic
+        self._held: dict[str, list[Answered | Page | Evidence]] = {}
+        self._new = False
+        self._last = monotonic()
+
+    def take(self, item: Item) -> None:
+        """Receive one item; it reaches the draft with the next position of its slice."""
+        what = item.what
+        if isinstance(what, Stopped):
+            raise TypeError("a fault is not something to land")
+        if isinstance(what, Ended):
+            self._land(item.key)
+            self.point.slices[item.key] = SlicePoint(done=True, cursors=dict(what.cursors))
+            return
+        self._held.setdefault(item.key, []).append(what)
+        if isinstance(what, Page) and what.position is not None:
+            self._land(item.key)
+            self.point.slices[item.key] = SlicePoint(position=what.position)
+
+    def _land(self, key: str) -> None:
+        for what in self._held.pop(key, ()):
+            if isinstance(what, Answered):
+                self._archive(what.request, what.response)
+                self.point.requests += 1
+                self.point.bytes_in += len(what.response.body)
+            elif isinstance(what, Page):
+                self._draft.append(what.stream, what.records, what.removed)
+                self.point.rows += what.records.num_rows
+                self.point.pages += 1
+            else:
+                self.point.evidence = condense(self.point.evidence, [Noted.of(what)])
+        self._new = True
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        if not self._new:
+            return False
+        full = self._draft.buffered_rows >= ROWS or self._draft.buffered_bytes >= BYTES
+        return full or self._monotonic() - self._last >= SECONDS
+
+    def checkpoint(self, *, even_unchanged: bool = False) -> None:
+        """Make what has landed durable; what is still held back will be asked for again."""
+        if not self._new and not even_unchanged:
+            return
+        if self._new:
+            self.point.barren = 0
+        self._draft.checkpoint(msgspec.to_builtins(self.point))
+        self._new = False
+        self._last = self._monotonic()
+
+
+def condense(held: Iterable[Noted], more: Iterable[Noted]) -> list[Noted]:
+    """Add evidence, keeping of the vendor's counts the smallest, the largest and the last, and nothing twice."""
+    kept = list(held)
+    for note in more:
+        same = [each for each in kept if each.stream == note.stream and each.check == note.check]
+        if note.check == "vendor_count" and "count" in note.detail:
+            counted = [each for each in same if "count" in each.detail]
+            others = [each for each in kept if each not in counted]
+            ordered = sorted([*counted, note], key=_count)
+            ends = [ordered[0], ordered[-1]] if counted else []
+            kept = [*others, *(each for each in ends if each != note), note]
+        elif note not in same:
+            if len(same) >= _KEPT:
+                kept.remove(same[-1])
+            kept.append(note)
+    return kept
+
+
+def _count(note: Noted) -> int:
+    return int(note.detail["count"])

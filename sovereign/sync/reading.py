@@ -1,0 +1,165 @@
+"""The readers: threads that drive the connector's generators, and hand over what comes in the order of each slice.
+
+1. A reader takes one slice at a time, asks what the generator asks, and puts on the channel, in this order: each successful
+   response with its request, then the pages and the evidence made from it, then the slice's end with its cursors.
+2. A response outside the 2xx family reaches the connector, which raises its own fault, and nothing else: it is neither kept nor
+   shown.
+3. The first fault stops every reader. A fault of ours in a connector is named by its type and place, never by its message,
+   which may quote a record.
+4. A reader opens no socket and writes no file.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from saas_connectors.connector import Connector, Evidence, Exchange, Fetch, Json, Page, ReadPlan, Slice, T
+from saas_connectors.request import Request, Response
+from sovereign.sync.channel import Channel
+from sovereign.sync.errors import ConnectorFailed
+from vault.errors import Fault
+
+Send: TypeAlias = Callable[[tuple[Request, ...]], tuple[Response, ...]]
+"""Exchanges requests for responses, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A successful response and the request it answers."""
+
+    request: Request
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A slice was read to its end; the cursors of its streams."""
+
+    cursors: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A reader met a fault."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something read, and the key of the slice it belongs to."""
+
+    key: str
+    what: Answered | Page | Evidence | Ended | Stopped
+
+
+class Readers:
+    """Reads the slices of a plan concurrently."""
+
+    def __init__(
+        self, connector: Connector, plan: ReadPlan, work: list[tuple[Slice, Json]], send: Send, *, threads: int, memory: int
+    ) -> None:
+        """Prepare to read `work`: slices and the position each starts at.
+
+        `threads` slices at once at most; `memory`: bytes of responses and records that may wait to be written.
+        """
+        self._connector, self._plan, self._send = connector, plan, send
+        self._work: Iterator[tuple[Slice, Json]] = iter(work)
+        self._taking = threading.Lock()
+        self._halt = threading.Event()
+        self._channel: Channel[Item] = Channel(memory)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"reader-{n}", daemon=True) for n in range(min(threads, len(work)))
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def get(self, timeout: float) -> Item | None:
+        """Take the next item, or None when none came within `timeout` seconds."""
+        return self._channel.get(timeout)
+
+    @property
+    def reading(self) -> bool:
+        """Whether something may still come."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def halt(self) -> None:
+        """Ask the readers to stop at their next page."""
+        self._halt.set()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop, and drop what is left. A reader deep in a request ends by itself when its answer or its time limit comes."""
+        self._halt.set()
+        self._channel.close()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._halt.is_set():
+            with self._taking:
+                part, position = next(self._work, (None, None))
+            if part is None:
+                return
+            try:
+                self._read(part, position)
+            except Fault as fault:
+                self._stop(part.key, fault)
+            except Exception as error:  # noqa: BLE001 — whatever a connector does, the run ends in a fault that can be shown
+                self._stop(part.key, defect(self._connector.name, error))
+
+    def _stop(self, key: str, fault: Fault) -> None:
+        self._halt.set()
+        self._channel.put(Item(key, Stopped(fault)), 0)
+
+    def _read(self, part: Slice, position: Json) -> None:
+        reading = self._connector.read(self._plan, part, position)
+        answers: tuple[Response, ...] | None = None
+        try:
+            while not self._halt.is_set():
+                asked = reading.send(answers)
+                answers = None
+                if isinstance(asked, Fetch):
+                    answers = self._send(asked.requests)
+                    for request, response in zip(asked.requests, answers, strict=True):
+                        if 200 <= response.status < 300:
+                            self._put(part, Answered(request, response), len(response.body))
+                else:
+                    self._put(part, asked, asked.records.nbytes if isinstance(asked, Page) else 0)
+        except StopIteration as end:
+            self._put(part, Ended(end.value or {}), 0)
+        finally:
+            reading.close()
+
+    def _put(self, part: Slice, what: Answered | Page | Evidence | Ended, size: int) -> None:
+        self._channel.put(Item(part.key, what), size)
+
+
+def converse(exchange: Exchange[T], send: Send, connector: str) -> T:
+    """Carry a short conversation (check, discover, slices) to its end and give its result."""
+    try:
+        asked = next(exchange)
+        while True:
+            asked = exchange.send(send(asked.requests))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    except Fault:
+        raise
+    except Exception as error:  # noqa: BLE001 — as for a reader
+        raise defect(connector, error) from None
+    finally:
+        exchange.close()
+
+
+def defect(connector: str, error: BaseException) -> ConnectorFailed:
+    """Name a defect of a connector by its type and place."""
+    trace = error.__traceback__
+    where = "?"
+    while trace is not None:
+        where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return ConnectorFailed(connector=connector, error=type(error).__name__, where=where)
