@@ -1,0 +1,98 @@
+"""The database itself: opened, migrated, and lent as transactions.
+
+1. The file is 0600 from its first byte; its WAL takes the same mode.
+2. `begin` is a write transaction that starts as one (BEGIN IMMEDIATE): it never fails half-way because another writer came
+   first.
+3. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sovereign.clock import Clock, now
+from sovereign.state.errors import StateDamaged
+from sovereign.state.migrate import migrate
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF")
+_BUSY = 30.0
+"""How long a writer waits for another, in seconds."""
+
+
+class State:
+    """A site's `state.db`. Safe to use from several threads and several processes."""
+
+    def __init__(self, path: Path, clock: Clock = now, *, migrations: Traversable | None = None) -> None:
+        """Open the database, made and migrated as needed; errors: StateTooNew, StateDamaged."""
+        self.path = path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY})
+        event.listen(self.engine, "connect", _configure)
+        event.listen(self.engine, "begin", _begin)
+        self._writer = self.engine.execution_options(writes=True)
+        try:
+            with self.begin() as connection:
+                migrate(connection, migrations or files("sovereign.state") / "migrations", clock)
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            self.close()
+            raise StateDamaged(path=path.name, reason=type(error).__name__) from None
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: committed and durable when the block ends, undone when it raises."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view; it blocks no writer."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def within(self, connection: Connection | None) -> Iterator[Connection]:
+        """The transaction given, or one of its own."""
+        if connection is not None:
+            yield connection
+        else:
+            with self.begin() as own:
+                yield own
+
+    def scrub(self) -> None:
+        """Leave no deleted byte behind in the write-ahead log."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # Transactions are ours alone (see `_begin`): the driver must not open any by itself.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
