@@ -45,6 +45,7 @@ UV_FLAGS := -q --python 3.11 --no-header --no-annotate --no-emit-index-url --gen
 lock:
 	uv pip compile $(UV_FLAGS) -c requirements/constraints.txt -o requirements/runtime.lock requirements/runtime.in
 	uv pip compile $(UV_FLAGS) -c requirements/runtime.lock -o requirements/dev.lock requirements/dev.in
+	uv pip compile $(UV_FLAGS) -o requirements/pygeoapi.lock requirements/pygeoapi.in
 	! grep -n '://' requirements/*.lock
 
 clean:
