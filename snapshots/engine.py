@@ -144,11 +144,13 @@ class Session:
         run("DETACH memory")  # `memory.t` would otherwise be ambiguous for a connection named memory
         for number, ((schema, table), mart) in enumerate(sorted(marts.items())):
             alias, view = f"mart-{number}", f"{quote(CATALOG)}.{quote(schema)}.{quote(table)}"
-            open_mart(self._duckdb, mart, alias)
+            columns = open_mart(self._duckdb, mart, alias)
+            shown = ", ".join(f"{quote(each.stored)} AS {quote(each.shown)}" for each in columns if not each.hidden)
             run(f"CREATE SCHEMA IF NOT EXISTS {quote(CATALOG)}.{quote(schema)}")
-            run(f"CREATE VIEW {view} AS FROM {quote(alias)}.main.{DATA}")
-            for column in mart.columns:
-                run(f"COMMENT ON COLUMN {view}.{quote(column.name)} IS {literal(column.class_name)}")
+            run(f"CREATE VIEW {view} AS SELECT {shown} FROM {quote(alias)}.main.{DATA}")  # noqa: S608 - names are quoted
+            for column in columns:
+                if not column.hidden:
+                    run(f"COMMENT ON COLUMN {view}.{quote(column.shown)} IS {literal(column.class_name)}")
 
     def _lock_down(self, timezone: str) -> None:
         for setting in (

@@ -1,15 +1,15 @@
 """One mart: an encrypted DuckDB file that holds one dataset at one clearance.
 
 1. The file is DuckDB's own format, encrypted by DuckDB (AES-256-GCM) under a random 256-bit key of its own.
-2. It holds the table `data` and the one-row table `origin`, which says which manifest the rows are. A reader checks `origin`
-   against what it was promised: a pointer edited by hand, or an older file put back, does not open.
+2. It holds the table `data`; the table `columns`, which names and classes them; and the one-row table `origin`, which says
+   which manifest the rows are. A reader checks `origin` against what it was promised: an older file put back does not open.
 3. DuckDB writes encrypted files only with OpenSSL, which comes in the extension httpfs: it is loaded from the installed wheel,
    by its path, without any network.
 
 It does not know where marts are kept, nor who may open which: see `snapshots.serving` and `snapshots.engine`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,20 +17,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from snapshots.refusals import MartUnreadable
 
 DATA = "data"
 ORIGIN = "origin"
+COLUMNS = "columns"
 
 
 @dataclass(frozen=True, slots=True)
 class MartColumn:
-    """A column of a mart: its name, and the class of what it holds."""
+    """A column of a mart: its name in the table, the name people see, the class of what it holds; hidden ones are ours."""
 
-    name: str
+    stored: str
+    shown: str
     class_name: str
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,6 @@ class Mart:
     clearance: str
     manifest: str
     sequence: int
-    columns: tuple[MartColumn, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
@@ -60,8 +61,8 @@ class Mart:
         """What a reader must know about the rows (French, English)."""
         return tuple(
             (
-                f"{self.name} : les clés de la classe « {gone} » ont été détruites, ses colonnes ne sont plus lisibles.",
-                f"{self.name}: the keys of class {gone} were destroyed, its columns can no longer be read.",
+                f"{self.name} : des clés de la classe « {gone} » ont été détruites, ses colonnes ne sont plus lisibles.",
+                f"{self.name}: keys of class {gone} were destroyed, its columns can no longer be read.",
             )
             for gone in self.missing
         )
@@ -111,56 +112,62 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, key: str, alias: s
     )
 
 
-def open_mart(connection: duckdb.DuckDBPyConnection, mart: Mart, alias: str) -> None:
-    """Attach a mart to read, and make sure that it is the one that was promised.
+def open_mart(connection: duckdb.DuckDBPyConnection, mart: Mart, alias: str) -> list[MartColumn]:
+    """Attach a mart to read, make sure that it is the one that was promised, and give its columns in order.
 
     Raises MartUnreadable: the file is gone, another key closed it, its bytes changed, or it holds another manifest.
     """
+    at = f"{quote(alias)}.main"
     try:
         attach(connection, mart.path, mart.key, alias, read_only=True)
-        found = connection.execute(f"SELECT manifest, clearance FROM {quote(alias)}.main.{ORIGIN}").fetchall()  # noqa: S608 - our names
+        found = connection.execute(f"SELECT manifest, clearance FROM {at}.{ORIGIN}").fetchall()  # noqa: S608 - our names
+        columns = connection.execute(f"SELECT stored, shown, class, hidden FROM {at}.{COLUMNS} ORDER BY place").fetchall()  # noqa: S608
     except duckdb.Error:
         raise MartUnreadable(dataset=mart.name) from None  # the text may hold the path or the key
     if found != [(mart.manifest, mart.clearance)]:
         raise MartUnreadable(dataset=mart.name)
+    return [MartColumn(*column) for column in columns]
 
 
 @contextmanager
-def written(path: Path, key: str, *, memory: int, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a mart to write, under the name `mart`; leave it whole on disk, without a write-ahead log, when the block ends well.
+def written(path: Path, key: str, *, memory: int, threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a mart to write, under the name `mart`, in one transaction; on leaving it is whole on disk, without a log beside it.
 
-    Arguments: memory: bytes the engine may hold; spill: a private folder for what does not fit, which is encrypted there.
+    Arguments: memory: bytes the engine may hold; what does not fit spills encrypted beside the file.
     """
     connection = connect()
     try:
-        for setting in (f"memory_limit='{memory}B'", "threads=2", f"temp_directory={literal(str(spill))}", "TimeZone='UTC'"):
+        spill = path.with_name(f"{path.name}.spill")
+        for setting in (
+            f"memory_limit='{memory}B'",
+            f"threads={threads}",
+            f"temp_directory={literal(str(spill))}",
+            "TimeZone='UTC'",
+        ):
             connection.execute(f"SET {setting}")
         attach(connection, path, key, "mart", read_only=False)
+        path.chmod(0o600)
+        connection.execute("BEGIN")
         yield connection
+        connection.execute("COMMIT")
         connection.execute("CHECKPOINT mart")
         connection.execute("DETACH mart")
     finally:
         connection.close()
 
 
-def fill(connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> None:
-    """Make the table `data` of a new mart out of a stream of batches."""
-    connection.register("rows", rows)
-    columns = ", ".join(_column(field) for field in rows.schema)
-    connection.execute(f"CREATE TABLE mart.main.{DATA} AS SELECT {columns} FROM rows")  # noqa: S608 - quoted names
-    connection.unregister("rows")
-
-
-def stamp(connection: duckdb.DuckDBPyConnection, manifest: str, sequence: int, clearance: str) -> None:
-    """Write which manifest the rows are."""
+def stamp(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[MartColumn], *, manifest: str, sequence: int, clearance: str
+) -> None:
+    """Write which manifest the rows are, and what the columns are."""
     connection.execute(
         f"CREATE OR REPLACE TABLE mart.main.{ORIGIN} AS "
         "SELECT $1::VARCHAR AS manifest, $2::BIGINT AS sequence, $3::VARCHAR AS clearance",
         [manifest, sequence, clearance],
     )
-
-
-def _column(field: pa.Field) -> str:
-    """Types that DuckDB does not store as they are become text."""
-    name = quote(field.name)
-    return f"{name}::VARCHAR AS {name}" if pa.types.is_null(field.type) or pa.types.is_decimal256(field.type) else name
+    connection.execute(
+        f"CREATE OR REPLACE TABLE mart.main.{COLUMNS} "
+        "(place INTEGER, stored VARCHAR, shown VARCHAR, class VARCHAR, hidden BOOLEAN)"
+    )
+    rows = [(place, each.stored, each.shown, each.class_name, each.hidden) for place, each in enumerate(columns)]
+    connection.executemany(f"INSERT INTO mart.main.{COLUMNS} VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608 - our names

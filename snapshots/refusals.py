@@ -10,7 +10,8 @@
         ├── TimedOut            longer than the session's limit
         ├── Cancelled           stopped on demand, or replaced by the session's next query
         ├── TooLarge            more memory or more spill than the session's limits
-        └── MartUnreadable      a mart whose bytes are not what was written, or that is gone
+        ├── MartUnreadable      a mart whose bytes are not what was written, or that is gone
+        └── MartNotMade         a mart that could not be made: no room on disk, most often
 
 `BadQuery` and `UnknownName` may quote words of the question itself. None quotes a value of the data, a key or a path.
 """
@@ -125,6 +126,16 @@ class MartUnreadable(QueryFault):
     en = "The mart of {dataset} cannot be read."
     todo_fr = "Reposez la question ; si la panne demeure, supprimez le dossier marts/ : il se refait depuis les instantanés."
     todo_en = "Ask again; if the failure stays, delete the marts/ folder: it is made again from the snapshots."
+
+
+class MartNotMade(QueryFault):
+    """A mart that could not be made: no room on disk, most often."""
+
+    code = "query.mart_not_made"
+    fr = "La base de lecture de {dataset} n'a pas pu être faite."
+    en = "The mart of {dataset} could not be made."
+    todo_fr = "Les instantanés sont intacts. Vérifiez la place sur le disque et les droits du dossier marts/, puis recommencez."
+    todo_en = "The snapshots are untouched. Check the room on disk and the rights on the marts/ folder, then do it again."
 
 
 def translated(text: str, clearance: str) -> QueryFault:
