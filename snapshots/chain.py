@@ -137,7 +137,7 @@ class Chain:
                 ops = self.read_part(number, [OP]).column(0)
                 chunk = rows.append_column("place", counting(part.rows)).append_column("gone", pc.equal(ops, "d"))
                 workspace.insert("deltas", f"SELECT {keys}, {number}, place, gone FROM chunk", chunk)
-        sql.execute(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) last FROM deltas GROUP BY ALL")
+        sql.execute(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) AS last FROM deltas GROUP BY ALL")
         sql.execute(
             f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < last OR gone"
         )
