@@ -139,9 +139,7 @@ class AuditLog:
         return LastCommit(str(found.facts["manifest"]), int(found.facts["sequence"]), found.seq)
 
     def erase(self, seq: int, reason: str, *, actor: str | None = None) -> int:
-        """Erase the body of an entry: it cannot be read again, and no hash changes; returns the number of the act's own
-        entry.
-        """
+        """Erase the body of an entry for good, without changing a hash; returns the number of the entry that says so."""
         with self._state.begin() as transaction:
             transaction.execute(delete(audit_bodies).where(audit_bodies.c.seq == seq))
             said = self.append("audit.erased", {"entry": seq}, {}, {"reason": reason}, actor=actor, within=transaction)
