@@ -60,7 +60,10 @@ class _JsonContract:
     raw: msgspec.Raw
 
     def peek(self) -> tuple[str, str] | None:
-        record = self._decoded()
+        try:
+            record = self._decoded()
+        except Unfit:
+            return None
         if not isinstance(record, dict):
             return None
         buyer, own = record.get(self.kind.buyer), record.get("id")
@@ -79,8 +82,8 @@ class _JsonContract:
     def _decoded(self) -> Json:
         try:
             return _DECODER.decode(self.raw)
-        except (msgspec.DecodeError, RecursionError):
-            return None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Unfit(f"{self.kind.tag}:json") from None
 
 
 def _dates(value: Json) -> Iterator[str]:
