@@ -20,12 +20,13 @@ import pyarrow.json
 from saas_connectors.answer import malformed
 from saas_connectors.request import Request, Response
 from saas_connectors.shapes import BOUNDS, Bounds, TooDeep, conform, count, join, observe_all, settle
-from saas_connectors.values import convert
+from saas_connectors.values import arrow_type, convert
 
 MAX_TABLE: Final = 64 << 20
 """The most bytes a page's table holds; a bigger one is cut by `pieces`."""
 
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_WRITTEN: Final = {"date": pa.string(), "timestamp": pa.string(), "int": pa.int64(), "epoch": pa.int64()}
 _TEXT = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -66,6 +67,8 @@ class Records:
         return table
 
     def _fast(self, records: bytes) -> pa.StructArray | None:
+        if self._settled is None and self._seen is None and len(self.schema):
+            self._settled = _page(self._known())
         if self._settled is None or "json" in self.types.values():
             return None
         body = b'{"r":' + records + b"}"
@@ -87,13 +90,30 @@ class Records:
         for name, declared in self.types.items():
             if declared == "json":
                 rows = [row | {name: None if row.get(name) is None else _TEXT.encode(row[name]).decode()} for row in rows]
-        known = pa.struct([f for f in self.schema if f.name not in self.types]) if self._seen is None else self._seen
-        self._seen = join(known, observe_all(rows, self.bounds))
+        self._seen = join(self._known() if self._seen is None else self._seen, observe_all(rows, self.bounds))
         if count(self._seen) > self.bounds.fields:
             raise TooDeep
         kind = settle(self._seen)
-        self._settled = pa.schema([pa.field("r", pa.list_(kind))]) if kind.num_fields else None
-        return pa.array([conform(row, kind) for row in rows], type=kind)
+        self._settled = _page(kind)
+        try:
+            return pa.array(rows, type=kind)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several kinds in one field, or numbers no decimal holds
+            return pa.array([conform(row, kind) for row in rows], type=kind)
+
+    def _known(self) -> pa.DataType:
+        """What the schema says of the values as they are written: a declared field is known only where its type tells."""
+        fields = []
+        for held in self.schema:
+            declared, kind = self.types.get(held.name), held.type
+            if declared is not None:
+                plain = next((kind for form, kind in _WRITTEN.items() if declared.startswith(form)), pa.null())
+                kind = arrow_type(declared) if declared.startswith("decimal") else plain
+            fields.append(pa.field(held.name, kind))
+        return pa.struct(fields)
+
+
+def _page(kind: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field("r", pa.list_(kind))]) if kind.num_fields else None
 
 
 def pieces(table: pa.Table) -> Iterator[pa.Table]:

@@ -8,7 +8,7 @@
 4. Objects and lists are kept, to a depth and a number of fields that are bounded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -38,58 +38,56 @@ class Bounds:
 BOUNDS = Bounds()
 
 
-def _number(value: Decimal) -> pa.DataType:
-    _, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int) or abs(exponent) > 76:
-        return pa.float64()
-    scale = max(0, -exponent)
-    precision = max(len(digits) + max(0, exponent), scale)
-    return pa.decimal256(precision, scale) if precision <= 76 else pa.float64()
-
-
-def observe(value: Json, bounds: Bounds = BOUNDS, depth: int = 0) -> pa.DataType:
+def observe(value: Json, bounds: Bounds = BOUNDS) -> pa.DataType:
     """Give the narrowest Arrow type of one decoded JSON value (`None`, bool, int, Decimal, str, list, dict)."""
-    if value is None:
-        return pa.null()
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, int):
-        if -(1 << 63) <= value < 1 << 63:
-            return pa.int64()
-        return pa.decimal256(len(str(abs(value))), 0) if abs(value) < 10**76 else pa.float64()
-    if isinstance(value, Decimal):
-        return _number(value)
-    if isinstance(value, str):
-        return pa.string()
-    if depth >= bounds.depth:
-        raise TooDeep
-    if isinstance(value, Mapping):
-        if len(value) > bounds.fields:
-            raise TooDeep
-        return pa.struct([pa.field(name, observe(item, bounds, depth + 1)) for name, item in value.items()])
-    return pa.list_(observe_all(value, bounds, depth + 1))
+    return observe_all([value], bounds)
 
 
-def observe_all(values: Iterable[Json], bounds: Bounds = BOUNDS, depth: int = 0) -> pa.DataType:
-    """Give the narrowest Arrow type that holds every one of `values`."""
+def observe_all(values: Collection[Json], bounds: Bounds = BOUNDS, depth: int = 0) -> pa.DataType:
+    """Give the narrowest Arrow type that holds every one of `values`; raises `TooDeep`."""
     found = pa.null()
-    fields: dict[str, pa.DataType] | None = None
+    present: set[type] = set(map(type, values))
+    for kind in present - {type(None)}:
+        if kind is str:
+            one = pa.string()
+        elif kind is bool:
+            one = pa.bool_()
+        elif kind is int:
+            one = _integers([value for value in values if type(value) is int])
+        elif kind is Decimal:
+            one = _decimals([value for value in values if type(value) is Decimal])
+        elif depth >= bounds.depth:
+            raise TooDeep
+        elif kind is list:
+            one = pa.list_(observe_all([item for value in values if type(value) is list for item in value], bounds, depth + 1))
+        else:
+            rows = [value for value in values if type(value) is dict]
+            names = dict.fromkeys(name for row in rows for name in row)
+            if len(names) > bounds.fields:
+                raise TooDeep
+            columns = ((name, [row[name] for row in rows if name in row]) for name in names)
+            one = pa.struct([pa.field(name, observe_all(column, bounds, depth + 1)) for name, column in columns])
+        found = join(found, one)
+    return found
+
+
+def _integers(values: list[int]) -> pa.DataType:
+    low, high = min(values), max(values)
+    if low >= -(1 << 63) and high < 1 << 63:
+        return pa.int64()
+    digits = max(len(str(abs(low))), len(str(abs(high)))) if max(-low, high) < 10**76 else 77
+    return pa.decimal256(digits, 0) if digits <= 76 else pa.float64()
+
+
+def _decimals(values: list[Decimal]) -> pa.DataType:
+    whole = scale = 1
     for value in values:
-        if isinstance(value, dict) and (fields is not None or kinds.is_null(found)):
-            fields = {} if fields is None else fields
-            if depth >= bounds.depth:
-                raise TooDeep
-            for name, item in value.items():
-                kind = observe(item, bounds, depth + 1)
-                known = fields.get(name)
-                fields[name] = kind if known is None or known is kind else join(known, kind)
-            if len(fields) > bounds.fields:
-                raise TooDeep
-        elif value is not None:
-            found = join(found, observe(value, bounds, depth))
-    if fields is None:
-        return found
-    return join(found, pa.struct([pa.field(name, kind) for name, kind in fields.items()]))
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int):
+            return pa.float64()
+        scale = max(scale, -exponent)
+        whole = max(whole, len(digits) + exponent)
+    return pa.decimal256(whole + scale, scale) if whole + scale <= 76 else pa.float64()
 
 
 def _digits(kind: pa.DataType) -> tuple[int, int] | None:

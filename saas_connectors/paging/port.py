@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -86,12 +87,12 @@ def put(request: Request, values: Mapping[str, Json]) -> Request:
     return replace(request, url=url, params=(*params, *((name, str(value)) for name, value in values.items())))
 
 
-def fill(template: str, value: Json) -> str:
-    """Put a value in a template: `{}` as it is, `{FORMAT}` for an instant by strftime (`{%d/%m/%Y}`); none means the value."""
+def fill(template: str, value: Json, zone: str = "UTC") -> str:
+    """Put a value in a template: `{}` as it is, `{FORMAT}` for an instant by strftime (`{%d/%m/%Y}`), in `zone`."""
 
     def one(found: re.Match[str]) -> str:
         form = found[1]
-        return instant(value).astimezone(UTC).strftime(form) if form else str(value)
+        return instant(value).astimezone(ZoneInfo(zone)).strftime(form) if form else str(value)
 
     return re.sub(r"\{([^{}]*)\}", one, template) if template else str(value)
 

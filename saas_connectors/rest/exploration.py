@@ -1,0 +1,116 @@
+"""What a list is like, learnt from its first page, and from a probe or two where that page does not say how to go on.
+
+A probe asks for a second page in the ways that are common. Only records that are all new (by primary key) prove that one
+works: a vendor that ignores a parameter, or lists in no stable order, does not pass.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Final
+
+import pyarrow as pa
+
+from saas_connectors.answer import accept, cut, decode
+from saas_connectors.connector import Exchange, Fetch, Json
+from saas_connectors.errors import ConnectorError
+from saas_connectors.paging import Offset, Page, Paging, Seen, Single
+from saas_connectors.records import Records
+from saas_connectors.request import Request, Response
+from saas_connectors.rest.patterns import paging_of, records_path
+from saas_connectors.rest.settings import StreamSettings, describe, paging
+from saas_connectors.rest.understanding import Understanding
+
+_PROBES: Final[tuple[Paging, ...]] = (
+    Page("page", "per_page"),
+    Offset("offset", "limit"),
+    Offset("skip", "limit"),
+    Offset("start", "rows"),
+    Page("_page", "_limit"),
+    Offset("$skip", "$top"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was learnt: where the records and the total are, how pages follow, the first page."""
+
+    understanding: Understanding
+    seen: Seen
+    table: pa.Table
+
+    @property
+    def detail(self) -> dict[str, Json]:
+        """The same, without the page, as JSON."""
+        known = self.understanding
+        return {"records": known.path, "total": known.total or "", "paging": describe(known.paging)}
+
+
+def explore(
+    at: str, base: Request, settings: StreamSettings, records: Callable[[], Records], table: Mapping[str, Json]
+) -> Exchange[Found]:
+    """Learn what a list is like; `table` is its `paging` table, completed; raises `ConnectorError`."""
+    declared = paging(at, table) if "kind" in table else None
+    request = declared.request(base, declared.start()) if declared else _sized(base, table)
+    (response,) = yield Fetch((request,))
+    accept(request, response)
+    path = settings.records if settings.records is not None else _path(request, response)
+    known = Understanding(path, settings.total, declared or Single(), records())
+    seen, first = known.page(request, response)
+    if declared is None:
+        strategy = _completed(at, (yield from _strategy(base, settings, known, seen, first)), table)
+        known.paging = strategy
+        request = strategy.request(base, strategy.start())
+        if request != seen.request:  # the page size is known only now
+            (response,) = yield Fetch((request,))
+            seen, first = known.page(request, response)
+    return Found(known, seen, first)
+
+
+def _sized(base: Request, table: Mapping[str, Json]) -> Request:
+    size = {name: table[name] for name in ("size_param", "size") if name in table}
+    return Page(param="", **size).request(base, {"page": None}) if len(size) == 2 else base
+
+
+def _path(request: Request, response: Response) -> str:
+    path = records_path(decode(request, response))
+    if path is None:
+        cut(request, response, "")  # raises: an error inside a success, or no records
+    return path or ""
+
+
+def _strategy(base: Request, settings: StreamSettings, known: Understanding, seen: Seen, first: pa.Table) -> Exchange[Paging]:
+    document = {} if not known.path else decode(seen.request, seen.response)
+    last = first.slice(first.num_rows - 1).to_pylist()[0] if first.num_rows else {}
+    found = paging_of(document, seen.response, last)
+    if found is not None:
+        return found
+    rows = first.num_rows
+    full = rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
+    if (full or (seen.total or 0) > rows) and all(name in first.column_names for name in settings.primary_key):
+        for probe in _PROBES:
+            position = {"page": 2} if isinstance(probe, Page) else {"offset": rows}
+            request = probe.request(base, position)
+            (response,) = yield Fetch((request,))
+            if _is_new(known, request, response, first, settings.primary_key):
+                return probe
+    return Single()
+
+
+def _is_new(known: Understanding, request: Request, response: Response, first: pa.Table, key: list[str]) -> bool:
+    try:
+        _, second = known.page(request, response)
+    except ConnectorError:
+        return False
+    if not second.num_rows or not all(name in second.column_names for name in key):
+        return False
+    before = {tuple(row.values()) for row in first.select(key).to_pylist()}
+    return before.isdisjoint(tuple(row.values()) for row in second.select(key).to_pylist())
+
+
+def _completed(at: str, found: Paging, table: Mapping[str, Json]) -> Paging:
+    """Put what the settings say over what was found, where the strategy has such a field."""
+    if isinstance(found, Single):
+        return found
+    names = {field.name for field in fields(found)}  # type: ignore[arg-type]  # every strategy is a dataclass
+    given = {name: value for name, value in table.items() if name in names}
+    return paging(at, describe(found) | given)

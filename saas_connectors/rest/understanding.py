@@ -1,0 +1,57 @@
+"""One answer of a list, understood the same way by exploration and by reading."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from saas_connectors.answer import MISSING, Document, accept, cut
+from saas_connectors.connector import Json
+from saas_connectors.paging import Keyset, Paging, Seen
+from saas_connectors.records import Records
+from saas_connectors.request import Request, Response
+from saas_connectors.rest.cursors import written
+from saas_connectors.rest.patterns import total_path
+
+
+@dataclass(slots=True)
+class Understanding:
+    """Where the records are, where the total is (None: to be found on the first page), and the types seen so far."""
+
+    path: str
+    total: str | None
+    paging: Paging
+    records: Records
+
+    def page(self, request: Request, response: Response) -> tuple[Seen, pa.Table]:
+        """Turn an answer into records, and what paging needs of it; raises the faults of `answer`."""
+        accept(request, response)
+        if response.status == 204 or (response.status == 202 and not response.body):
+            return Seen(request, response, Document({}, b"[]"), 0), pa.table({})
+        document = cut(request, response, self.path)
+        table = self.records.table(request, response, document.records)
+        if self.total is None:
+            self.total = total_path(_Around(document), table.num_rows)
+        total = document.find(self.total) if self.total else MISSING
+        last = None
+        if isinstance(self.paging, Keyset) and table.num_rows and self.paging.field in table.column_names:
+            last = written(table.column(self.paging.field)[-1].as_py())
+        return Seen(request, response, document, table.num_rows, last, _count(total)), table
+
+
+def _count(value: Json) -> int | None:
+    """Read a count: a number, or the text of one."""
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+class _Around(dict[str, Any]):
+    """A document seen as the object it is, each value decoded when it is looked at."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(dict.fromkeys(document.keys))
+        self._document = document
+
+    def __getitem__(self, name: str) -> Json:
+        return self._document.find(name)
