@@ -15,16 +15,16 @@ Format: docs/formats/mart.md.
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import msgspec
 
-from snapshots import generations, parts
+from snapshots import generations
 from snapshots.chain import distinct, extends, load
-from snapshots.dataset import KEY, DatasetId, visible
+from snapshots.dataset import KEY, DatasetId, Shape, visible
 from snapshots.errors import Damaged, NoSnapshot
 from snapshots.generations import Pointer
 from snapshots.manifest import Manifest
@@ -140,7 +140,9 @@ class Marts:
         folder, destroyed = self._folder(dataset), self._destroyed(dataset, clearance)
         self._sweep(folder)
         current = generations.read(self._current(dataset, clearance))
-        since, key = self._base(dataset, manifest, current, destroyed)
+        readable = self._repository.readable(manifest)
+        classes = [each for each in visible(clearance) if each in readable]
+        since, key = self._base(dataset, manifest, current, destroyed, classes)
         if since is None or key is None:
             plain, wrapped = self._keys.new_data_key(self._scope(dataset), _context(dataset, clearance))
             key, churn = plain.hex(), 0
@@ -149,11 +151,10 @@ class Marts:
             wrapped, churn = current.key, current.churn + _rows_after(manifest, since)
         token = secrets.token_hex(16)
         building, file = folder / f".{token}.building", folder / f"{token}.mart"
-        missing = self._missing(manifest, clearance)
         try:
             if since is not None and current is not None:
                 shutil.copyfile(folder / current.file, building)
-            self._fill(building, key, clearance, manifest, missing, since)
+            self._fill(building, key, clearance, manifest, classes, since)
             generations.settle(building, file)
         except (duckdb.Error, OSError):
             raise MartNotMade(dataset=f"{dataset.connection}.{dataset.stream}") from None  # its text may hold the key
@@ -166,7 +167,7 @@ class Marts:
             manifest=manifest.hash,
             sequence=manifest.sequence,
             clearance=clearance,
-            missing=missing,
+            missing=[each for each in visible(clearance) if each not in classes],
             destroyed=destroyed,
             churn=churn,
         )
@@ -174,7 +175,7 @@ class Marts:
         return _mart(dataset, clearance, manifest, file, key, pointer)
 
     def _base(
-        self, dataset: DatasetId, manifest: Manifest, current: Pointer | None, destroyed: list[str]
+        self, dataset: DatasetId, manifest: Manifest, current: Pointer | None, destroyed: list[str], classes: Sequence[str]
     ) -> tuple[Manifest | None, str | None]:
         """Give the snapshot that the current generation holds, and its key, if deltas lead from it to the wanted one."""
         if current is None or current.destroyed != destroyed or not (self._folder(dataset) / current.file).is_file():
@@ -185,17 +186,18 @@ class Marts:
             return None, None
         # An amended manifest comes back under another hash: its rows are not those of the file.
         reachable = since.hash == current.manifest and since.sequence < manifest.sequence and extends(manifest, since)
-        if not reachable or 2 * (current.churn + _rows_after(manifest, since)) > manifest.rows:
+        if not reachable or not self._shape(since, classes).schema.equals(self._shape(manifest, classes).schema):
+            return None, None
+        if 2 * (current.churn + _rows_after(manifest, since)) > manifest.rows:
             return None, None
         return since, self._key(dataset, current)
 
     def _fill(
-        self, path: Path, key: str, clearance: str, manifest: Manifest, missing: list[str], since: Manifest | None
+        self, path: Path, key: str, clearance: str, manifest: Manifest, classes: Sequence[str], since: Manifest | None
     ) -> None:
-        classes = [each for each in visible(clearance) if each not in missing]
         with written(path, key, memory=self._memory) as connection:
             table = f"mart.main.{DATA}"
-            shape = self._repository.shape(manifest, classes)
+            shape = self._shape(manifest, classes)
             if shape.schema.names or manifest.primary_key:
                 loaded = load(connection, table, self._repository, manifest, classes, since)
                 own = len(loaded.columns) - len(shape.schema)
@@ -224,19 +226,8 @@ class Marts:
         if replaced is not None and replaced.file != pointer.file:
             generations.touch(folder / replaced.file, self._now())  # its grace begins
 
-    def _missing(self, manifest: Manifest, clearance: str) -> list[str]:
-        """Give the classes, within a clearance, of which a key was destroyed."""
-        opening = self._repository.opener(manifest)
-        missing: list[str] = []
-        for class_name in visible(clearance)[1:]:
-            names = [parts.key_name(manifest.id, part.id, class_name) for part in manifest.parts if class_name in part.files]
-            names += [manifest.block_name(class_name)] if class_name in manifest.sealed else []
-            try:
-                for name in names:
-                    opening(name)
-            except Shredded:
-                missing.append(class_name)
-        return missing
+    def _shape(self, manifest: Manifest, classes: Sequence[str]) -> Shape:
+        return self._repository.shape(manifest, classes)
 
     def _destroyed(self, dataset: DatasetId, clearance: str) -> list[str]:
         classes = visible(clearance)

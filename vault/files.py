@@ -16,7 +16,9 @@ from vault.errors import AlreadyThere, Corrupt
 
 def folder(path: Path) -> Path:
     """Make a folder, and those above it, for its owner alone; return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (*reversed(path.parents), path):  # mkdir(parents=True) would leave those above open to all
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
