@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vault import kit, notes
+from vault import files, kit, notes
 from vault.errors import Fault, Finding
 from vault.keyring import Keyring
 from vault.providers import Provider
@@ -55,7 +55,7 @@ def _kit(keyring: Keyring, site: Callable[[], bytes]) -> Iterator[Finding]:
 def _vkey(keyring: Keyring, directory: Path, provider: Provider) -> Iterator[Finding]:
     record = keyring.only("signer")
     try:
-        told = notes.Verifier.parse((directory / "site.vkey").read_text())
+        told = notes.Verifier.parse(files.read(directory / "site.vkey", limit=4096).decode(errors="replace"))
     except (OSError, Fault):
         told = None
     if told != notes.Signer(keyring.name, provider.unwrap(record.wrapped, record.context())).verifier:

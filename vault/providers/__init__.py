@@ -76,6 +76,20 @@ def open_provider(uri: str, *, passphrase: Passphrase = None, directory: Path) -
     return scheme.open(uri, place, passphrase=passphrase, directory=directory)
 
 
+def change_passphrase(uri: str, *, passphrase: Passphrase, new: Passphrase, directory: Path) -> None:
+    """Change the passphrase of a `file:` provider; `BadName` for a scheme that has none.
+
+    When the former passphrase may be known to others, rotate the master afterwards: it makes their copies of the file useless
+    for the keyring of today.
+    """
+    scheme, _, place = uri.partition(":")
+    if scheme != "file":
+        raise BadName(given=uri, expected_fr="seul « file: » a une phrase secrète", expected_en="only `file:` has a passphrase")
+    from vault.providers import file
+
+    file.change_passphrase(place, passphrase=passphrase, new=new, directory=directory)
+
+
 def _scheme(uri: str) -> tuple[_Scheme, str]:
     name, colon, place = uri.partition(":")
     if name not in SCHEMES or not colon or not place:

@@ -70,6 +70,13 @@ class _FileStore:
         self._key = self._kdf.key(self._ask())
         files.write(self._path, self._seal(self._kdf, masters), new=True)
 
+    def change(self, passphrase: Passphrase) -> None:
+        masters = self.load()
+        self._passphrase = passphrase
+        self._kdf = _Kdf(os.urandom(32))
+        self._key = self._kdf.key(self._ask())
+        files.write(self._path, self._seal(self._kdf, masters))
+
     def load(self) -> Masters:
         keystore = self._read()
         if keystore.kdf != self._kdf:
@@ -128,3 +135,8 @@ def open(uri: str, place: str, *, passphrase: Passphrase, directory: Path) -> Lo
     """Open the file at `place`."""
     store = _FileStore(uri, directory / place, passphrase)
     return LocalProvider(uri, store, store.load())
+
+
+def change_passphrase(place: str, *, passphrase: Passphrase, new: Passphrase, directory: Path) -> None:
+    """Seal the same masters under another passphrase. Whoever copied the file still opens that copy with the former one."""
+    _FileStore(f"file:{place}", directory / place, passphrase).change(new)

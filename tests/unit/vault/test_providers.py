@@ -1,18 +1,22 @@
 """What each provider promises beyond the common suite."""
 
+import gc
 import json
 import os
 import stat
 import unicodedata
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import keyring
 import pytest
+import secretstorage
 from keyring.backends import fail, null
 
+from tests.servers import keyring as real_keyring
 from vault.errors import AlreadyThere, BadName, Corrupt, ProviderError, Sealed, UnknownVersion, WrongPassphrase
-from vault.providers import create_provider, open_provider
+from vault.providers import change_passphrase, create_provider, open_provider
 
 PASSPHRASE = "été à la mairie, 1 phrase"
 URI = "file:master.json"
@@ -163,3 +167,37 @@ def test_a_credential_that_is_no_key_is_corrupt(content: bytes, tmp_path: Path, 
     (tmp_path / "master").write_bytes(content)
     with pytest.raises(Corrupt):
         open_provider("systemd-cred:master", directory=tmp_path)
+
+
+def test_a_changed_passphrase_replaces_the_former_and_keeps_the_master(keystore: bytes, tmp_path: Path) -> None:
+    (tmp_path / "master.json").write_bytes(keystore)
+    wrapped = open_provider(URI, passphrase=lambda: PASSPHRASE, directory=tmp_path).wrap(bytes(32), b"c")
+    with pytest.raises(WrongPassphrase):
+        change_passphrase(URI, passphrase=lambda: "une autre", new=lambda: "nouvelle", directory=tmp_path)
+    assert (tmp_path / "master.json").read_bytes() == keystore
+    change_passphrase(URI, passphrase=lambda: PASSPHRASE, new=lambda: "nouvelle", directory=tmp_path)
+    assert open_provider(URI, passphrase=lambda: "nouvelle", directory=tmp_path).unwrap(wrapped, b"c") == bytes(32)
+    with pytest.raises(WrongPassphrase):
+        open_provider(URI, passphrase=lambda: PASSPHRASE, directory=tmp_path)
+
+
+def test_only_a_file_has_a_passphrase_to_change(tmp_path: Path) -> None:
+    with pytest.raises(BadName, match="only `file:`"):
+        change_passphrase("os-keyring:sovereign", passphrase=None, new=None, directory=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # keyring leaves its socket open when locked
+def test_a_locked_keyring_is_sealed_and_nothing_is_asked_on_a_machine_without_screen(tmp_path: Path) -> None:
+    if real_keyring.missing():
+        message = f"not installed: {', '.join(real_keyring.missing())} (tests/provision)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with real_keyring.running():
+        create_provider("os-keyring:sovereign", directory=tmp_path)
+        with closing(secretstorage.dbus_init()) as connection:
+            secretstorage.get_default_collection(connection).lock()
+        for act in (open_provider, create_provider):
+            with pytest.raises(Sealed):
+                act("os-keyring:sovereign", directory=tmp_path)
+        gc.collect()

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from shamir_mnemonic import combine_mnemonics
 
 from tests.servers.masters import Mortal
 from vault import envelope, keyring, notes, recovery
@@ -123,6 +126,23 @@ def test_a_second_reader_goes_from_the_passphrase_to_a_data_key_by_the_pages_alo
     raw = b64decode(known["wrapped"])
     bound = b"sovereign-data-key/1:" + known["kek"].encode() + b":" + known["context"].encode()
     assert AESGCM(kek).decrypt(raw[:12], raw[12:], bound).hex() == known["key"]
+
+
+def test_a_second_reader_goes_from_the_shares_to_every_key_by_the_pages_alone() -> None:
+    private = combine_mnemonics((SITE / "shares.txt").read_text().splitlines()[:2])
+    parsed = json.loads((SITE / "keys" / "keyring.json").read_text())
+    kit, names = parsed["kit"], ("kind", "id", "connection", "key_class", "period", "generation")
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    site = b""
+    for record in (r for r in parsed["records"] if "sealed" in r):
+        bound = b"sovereign-key/1:" + json.dumps([record.get(name, "") for name in names], separators=(",", ":")).encode()
+        opened = suite.decrypt(b64decode(record["sealed"]), X25519PrivateKey.from_private_bytes(private), info=bound)
+        site = site or opened[:32]
+        assert opened[32:] == hmac.digest(hkdf(site, b"sovereign-kit-record/1"), bound + opened[:32], "sha256")
+    assert hkdf(site, b"sovereign-derive/1:audit").hex() == EXPECTED["derived"]["audit"]
+    assert b64decode(kit["proof"]) == hmac.digest(hkdf(private, b"sovereign-kit-proof/1"), site, "sha256")
+    said = json.dumps(kit | {"mac": ""}, separators=(",", ":")).encode()
+    assert b64decode(kit["mac"]) == hmac.digest(hkdf(site, b"sovereign-kit-mac/1"), said, "sha256")
 
 
 def test_the_site_s_note_is_the_same_for_ever() -> None:
