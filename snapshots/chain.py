@@ -128,7 +128,7 @@ class Chain:
         empty = self.key_schema.empty_table()
         sql.register("chunk", empty.rename_columns([f"k{number}" for number in range(len(self.key_schema))]))
         sql.execute(
-            "CREATE OR REPLACE TABLE deltas AS SELECT *, 0::INTEGER part, 0::BIGINT place, false gone FROM chunk LIMIT 0"
+            "CREATE OR REPLACE TABLE deltas AS SELECT *, 0::INTEGER AS part, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
         )
         sql.unregister("chunk")
         for number, part in enumerate(self.manifest.parts):
@@ -139,7 +139,7 @@ class Chain:
                 workspace.insert("deltas", f"SELECT {keys}, {number}, place, gone FROM chunk", chunk)
         sql.execute(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) AS last FROM deltas GROUP BY ALL")
         sql.execute(
-            f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < last OR gone"
+            f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < latest OR gone"
         )
         sql.execute("DROP TABLE deltas")
         gathered: list[pa.Table] = []
@@ -227,7 +227,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, name
     )
     with Workspace(chain.work) as workspace:
         chain.outdated(workspace, first)
-        touched = workspace.table("SELECT * EXCLUDE (last) FROM touched")
+        touched = workspace.table("SELECT * EXCLUDE (latest) FROM touched")
         _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)  # noqa: S608  # names are quoted
         pieces = chain.pieces(workspace, first=first, resolved=True)
         return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in pieces)

@@ -77,7 +77,10 @@ class DatasetSpec:
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     def shape(self, schema: pa.Schema) -> "Shape":
-        """Give the shape of rows of this dataset that have the columns of `schema`."""
+        """Give the shape of rows of this dataset that have the columns of `schema`; a key that no row showed yet is of type null."""
+        for name in self.primary_key:
+            if name not in schema.names:
+                schema = schema.append(pa.field(name, pa.null()))
         classes = tuple(_class(self.classes.get(name, "personal")) for name in schema.names)
         return Shape(schema.remove_metadata(), classes, self.primary_key)
 

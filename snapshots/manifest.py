@@ -87,11 +87,15 @@ class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True, kw_only=True):
-    """A snapshot of a dataset. `keys` names its key file; `sealed` holds blocks in base64."""
+    """A snapshot of a dataset. `keys` names its key file; `sealed` holds blocks in base64.
+
+    `amends` is the hash of the manifest that this one replaces: same place in history, see `snapshots.amendments`.
+    """
 
     format: str = FORMAT
     dataset: str
     parent: str | None
+    amends: str | None = None
     sequence: int
     created: str
     keys: str
@@ -146,7 +150,7 @@ def opened(data: bytes, name: str, verifier: notes.Verifier) -> Manifest:
     Arguments: name: the file's name, which must be the hash of what it holds.
     """
     try:
-        text = notes.verify(data.decode(), [verifier]).removesuffix("\n")
+        text = notes.verify(data.decode(), [verifier], what=name).removesuffix("\n")
     except UnicodeDecodeError:
         raise _unreadable(name) from None
     found = hashlib.sha256(text.encode()).hexdigest()

@@ -31,9 +31,9 @@ from snapshots.dataset import CLASSES, DatasetId, Shape, stored_name, visible
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
-from snapshots.parts import Opener, Part
+from snapshots.parts import Opener, Part, key_name
 from vault import files
-from vault.errors import Finding
+from vault.errors import Finding, Shredded
 from vault.keys import Keys, Scope, Wrapped
 
 Clock = Callable[[], datetime]
@@ -99,8 +99,9 @@ class Repository:
         UnknownVersion names it.
         """
         paths = sorted((self.folder(dataset) / "manifests").glob("*.manifest"))
-        replaced = set(self.amended(dataset)) if paths else set()
-        found = [self._manifest(path) for path in paths if path.stem not in replaced]
+        every = [self._manifest(path) for path in paths]
+        replaced = {each.amends for each in every}
+        found = [each for each in every if each.hash not in replaced]
         return sorted(found, key=lambda each: (each.sequence, each.created, each.hash))
 
     def manifest(self, dataset: DatasetId, manifest_hash: str) -> Manifest:
@@ -158,6 +159,23 @@ class Repository:
             if each in manifest.sealed and each != "cursor"
         }
         return manifests.shape_of(manifest, blocks)
+
+    def readable(self, manifest: Manifest) -> tuple[str, ...]:
+        """Give the classes of a snapshot whose keys were not destroyed; internal is taken to be."""
+        opening, found = self.opener(manifest), ["internal"]
+        for each in CLASSES[1:]:
+            try:
+                if each in manifest.sealed:
+                    for name in [manifest.block_name(each), *(key_name(manifest.id, p.id, each) for p in manifest.parts if each in p.files)]:
+                        opening(name)
+                found.append(each)
+            except Shredded:
+                continue
+        return tuple(found)
+
+    def pseudonym_key(self, dataset: DatasetId) -> bytes:
+        """Give the secret under which a dataset's personal keys are named."""
+        return self.keys.derive(f"pseudonym/{dataset}")
 
     def schema(self, manifest: Manifest, clearance: str) -> pa.Schema:
         """Give the columns that a clearance sees; each field's metadata has its `class`."""
@@ -249,10 +267,15 @@ class Repository:
         return manifest
 
     def amended(self, dataset: DatasetId) -> dict[str, str]:
-        """Give the hashes of manifests that signed amendments replaced, each with the one that came in its place."""
+        """Give the hashes of manifests that were replaced, each with the one that came in its place."""
+        paths = (self.folder(dataset) / "manifests").glob("*.manifest")
+        return {each.amends: each.hash for each in map(self._manifest, paths) if each.amends}
+
+    def amend(self, old: Manifest, new: Manifest, wraps: Mapping[str, Wrapped], reason: str, certificate: Json = None) -> Manifest:
+        """Replace a manifest by another at the same place in history, and publish the signed amendment. See `snapshots.amendments`."""
         from snapshots import amendments
 
-        return {each.old: each.new for each in amendments.read_all(self, dataset)}
+        return amendments.amend(self, old, new, wraps, reason, certificate)
 
     def verify(self, dataset: DatasetId, *, expected_head: str | None = None) -> list[Finding]:
         """Check everything that a dataset's files promise; nothing is raised. See `snapshots.verification`."""

@@ -1,0 +1,293 @@
+"""What a draft changes: its rows against the current snapshot's, by primary key, in bounded memory.
+
+1. Rows are compared by a hash of their values, after both sides were brought to one schema; keys are compared as they are, never by
+   hash. Hashes, keys and places go to a `Workspace`; the values of changed rows are read again from their part.
+2. In a full refresh, a key that the draft lacks is deleted. In an incremental run, only a key that the vendor said is removed.
+3. Of several rows with one key the last counts: those equal to it are `repeated_same`, the others `repeated_different`.
+4. Rows without a primary key are compared as a multiset of whole rows.
+
+A 64-bit hash of a row misses one change in 10^19. It is an engine's hash, not a cryptographic one: a vendor that wishes to hide a
+change from its own client need not collide hashes to do so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snapshots import parts
+from snapshots.chain import Chain
+from snapshots.columns import conform
+from snapshots.dataset import KEY, OP, DatasetId, Shape, stored_name
+from snapshots.manifest import Manifest, Mode
+from snapshots.parts import Part
+from snapshots.repository import Repository
+from snapshots.workspace import Workspace, counting
+from vault.keys import Wrapped
+
+SHIFT = 32
+"""A place is the part's number times 2^32, plus the row's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What publishing a draft would do.
+
+    `rows`: gathered with a key; `distinct`: those that count; `repeated_*`: those that do not (law 3); `keyless`: put aside, without
+    a key; `inserted`, `updated`, `deleted`, `unchanged`: against the `previous_rows` of the current snapshot.
+    """
+
+    mode: Mode
+    rows: int
+    distinct: int
+    repeated_same: int
+    repeated_different: int
+    inserted: int
+    updated: int
+    deleted: int
+    unchanged: int
+    previous_rows: int
+    keyless: int = 0
+
+    @property
+    def rows_after(self) -> int:
+        """Rows of the snapshot that publishing would make."""
+        return self.previous_rows + self.inserted - self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is compared: a draft's segments of one stream, with the keys that open them."""
+
+    repository: Repository
+    id: DatasetId
+    shape: Shape
+    folder: Path
+    segments: tuple[Part, ...]
+    wraps: dict[str, Wrapped] = field(repr=False)
+
+    def opener(self, name: str) -> bytes:
+        """Unwrap one key."""
+        return self.repository.keys.unwrap(self.wraps[name], name.encode())
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Stored columns."""
+        own = [pa.field(KEY, pa.string())] if self.shape.pseudonymous else []
+        return pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.shape.schema])
+
+    def read(self, number: int, names: list[str] | None = None) -> pa.Table:
+        """Read a segment's stored columns, brought to the draft's schema; a removal has its key alone."""
+        part = self.segments[number]
+        if part.kind == "removed":
+            names = list(self.shape.key)
+        classes = ("internal",) if names is not None and set(names) <= set(self.shape.key) else tuple(part.files)
+        table = parts.read(self.folder, self.id, part, self.opener, classes=classes, columns=names)
+        if not table.num_columns:
+            table = pa.table({"": pa.nulls(part.rows)})
+        schema = self.schema if names is None else pa.schema([self.schema.field(each) for each in names])
+        return conform(table, schema)
+
+
+class Comparison:
+    """A draft's stream held against the current snapshot; `measure` is the outcome.
+
+    Its workspace has, for `commit`: `dropped(place)` rows that do not count, `changed(place, inserted)` rows to publish,
+    `lost(k…)` keys to delete, and when incremental `past(k…, hash, place)` the rows of the snapshot that the draft names.
+    """
+
+    def __init__(self, ground: Ground, mode: Mode, *, keyless: int = 0) -> None:
+        self.ground = ground
+        self.mode = mode
+        self.head: Manifest | None = ground.repository.head(ground.id)
+        self.keyed = bool(ground.shape.key)
+        self.k = ", ".join(f"k{number}" for number in range(max(1, len(ground.shape.key))))
+        self.workspace = Workspace(ground.repository.work)
+        try:
+            self.measure = self._measure(keyless)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Forget the rows compared."""
+        self.workspace.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Loading
+
+    def _measure(self, keyless: int) -> Measure:
+        work, head = self.workspace, self.head
+        removals = any(part.kind == "removed" for part in self.ground.segments)
+        light = head is None and self.keyed and not removals
+        self._tables()
+        self._load_fresh(values=not light)
+        rows = work.number("SELECT count(*) FROM fresh WHERE NOT gone")
+        if light and work.number(f"SELECT count(*) FROM (SELECT DISTINCT {self.k} FROM fresh)") < rows:
+            self._tables()
+            self._load_fresh(values=True)
+        same, different = self._drop_repeated() if self.keyed else (0, 0)
+        previous = head.rows if head else 0
+        if head is not None:
+            self._load_past(head)
+        if not self.keyed:
+            return self._measure_unkeyed(rows, previous, keyless)
+        inserted, updated, deleted = self._compare()
+        return Measure(
+            self.mode, rows, rows - same - different, same, different,
+            inserted, updated, deleted, previous - updated - deleted, previous, keyless,
+        )  # fmt: skip
+
+    def _tables(self) -> None:
+        sql = self.workspace.sql
+        if self.keyed:
+            keys = pa.schema([self.ground.schema.field(name) for name in self.ground.shape.key]).empty_table()
+        else:
+            keys = pa.table({"k0": pa.array([], pa.uint64())})
+        sql.register("chunk", keys.rename_columns([f"k{number}" for number in range(keys.num_columns)]))
+        for table in ("fresh", "past"):
+            sql.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT *, 0::UBIGINT AS hash, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0")
+        sql.execute(f"CREATE OR REPLACE TABLE lost AS SELECT {self.k} FROM chunk LIMIT 0")
+        sql.execute("CREATE OR REPLACE TABLE dropped (place BIGINT)")
+        sql.execute("CREATE OR REPLACE TABLE changed (place BIGINT, inserted BOOLEAN)")
+        sql.unregister("chunk")
+
+    def _insert(self, table: str, rows: pa.Table, places: Any, *, gone: bool = False, hashed: bool = True) -> None:
+        """Add rows of the stored schema, or of their key alone when not `hashed`."""
+        key = self.ground.shape.key
+        columns = {f"k{number}": rows.column(name) for number, name in enumerate(key)}
+        values = [name for name in rows.column_names if name not in key] if hashed else []
+        columns |= {f"v{number}": rows.column(name) for number, name in enumerate(values)}
+        chunk = pa.table({**columns, "place": places})
+        digest = f"hash({', '.join(f'v{number}' for number in range(len(values)))})" if values else "0" if hashed else "NULL"
+        keys = self.k if key else digest
+        self.workspace.insert(table, f"SELECT {keys}, {digest}, place, {gone} FROM chunk", chunk)
+
+    def _load_fresh(self, *, values: bool) -> None:
+        for number, part in enumerate(self.ground.segments):
+            gone = part.kind == "removed"
+            table = self.ground.read(number, None if values else list(self.ground.shape.key))
+            self._insert("fresh", table, counting(part.rows, number << SHIFT), gone=gone, hashed=values and not gone)
+
+    def _drop_repeated(self) -> tuple[int, int]:
+        """Keep the last row of each key; gives how many of the others are equal to it, and how many differ."""
+        work, k = self.workspace, self.k
+        work.sql.execute(f"CREATE OR REPLACE TABLE repeated AS SELECT {k}, max(place) AS latest FROM fresh GROUP BY ALL HAVING count(*) > 1")
+        if not work.number("SELECT count(*) FROM repeated"):
+            return 0, 0
+        work.sql.execute(f"CREATE OR REPLACE TABLE claims AS SELECT fresh.*, latest FROM fresh JOIN repeated USING ({k})")
+        work.sql.execute(
+            f"CREATE OR REPLACE TABLE final AS SELECT {k}, max(place) AS place, arg_max(hash, place) AS hash FROM claims WHERE NOT gone GROUP BY {k}"
+        )
+        others = f"FROM claims JOIN final USING ({k}) WHERE NOT gone AND claims.place <> final.place AND claims.hash"
+        same = work.number(f"SELECT count(*) {others} = final.hash")
+        different = work.number(f"SELECT count(*) {others} <> final.hash")
+        work.sql.execute("INSERT INTO dropped SELECT place FROM claims WHERE place <> latest")
+        work.sql.execute("DELETE FROM fresh WHERE place IN (SELECT place FROM dropped)")
+        return same, different
+
+    def _load_past(self, head: Manifest) -> None:
+        repository, shape = self.ground.repository, self.ground.shape
+        readable = repository.readable(head)
+        chain = Chain(repository, head, readable)
+        destroyed = not {*head.sealed} <= {*readable, "cursor"}  # rows of which some values are gone count as updated
+        same_key = tuple(chain.key_schema.names) == shape.key and chain.keyed == self.keyed
+        if not same_key and not set(shape.primary_key) <= set(chain.shape.schema.names):
+            return  # nothing tells which row is which any more: all are replaced
+        if self.mode == "incremental" and self.keyed and same_key:
+            self._load_named(chain, hashed=not destroyed)
+            return
+        for piece in chain.pieces(self.workspace):
+            table, places = piece.table, piece.places
+            if not same_key:
+                table, places = renamed(chain, table, places, self.ground)
+            self._insert("past", conform(table, self.ground.schema), pc.add(places, piece.part << SHIFT), hashed=not destroyed)
+
+    def _load_named(self, chain: Chain, *, hashed: bool) -> None:
+        """Load the rows that the draft names, and only those: keys of all rows, values of candidates."""
+        work, names = self.workspace, list(self.ground.shape.key)
+        for piece in chain.pieces(work, names):
+            table = conform(piece.table, pa.schema([self.ground.schema.field(name) for name in names]))
+            chunk = table.rename_columns([f"k{number}" for number in range(len(names))]).append_column("place", piece.places)
+            work.sql.execute("CREATE OR REPLACE TABLE candidates (place BIGINT)")
+            work.insert("candidates", f"SELECT place FROM chunk SEMI JOIN fresh USING ({self.k})", chunk)
+            found = work.table("SELECT place FROM candidates ORDER BY place").column(0)
+            if len(found):
+                rows = conform(chain.read_part(piece.part).take(found), self.ground.schema)
+                self._insert("past", rows, pc.add(found, piece.part << SHIFT), hashed=hashed)
+
+    # Comparing
+
+    def _compare(self) -> tuple[int, int, int]:
+        work, k = self.workspace, self.k
+        work.sql.execute(
+            f"INSERT INTO changed SELECT fresh.place, past.k0 IS NULL FROM fresh LEFT JOIN past USING ({k}) "
+            "WHERE NOT fresh.gone AND (past.k0 IS NULL OR fresh.hash IS DISTINCT FROM past.hash)"
+        )
+        if self.mode == "full_refresh":
+            work.sql.execute(f"INSERT INTO lost SELECT {k} FROM past ANTI JOIN (FROM fresh WHERE NOT gone) USING ({k})")
+        else:
+            work.sql.execute(f"INSERT INTO lost SELECT {k} FROM past SEMI JOIN (FROM fresh WHERE gone) USING ({k})")
+        inserted = work.number("SELECT count(*) FROM changed WHERE inserted")
+        updated = work.number("SELECT count(*) FROM changed WHERE NOT inserted")
+        return inserted, updated, work.number("SELECT count(*) FROM lost")
+
+    def _measure_unkeyed(self, rows: int, previous: int, keyless: int) -> Measure:
+        """Without a key, a full refresh is compared as a multiset; an incremental run only adds."""
+        if self.mode == "incremental":
+            self.workspace.sql.execute("INSERT INTO changed SELECT place, true FROM fresh")
+            return Measure(self.mode, rows, rows, 0, 0, rows, 0, 0, previous, previous, keyless)
+        counted = (
+            "SELECT coalesce(f, 0) - coalesce(p, 0) AS more FROM (SELECT k0, count(*) AS f FROM fresh GROUP BY k0) "
+            "FULL JOIN (SELECT k0, count(*) AS p FROM past GROUP BY k0) USING (k0)"
+        )
+        inserted = self.workspace.number(f"SELECT sum(more) FROM ({counted}) WHERE more > 0")
+        deleted = self.workspace.number(f"SELECT -sum(more) FROM ({counted}) WHERE more < 0")
+        return Measure(self.mode, rows, rows, 0, 0, inserted, 0, deleted, previous - deleted, previous, keyless)
+
+    # For commit
+
+    def changed_in(self, segment: int) -> pa.Table:
+        """Give the rows of a segment to publish: `row` and `inserted`, in order."""
+        low, high = segment << SHIFT, (segment + 1) << SHIFT
+        query = f"SELECT place - {low} AS row, inserted FROM changed WHERE place >= {low} AND place < {high} ORDER BY place"
+        return self.workspace.table(query)
+
+    def dropped_in(self, segment: int) -> Any:
+        """Give the numbers of the rows of a segment that do not count."""
+        low, high = segment << SHIFT, (segment + 1) << SHIFT
+        return self.workspace.table(f"SELECT place - {low} FROM dropped WHERE place >= {low} AND place < {high}").column(0)
+
+    def lost(self) -> Iterator[pa.Table]:
+        """Give the stored keys of deleted rows, by lots, with `_op`."""
+        names = list(self.ground.shape.key)
+        schema = pa.schema([self.ground.schema.field(name) for name in names])
+        for batch in self.workspace.sql.execute("FROM lost").to_arrow_reader(parts.ROWS):
+            table = pa.Table.from_batches([batch]).rename_columns(names)
+            yield conform(table, schema).append_column(OP, pa.repeat("d", table.num_rows))
+
+    def replaced_in(self, part: int) -> Any:
+        """Give the numbers of the rows of a part of the current snapshot that the draft updates or deletes (incremental only)."""
+        low, high = part << SHIFT, (part + 1) << SHIFT
+        return self.workspace.table(
+            f"SELECT past.place - {low} FROM past WHERE place >= {low} AND place < {high} AND ("
+            f"({self.k}) IN (SELECT ({self.k}) FROM lost) OR ({self.k}) IN (SELECT ({self.k}) FROM fresh JOIN changed USING (place)))"
+        ).column(0)
+
+
+def renamed(chain: Chain, table: pa.Table, places: Any, ground: Ground) -> tuple[pa.Table, Any]:
+    """Bring rows of a snapshot that was keyed otherwise to a draft's columns and key; rows without that key are left out."""
+    names = chain.shape.schema.names
+    logical = conform(table.select([stored_name(name) for name in names]).rename_columns(names), ground.shape.schema)
+    for name in ground.shape.primary_key:
+        named = pc.is_valid(logical.column(name))
+        logical, places = logical.filter(named), places.filter(named.combine_chunks())
+    return ground.shape.stored(logical, ground.repository.pseudonym_key(ground.id)), places

@@ -1,0 +1,163 @@
+"""The raw archive: what the vendor answered, sealed, so that a snapshot can be rebuilt without it.
+
+1. A run's archive is a sequence of segments, one a checkpoint, each a zstd stream of exchanges in an envelope; its keys are of the
+   class `raw`, apart from the rows', and opened by replay alone.
+2. Segments are chained: chain(n) = SHA-256(chain(n-1) || SHA-256(file n)), from 32 zero bytes. Manifests record the chain, so a
+   segment changed, dropped or put in another's place is seen.
+3. It keeps no credential: only the headers named in `HEADERS` are written, and addresses without their query's secrets are the caller's duty.
+
+Format: docs/formats/raw-segment.md.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import pyarrow as pa
+
+from snapshots.errors import Damaged
+from snapshots.manifest import RawSegment
+from vault import envelope, files
+from vault.errors import Corrupt
+
+HEADERS = frozenset(
+    {
+        "content-type", "content-encoding", "content-length", "content-language", "date", "etag", "last-modified", "link", "location",
+        "retry-after", "age", "cache-control", "x-total-count", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+        "content-range", "content-crs", "server",
+    }
+)  # fmt: skip
+LIMIT = 2 << 30
+"""The longest exchange that is read back, in bytes."""
+
+_START = bytes(32)
+
+
+class RawExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request and what came back. `received` is an instant in ISO 8601, UTC; `body` as the vendor's text, decompressed."""
+
+    method: str
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    received: str = ""
+
+
+def key_name(connection: str, run: str) -> str:
+    """Name the data key of a run's archive."""
+    return f"{connection}/.raw/{run}"
+
+
+def context(connection: str, run: str, segment: int) -> bytes:
+    """Give the context of a segment's envelope."""
+    return f"{key_name(connection, run)}/{segment}".encode()
+
+
+def segment_file(folder: Path, segment: int) -> Path:
+    """Give the path of a segment; numbers start at 1."""
+    return folder / f"{segment:06d}.raw"
+
+
+class SegmentWriter:
+    """Writes one segment; only `close` makes it whole."""
+
+    def __init__(self, path: Path, data_key: bytes, where: bytes) -> None:
+        self.path = path
+        self._file = _Hashing(path)
+        self._sealer = envelope.Sealer(data_key, where, self._file)
+        self._stream = pa.CompressedOutputStream(pa.PythonFile(self._sealer, "w"), "zstd")
+        self.exchanges = 0
+
+    def write(self, exchange: RawExchange) -> None:
+        """Add an exchange; headers outside `HEADERS` are left out."""
+        kept = tuple((name, value) for name, value in exchange.headers if name.lower() in HEADERS)
+        data = msgspec.msgpack.encode(msgspec.structs.replace(exchange, headers=kept))
+        self._stream.write(len(data).to_bytes(8, "big"))
+        self._stream.write(data)
+        self.exchanges += 1
+
+    def close(self, segment: int, previous: str | None) -> RawSegment:
+        """Make the segment whole and durable; gives its hash and the chain up to it."""
+        self._stream.close()
+        self._sealer.close()
+        digest = self._file.close()
+        return RawSegment(segment, digest.hex(), chained(previous, digest))
+
+    def abandon(self) -> None:
+        """Drop what was written."""
+        self._file.discard()
+
+
+class _Hashing:
+    """A new private file that is hashed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        path.touch(0o600, exist_ok=False)
+        self._path, self._file, self._hash = path, path.open("wb"), hashlib.sha256()
+
+    def write(self, data: memoryview, /) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+
+    def close(self) -> bytes:
+        import os
+
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        files.flush(self._path.parent)
+        return self._hash.digest()
+
+    def discard(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def chained(previous: str | None, digest: bytes) -> str:
+    """Give the chain after a segment whose file has this SHA-256."""
+    return hashlib.sha256((bytes.fromhex(previous) if previous else _START) + digest).hexdigest()
+
+
+def exchanges(folder: Path, connection: str, run: str, segments: Sequence[RawSegment], data_key: bytes) -> Iterator[RawExchange]:
+    """Give back a run's exchanges in the order they were archived; each segment is verified before it is read."""
+    previous: str | None = None
+    for each in segments:
+        check(folder, each, previous)
+        previous = each.chain
+        path = segment_file(folder, each.segment)
+        with path.open("rb") as file:
+            opened = envelope.Opener(data_key, context(connection, run, each.segment), file, what=path.name)
+            with pa.CompressedInputStream(pa.PythonFile(opened, "r"), "zstd") as stream:
+                yield from _decoded(stream, path.name)
+
+
+def _decoded(stream: BinaryIO, name: str) -> Iterator[RawExchange]:
+    while size := stream.read(8):
+        length = int.from_bytes(size, "big")
+        if len(size) < 8 or length > LIMIT:
+            raise Corrupt(what=name)
+        data = stream.read(length)
+        try:
+            yield msgspec.msgpack.decode(data, type=RawExchange)
+        except msgspec.DecodeError:
+            raise Corrupt(what=name) from None
+
+
+def check(folder: Path, segment: RawSegment, previous: str | None) -> None:
+    """Raise Damaged unless a segment's file is the one that was chained."""
+    path = segment_file(folder, segment.segment)
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        raise Damaged(file=path.name, reason_fr="segment brut absent", reason_en="the raw segment is missing") from None
+    if digest.hexdigest() != segment.sha256:
+        raise Damaged(file=path.name, reason_fr="segment brut altéré", reason_en="the raw segment was altered")
+    if chained(previous, digest.digest()) != segment.chain:
+        raise Damaged(file=path.name, reason_fr="chaîne des segments bruts rompue", reason_en="the chain of raw segments is broken")
