@@ -31,7 +31,9 @@ command = Noun(
 @argument("name", type=CONNECTION, fr="Son nom : le schéma de ses tables.", en="Its name: the schema of its tables.")
 @option("--connector", required=True, metavar="KIND", fr="rest, decp ou ogc-features.", en="rest, decp or ogc-features.")
 @option("--url", required=True, fr="https://… ou folder:DOSSIER.", en="https://… or folder:DIR.")
-@option("--set", "values", multiple=True, metavar="KEY=VALUE", fr="Un réglage ; plusieurs fois.", en="A setting; several times.")
+@option(
+    "--set", "values", multiple=True, metavar="KEY=VALUE", fr="Un réglage ; plusieurs fois.", en="A setting; several times."
+)
 @option("--every", default=None, metavar="TEXT", fr="Cadence : « 15 minutes ».", en="Cadence: `15 minutes`.")
 @option("--schedule", default=None, metavar="TEXT", fr="Horaire : « every day at 03:30 ».", en="Time: `every day at 03:30`.")
 @option(
@@ -64,7 +66,9 @@ def add(
     site.add_connection(name, {key: value for key, value in table.items() if value is not None})
     if secret is not None:
         site.set_secret(name, table["secret"], secret)
-    door.out.done("connection", f"Connexion ajoutée : {name}", f"Connection added: {name}", name=name, connector=connector, url=url)
+    door.out.done(
+        "connection", f"Connexion ajoutée : {name}", f"Connection added: {name}", name=name, connector=connector, url=url
+    )
     door.out.remark(f"À présent : sovereign connection check {name}", f"Now: sovereign connection check {name}")
 
 
@@ -78,7 +82,9 @@ def put(table: dict[str, Any], pair: str) -> None:
     for step in outer:
         inner = inner.setdefault(step, {})
         if not isinstance(inner, dict):
-            raise click.BadParameter(say(f"{path} : {step} n'est pas une table", f"{path}: {step} is not a table"), param_hint="--set")
+            raise click.BadParameter(
+                say(f"{path} : {step} n'est pas une table", f"{path}: {step} is not a table"), param_hint="--set"
+            )
     inner[last] = _value(text)
 
 
@@ -104,7 +110,8 @@ def list_(door: Door) -> None:
                 "name": name,
                 "connector": connection.connector,
                 "url": connection.url,
-                "when": connection.schedule or (connection.every and say(f"toutes les {connection.every}", f"every {connection.every}")),
+                "when": connection.schedule
+                or (connection.every and say(f"toutes les {connection.every}", f"every {connection.every}")),
                 "last_run": run.started_at if run else None,
                 "state": run.state if run else "never",
             }
@@ -116,11 +123,14 @@ def list_(door: Door) -> None:
             Column("connector", "connecteur", "connector"),
             Column("url", "adresse", "address"),
             Column("when", "rythme", "cadence"),
-            Column("last_run", "dernier tirage", "last run", "time"),
+            Column("last_run", "dernière exécution", "last run", "time"),
             Column("state", "état", "state", "state"),
         ),
         rows,
-        empty=("Aucune connexion ; « sovereign connection add » en ajoute une.", "No connection; `sovereign connection add` adds one."),
+        empty=(
+            "Aucune connexion ; « sovereign connection add » en ajoute une.",
+            "No connection; `sovereign connection add` adds one.",
+        ),
     )
 
 
@@ -134,7 +144,9 @@ def check(door: Door, name: str) -> None:
     """Show what the vendor says it is, and what is worth attention."""
     checked = door.site().check(name)
     remarks = [say(*remark) for remark in checked.remarks]
-    door.out.done("checked", f"{name} répond : {checked.vendor}", f"{name} answers: {checked.vendor}", name=name, remarks=remarks)
+    door.out.done(
+        "checked", f"{name} répond : {checked.vendor}", f"{name} answers: {checked.vendor}", name=name, remarks=remarks
+    )
     for remark in remarks:
         door.out.say(f"! {remark}", f"! {remark}", style="yellow")
 

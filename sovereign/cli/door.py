@@ -44,11 +44,11 @@ class Door:
     def site(self) -> "Site":
         """Open the site, once."""
         if self._site is None:
+            path = self.path()
             from sovereign.cli.marks import set_zone
             from sovereign.cli.passphrase import ask
             from sovereign.site import Site
 
-            path = self.path()
             self._site = Site.open(path, passphrase=lambda: ask(path))
             self._stack.callback(self._site.close)
             set_zone(self._site.settings.site.zone)

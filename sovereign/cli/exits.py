@@ -25,12 +25,14 @@ OF_KIND: Final[dict[Kind, int]] = {
 }
 
 OF_RUN: Final[dict[str, int]] = {
+    "running": PARTIAL,
     "succeeded": DONE,
     "partial": PARTIAL,
     "quarantined": PARTIAL,
     "waiting": PARTIAL,
-    "failed": FAILED,
+    "interrupted": PARTIAL,
     "cancelled": CANCELLED,
+    "failed": FAILED,
 }
 
 MEANINGS: Final[dict[int, tuple[str, str]]] = {

@@ -1,6 +1,6 @@
 """Findings of a verification: shown one a line, and turned into an exit code."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sovereign.cli import exits
@@ -17,24 +17,27 @@ class Finding(Protocol):
     @property
     def code(self) -> str: ...  # noqa: D102
     @property
+    def subject(self) -> str: ...  # noqa: D102
+    @property
     def fr(self) -> str: ...  # noqa: D102
     @property
     def en(self) -> str: ...  # noqa: D102
 
 
-def show(door: Door, findings: Iterable[Finding], good: tuple[str, str], **fields: object) -> int:
+def show(door: Door, findings: Iterable[Finding], good: Callable[[], tuple[str, str]]) -> int:
     """Show findings, then the conclusion; gives 20 when one is an error, else 0."""
     counts = {"error": 0, "warning": 0, "info": 0}
     for finding in findings:
         counts[finding.severity] = counts.get(finding.severity, 0) + 1
         said = say(finding.fr, finding.en)
-        door.out.record("finding", severity=finding.severity, code=finding.code, what=said, **fields)
-        line = f"{mark(finding.severity)}  {said} [{finding.code}]"
+        door.out.record("finding", severity=finding.severity, code=finding.code, subject=finding.subject, what=said)
+        line = f"{mark(finding.severity)}  {finding.subject} · {said} [{finding.code}]"
         door.out.say(line, line, style={"error": "red", "warning": "yellow"}.get(finding.severity, ""))
     door.out.record("verdict", ok=not counts["error"], errors=counts["error"], warnings=counts["warning"])
     if counts["error"]:
         said_fr, said_en = f"✗ {counts['error']} défaut(s)", f"✗ {counts['error']} fault(s)"
         door.out.say(said_fr, said_en, style="bold red")
         return exits.UNVERIFIED
-    door.out.say(f"✓ {good[0]}", f"✓ {good[1]}", style="green")
+    fr, en = good()
+    door.out.say(f"✓ {fr}", f"✓ {en}", style="green")
     return exits.DONE

@@ -10,7 +10,7 @@ from sovereign.cli.door import Door
 
 @verb(
     "init",
-    fr="Crée un site dans DIR : sovereign.toml, les clés, le registre. DIR doit être absent ou vide.",
+    fr="Crée un site dans DIR : sovereign.toml, les clés, le journal. DIR doit être absent ou vide.",
     en="Make a site in DIR: sovereign.toml, keys, records. DIR must be absent or empty.",
 )
 @argument("folder", metavar="DIR", type=click.Path(path_type=Path), fr="Le dossier du site.", en="The site's folder.")

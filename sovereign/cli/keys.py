@@ -6,6 +6,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.files import written_privately
 from sovereign.cli.findings import show
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
@@ -55,7 +56,9 @@ def list_(door: Door) -> None:
         }
         for record in door.site().keys.list()
     )
-    door.out.table("key", COLUMNS, rows, empty=("Aucune clé encore : elles naissent au premier tirage.", "No key yet."))
+    door.out.table(
+        "key", COLUMNS, rows, empty=("Aucune clé encore : elles naissent à la première synchronisation.", "No key yet.")
+    )
 
 
 @command.verb(
@@ -91,7 +94,7 @@ def rotate(door: Door, master: bool) -> None:
     en="The class: internal, personal, sensitive, raw…",
 )
 @argument("period", fr="La période, par exemple 2026.", en="The period, for instance 2026.")
-@option("--reason", default="", metavar="TEXT", fr="Pourquoi ; inscrit au registre.", en="Why; entered in the audit log.")
+@option("--reason", default="", metavar="TEXT", fr="Pourquoi ; inscrit au journal.", en="Why; entered in the audit log.")
 @option("--yes", is_flag=True, fr="Ne demande pas de confirmation.", en="Do not ask for confirmation.")
 def destroy(door: Door, connection: str, key_class: str, period: str, reason: str, yes: bool) -> None:
     """Shred a scope, once its name was typed."""
@@ -119,7 +122,9 @@ def confirm(name: str, fr: str, en: str) -> None:
     if not stream.isatty():
         raise NotConfirmed(scope=name)
     click.echo(say(fr, en), err=True)
-    typed = click.prompt(say(f"Tapez {name} pour confirmer", f"Type {name} to confirm"), default="", show_default=False, err=True)
+    typed = click.prompt(
+        say(f"Tapez {name} pour confirmer", f"Type {name} to confirm"), default="", show_default=False, err=True
+    )
     if typed != name:
         raise NotConfirmed(scope=name)
 
@@ -134,7 +139,10 @@ def check(door: Door) -> None:
     door.exit = show(
         door,
         door.site().keys.check(),
-        ("Toutes les clés s'ouvrent, la trousse de secours couvre tout.", "Every key opens and the recovery kit covers all."),
+        lambda: (
+            "Toutes les clés s'ouvrent, la trousse de secours couvre tout.",
+            "Every key opens and the recovery kit covers all.",
+        ),
     )
 
 
@@ -143,8 +151,8 @@ def check(door: Door) -> None:
     fr="Fait la trousse de secours : des parts en mots, dont un nombre choisi suffit à tout rouvrir.",
     en="Make the recovery kit: shares in words, a chosen number of which reopens everything.",
 )
-@option("--threshold", type=click.IntRange(1, 16), default=2, show_default=True, fr="Parts nécessaires.", en="Shares needed.")
-@option("--shares", type=click.IntRange(1, 16), default=3, show_default=True, fr="Parts faites.", en="Shares made.")
+@option("--threshold", type=click.IntRange(2, 16), default=2, show_default=True, fr="Parts nécessaires.", en="Shares needed.")
+@option("--shares", type=click.IntRange(2, 16), default=3, show_default=True, fr="Parts faites.", en="Shares made.")
 @option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -163,28 +171,19 @@ def export_recovery(door: Door, threshold: int, shares: int, output: Path | None
     for number, share in enumerate(words, 1):
         if output is not None:
             path = output / f"share-{number}-of-{shares}.txt"
-            write_private(path, share + "\n")
+            with written_privately(path, replace=False) as sink:
+                sink.write(f"{share}\n".encode())
             door.out.record("share", number=number, path=str(path))
             door.out.say(f"✓ part {number} sur {shares} : {path}", f"✓ share {number} of {shares}: {path}")
         else:
             door.out.record("share", number=number, words=share)
-            door.out.say(f"\nPart {number} sur {shares}\n  {share}", f"\nShare {number} of {shares}\n  {share}")
+            head = say(f"Part {number} sur {shares}", f"Share {number} of {shares}")
+            door.out.say(f"\n{head}\n  {share}", f"\n{head}\n  {share}")
     door.out.remark(
-        f"Remettez chaque part à une personne différente, hors ligne : {threshold} parts rouvrent tout, moins n'apprennent rien.",
+        f"Remettez chaque part à une personne différente, hors ligne : {threshold} rouvrent tout, moins ne disent rien.",
         f"Hand each share to a different person, off line: {threshold} shares reopen everything, fewer tell nothing.",
         style="bold",
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; refuses to replace one."""
-    import os
-
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @command.verb(
@@ -210,7 +209,10 @@ def restore_recovery(door: Door, files: tuple[Path, ...], provider: str) -> None
     shares = [file.read_text().strip() for file in files] or _asked()
     restored = Site.restore(path, shares, provider=provider, passphrase=lambda: ask(path, confirm=True))
     door.out.done(
-        "keys.restored", f"{restored} clés retrouvées, sous {provider}", f"{restored} keys recovered, under {provider}", keys=restored
+        "keys.restored",
+        f"{restored} clés retrouvées, sous {provider}",
+        f"{restored} keys recovered, under {provider}",
+        keys=restored,
     )
 
 
@@ -224,5 +226,3 @@ def _asked() -> list[str]:
         if not words:
             return shares
         shares.append(words)
-
-

@@ -22,16 +22,16 @@ from sovereign.language import LANGUAGES, say, speak
 from vault.errors import Diagnostics, Fault
 
 NOUNS: Final[dict[str, tuple[str, str]]] = {
-    "init": ("Crée un site : réglages, clés, registres.", "Make a site: settings, keys, records."),
+    "init": ("Crée un site : réglages, clés, journal.", "Make a site: settings, keys, records."),
     "connection": ("Les fournisseurs auxquels ce site est relié.", "The vendors this site is connected to."),
     "secret": ("Les secrets des fournisseurs, scellés.", "The vendors' secrets, sealed."),
-    "sync": ("Tire les données des fournisseurs ; montre les tirages.", "Pull the vendors' data; show the runs."),
-    "snapshot": ("Les copies chiffrées : lister, comparer, vérifier.", "The encrypted copies: list, compare, verify."),
+    "sync": ("Tire les données des fournisseurs ; montre les exécutions.", "Pull the vendors' data; show the runs."),
+    "snapshot": ("Les instantanés chiffrés : lister, comparer, vérifier.", "The encrypted snapshots: list, compare, verify."),
     "query": ("Interroge les copies locales en SQL.", "Ask the local copies questions in SQL."),
     "keys": ("Les clés : lister, changer, détruire, secourir.", "Keys: list, rotate, destroy, recover."),
-    "audit": ("Le registre de tout ce qui a été fait.", "The book of all that was done."),
-    "job": ("Les tirages planifiés.", "Scheduled pulls."),
-    "serve": ("Fait tourner les tirages planifiés.", "Run the scheduled pulls."),
+    "audit": ("Le journal de tout ce qui a été fait.", "The book of all that was done."),
+    "job": ("Les synchronisations planifiées.", "Scheduled pulls."),
+    "serve": ("Fait tourner les synchronisations planifiées.", "Run the scheduled pulls."),
     "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),
     "completion": ("La complétion pour votre interpréteur.", "Completion for your shell."),
 }
@@ -74,12 +74,7 @@ def main(argv: Sequence[str] | None = None, *, out: Output | None = None) -> int
     door = Door(out or Output())
     # A command line that cannot be read must still answer a machine in JSON.
     door.out.json = door.out.json or "--json" in _before_dashes(arguments)
-    try:
-        return _run(arguments, door)
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing is wrong here, but not everything was said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.FAILED
+    return _run(arguments, door)
 
 
 def _run(arguments: list[str], door: Door) -> int:
@@ -103,8 +98,9 @@ def _run(arguments: list[str], door: Door) -> int:
         todo = say(f"Aide : « {path} --help ».", f"Help: `{path} --help`.")
         door.out.error(Diagnostics("usage", refused.format_message(), todo))
         return exits.USAGE
-    except BrokenPipeError:
-        raise
+    except SystemExit as gone:
+        # click leaves so when the reader went away (`| head`) and after completion.
+        return gone.code if isinstance(gone.code, int) else exits.FAILED
     except Exception as defect:  # noqa: BLE001 - the last line of defence: see the module's docstring
         return _defect(defect, door)
     return left if isinstance(left, int) and left else door.exit

@@ -14,6 +14,9 @@ STATES: Final[dict[str, tuple[str, str, str]]] = {
     "active": ("✓", "active", "active"),
     "ok": ("✓", "bon", "ok"),
     "partial": ("!", "partiel", "partial"),
+    "interrupted": ("!", "interrompu net", "interrupted"),
+    "committed": ("✓", "publié", "committed"),
+    "unchanged": ("✓", "sans changement", "unchanged"),
     "unverified": ("!", "non vérifié", "unverified"),
     "quarantined": ("!", "en quarantaine", "quarantined"),
     "warning": ("!", "à voir", "warning"),
@@ -21,9 +24,11 @@ STATES: Final[dict[str, tuple[str, str, str]]] = {
     "failed": ("✗", "échoué", "failed"),
     "error": ("✗", "faux", "wrong"),
     "destroyed": ("✗", "détruite", "destroyed"),
-    "cancelled": ("✗", "interrompu", "cancelled"),
+    "cancelled": ("✗", "arrêté", "cancelled"),
     "running": ("…", "en cours", "running"),
     "waiting": ("…", "attend le fournisseur", "waiting for the vendor"),
+    "started": ("…", "en cours", "started"),
+    "missed": ("!", "manqué", "missed"),
     "due": ("…", "à faire", "due"),
     "never": ("·", "jamais", "never"),
     "retired": ("·", "remplacée", "retired"),
@@ -62,8 +67,10 @@ def size(value: float) -> str:
     return f"{value:.1f} T{unit}"
 
 
-def when(instant: datetime) -> str:
-    """An instant, in the site's zone."""
+def when(instant: datetime | str) -> str:
+    """An instant (or its RFC 3339 text), in the site's zone."""
+    if isinstance(instant, str):
+        instant = datetime.fromisoformat(instant)
     local = instant.astimezone(_zone[0]) if instant.tzinfo else instant
     return local.strftime("%d/%m/%Y %H:%M:%S" if language() == "fr" else "%Y-%m-%d %H:%M:%S")
 

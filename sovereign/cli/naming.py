@@ -17,6 +17,8 @@ from sovereign.language import say
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from snapshots.dataset import DatasetId
+
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -53,7 +55,7 @@ class DatasetName(click.ParamType[tuple[str, str]]):
         """Cut it in two and check both."""
         if isinstance(value, tuple):
             return value
-        connection, dot, stream = str(value).partition(".")
+        connection, dot, stream = str(value).replace("/", ".").partition(".")
         if not dot or NAME.fullmatch(connection) is None or NAME.fullmatch(stream) is None:
             self.fail(
                 say(f"{value!r} : attendu connexion.flux, par exemple decp.marches", f"{value!r}: expected connection.stream"),
@@ -72,25 +74,35 @@ CONNECTION: Final = ConnectionName()
 DATASET: Final = DatasetName()
 
 
+def dotted(dataset: "DatasetId") -> str:
+    """Write a dataset as SQL and this command line do."""
+    return f"{dataset.connection}.{dataset.stream}"
+
+
 class BadInstant(SovereignError):
     """A snapshot or an instant that cannot be understood."""
 
     code = "instant"
     kind = "usage"
-    fr = "« {value} » n'est ni un numéro de copie ni une date."
+    fr = "« {value} » n'est ni un numéro d'instantané ni une date."
     en = "`{value}` is neither a snapshot's number nor a date."
     todo_fr = "Par exemple : 3, 2026-11-23, 2026-11-23T18:30."
     todo_en = "For instance: 3, 2026-11-23, 2026-11-23T18:30."
 
 
-def instant(text: str, zone: str) -> datetime:
-    """Read a date or an instant; without a zone it is the site's; a day alone is its end, so that all of it counts."""
+def since_instant(text: str, zone: str) -> datetime:
+    """Read a date or an instant; without a zone it is the site's; a day alone is its beginning."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise BadInstant(value=text) from None
-    local = given if given.tzinfo else given.replace(tzinfo=ZoneInfo(zone))
-    return local + timedelta(days=1, microseconds=-1) if _is_day(text) else local
+    return given if given.tzinfo else given.replace(tzinfo=ZoneInfo(zone))
+
+
+def instant(text: str, zone: str) -> datetime:
+    """Read a date or an instant, as `since_instant` does; a day alone is its end, so that all of it counts."""
+    given = since_instant(text, zone)
+    return given + timedelta(days=1, microseconds=-1) if _is_day(text) else given
 
 
 def snapshot(text: str, zone: str) -> int | datetime:

@@ -72,6 +72,8 @@ def shown(value: object, kind: Kind = "text") -> str:
             return number(value)
         case datetime():
             return when(value)
+        case str() if kind == "time":
+            return when(value)
         case str() if kind == "state":
             return mark(value)
         case list() | tuple():
@@ -120,6 +122,10 @@ class Output:
         """Answer a machine; a person is told nothing."""
         if self.json:
             print(line({"type": type_, **fields}), file=self.stdout, flush=True)
+
+    def summary(self, type_: str, **fields: Any) -> None:  # noqa: ANN401 - any value that JSON can carry
+        """Tell a machine what an answer was: on standard output after records, on standard error after another format."""
+        self.record(type_, **fields)
 
     def say(self, fr: str = "", en: str = "", *, style: str = "") -> None:
         """Answer a person; a machine is told nothing."""

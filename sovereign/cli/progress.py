@@ -13,6 +13,7 @@ from sovereign.sync.progress import Awaited, Event, Phase, Progress, Reading, Ru
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.table import Table
 
 PHASES: Final[dict[str, tuple[str, str]]] = {
     "planning": ("prépare", "planning"),
@@ -81,7 +82,7 @@ class Screen:
             case RunStarted():
                 self._connection = event.connection
                 if event.resumed:
-                    self._stay(say("reprend là où le tirage s'était arrêté", "resuming where the pull had stopped"))
+                    self._stay(say("reprend là où l'exécution s'était arrêtée", "resuming where the pull had stopped"))
             case Phase():
                 said = say(*PHASES.get(event.phase, (event.phase, event.phase)))
                 self._phase = f"{said} {event.stream}" if event.stream else said
@@ -101,7 +102,7 @@ class Screen:
         if self._live is not None:
             self._live.console.print(Text(text), soft_wrap=True)
 
-    def _shown(self) -> "object":
+    def _shown(self) -> "Table":
         from rich.progress_bar import ProgressBar
         from rich.spinner import Spinner
         from rich.table import Table
@@ -110,7 +111,9 @@ class Screen:
         row = Table.grid(padding=(0, 2))
         cells: list[object] = [Spinner("dots"), Text(self._connection, style="bold")]
         if self._until:
-            cells.append(Text(say(f"attend le fournisseur jusqu'à {self._until}", f"waiting for the vendor until {self._until}")))
+            cells.append(
+                Text(say(f"attend le fournisseur jusqu'à {self._until}", f"waiting for the vendor until {self._until}"))
+            )
         elif self._phase:
             cells.append(Text(self._phase))
         if (read := self._reading) is not None and not self._until:

@@ -9,8 +9,9 @@ import click
 
 from sovereign.cli.commands import argument, option, verb
 from sovereign.cli.door import Door
+from sovereign.cli.files import written_privately
 from sovereign.cli.marks import number, when
-from sovereign.cli.naming import snapshot
+from sovereign.cli.naming import dotted, snapshot
 from sovereign.cli.output import shown
 from sovereign.errors import SovereignError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sovereign.site import Answer
 
 CLEARANCES: Final = ("internal", "personal", "sensitive")
-FORMATS: Final = ("table", "csv", "json", "arrow", "parquet")
+FORMATS: Final = ("table", "csv", "json", "jsonl", "arrow", "parquet")
 TABLE_ROWS: Final = 50
 """Rows shown in a table when --limit does not say."""
 
@@ -34,6 +35,16 @@ class NeedsFile(SovereignError):
     todo_en = "Add --output FILE."
 
 
+CLEARANCE: Final = option(
+    "--clearance",
+    type=click.Choice(CLEARANCES),
+    default="internal",
+    show_default=True,
+    fr="Plus haute classe lue : interne, personnelle, sensible.",
+    en="Highest class read.",
+)
+
+
 @verb(
     "query",
     fr="Pose une question en SQL. Une connexion est un schéma, un flux une table : decp.marches.\n\n"
@@ -42,14 +53,7 @@ class NeedsFile(SovereignError):
     "--clearance chooses which keys are opened: columns of the classes above do not exist for the session.",
 )
 @argument("sql", fr="La question ; « - » la lit sur l'entrée standard.", en="The question; `-` reads it from standard input.")
-@option(
-    "--clearance",
-    type=click.Choice(CLEARANCES),
-    default="internal",
-    show_default=True,
-    fr="Plus haute classe lue.",
-    en="Highest class read.",
-)
+@CLEARANCE
 @option(
     "--as-of",
     default=None,
@@ -67,7 +71,9 @@ class NeedsFile(SovereignError):
     fr=f"Lignes au plus ; {TABLE_ROWS} pour une table, 0 pour toutes. Une coupure est toujours annoncée.",
     en=f"Rows at most; {TABLE_ROWS} for a table, 0 for all. A cut is always announced.",
 )
-def command(door: Door, sql: str, clearance: str, as_of: str | None, format_: str, output: Path | None, limit: int | None) -> None:
+def command(
+    door: Door, sql: str, clearance: str, as_of: str | None, format_: str, output: Path | None, limit: int | None
+) -> None:
     """Ask, then write the answer in the shape asked for."""
     if format_ in {"arrow", "parquet"} and output is None and door.out.stdout.isatty():
         raise NeedsFile(format=format_)
@@ -78,12 +84,15 @@ def command(door: Door, sql: str, clearance: str, as_of: str | None, format_: st
         if format_ == "table" and output is None:
             rows, cut = _show(door, answer, TABLE_ROWS if limit is None else limit)
         else:
-            rows, cut = _write(answer, "csv" if format_ == "table" else format_, output, limit or 0)
+            rows, cut = _write(door, answer, "csv" if format_ == "table" else format_, output, limit or 0)
         _close(door, answer, rows=rows, cut=cut, output=output, clearance=clearance)
 
 
 def _show(door: Door, answer: "Answer", limit: int) -> tuple[int, bool]:
     """Show rows to a person, or one record a row to a machine; gives how many, and whether some were left out."""
+    from snapshots.formats import unique
+
+    names = unique(list(answer.columns))
     held: list[list[str]] = []
     rows, cut = 0, False
     for values in _rows(answer):
@@ -92,7 +101,7 @@ def _show(door: Door, answer: "Answer", limit: int) -> tuple[int, bool]:
             break
         rows += 1
         if door.out.json:
-            door.out.record("row", values=dict(zip(answer.columns, values, strict=True)))
+            door.out.record("row", values=dict(zip(names, values, strict=True)))
         else:
             held.append([shown(value) for value in values])
     if not door.out.json:
@@ -110,3 +119,39 @@ def _is_number(answer: "Answer", at: int) -> bool:
 
     kind = answer.reader.schema.field(at).type
     return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
+
+
+def _write(door: Door, answer: "Answer", kind: str, output: Path | None, limit: int) -> tuple[int, bool]:
+    """Stream rows to a file, whole or not at all, or to standard output."""
+    from snapshots.formats import write
+
+    if output is None:
+        door.out.stdout.flush()
+        done = write(answer.reader, kind, door.out.stdout.buffer, limit=limit)  # type: ignore[attr-defined]  # a text file over bytes
+        door.out.stdout.flush()
+    else:
+        with written_privately(output) as sink:
+            done = write(answer.reader, kind, sink, limit=limit, formula_safe=kind == "csv")
+    return done.rows, done.cut
+
+
+def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path | None, clearance: str) -> None:
+    """Say, beside the answer, how much it is, what it comes from, and whether it was cut."""
+    datasets = [
+        {"dataset": dotted(dataset), "sequence": manifest.sequence, "created": manifest.created}
+        for dataset, manifest in sorted(answer.datasets.items())
+    ]
+    if output is not None or door.out.json:
+        door.out.summary("answer", rows=rows, cut=cut, clearance=clearance, datasets=datasets, output=output and str(output))
+    if cut:
+        door.out.remark(
+            f"! coupé à {number(rows)} lignes ; --limit 0 les donne toutes",
+            f"! cut at {number(rows)} rows; --limit 0 gives them all",
+            style="yellow",
+        )
+    sources = ", ".join(f"{each['dataset']}@{each['sequence']} ({when(each['created'])})" for each in datasets)
+    more = [each for each in (sources, f"→ {output}" if output else "") if each]
+    door.out.remark(
+        " · ".join([f"{number(rows)} lignes", f"habilitation {clearance}", *more]),
+        " · ".join([f"{number(rows)} rows", f"clearance {clearance}", *more]),
+    )

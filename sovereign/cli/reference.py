@@ -19,8 +19,8 @@ Generated from the commands by `python -m sovereign.cli.reference`; a test keeps
 (`--lang fr`).
 
 Answers go to standard output; progress, remarks and errors to standard error. With `--json`, both are JSON lines that each
-carry a `type` field; an error is `{"type": "error", "code": …, "what": …, "todo": …}` with its facts as further fields. A `code`
-never changes once published. Passphrases are read from the file named by `SOVEREIGN_PASSPHRASE_FILE`, from
+carry a `type` field; an error is `{"type": "error", "code": …, "what": …, "todo": …}` with its facts as further fields. A
+`code` never changes once published. Passphrases are read from the file named by `SOVEREIGN_PASSPHRASE_FILE`, from
 `$CREDENTIALS_DIRECTORY/sovereign-passphrase`, or asked on a terminal: never from an argument or an environment value.
 
 | variable | what it does |

@@ -54,7 +54,13 @@ def read_secret(connection: str, file: Path | None) -> bytes:
 
 @command.verb("set", fr="Scelle le secret d'une connexion.", en="Seal a connection's secret.")
 @argument("connection", type=CONNECTION, fr="La connexion.", en="The connection.")
-@option("--name", default=None, metavar="NAME", fr="Nom du secret ; sinon celui des réglages.", en="The secret's name; else the settings'.")
+@option(
+    "--name",
+    default=None,
+    metavar="NAME",
+    fr="Nom du secret ; sinon celui des réglages.",
+    en="The secret's name; else the settings'.",
+)
 @option(
     "--file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
@@ -68,7 +74,13 @@ def set_(door: Door, connection: str, name: str | None, file: Path | None) -> No
     settings = site.connection(connection)
     chosen = name or settings.secret or connection
     site.set_secret(connection, chosen, read_secret(connection, file))
-    door.out.done("secret", f"Secret scellé : {connection}/{chosen}", f"Secret sealed: {connection}/{chosen}", connection=connection, name=chosen)
+    door.out.done(
+        "secret",
+        f"Secret scellé : {connection}/{chosen}",
+        f"Secret sealed: {connection}/{chosen}",
+        connection=connection,
+        name=chosen,
+    )
 
 
 @command.verb("list", fr="Liste les noms des secrets scellés.", en="List the names of sealed secrets.")
@@ -89,4 +101,10 @@ def list_(door: Door) -> None:
 def remove(door: Door, connection: str, name: str) -> None:
     """Remove it from the site."""
     door.site().remove_secret(connection, name)
-    door.out.done("secret.removed", f"Secret oublié : {connection}/{name}", f"Secret forgotten: {connection}/{name}", connection=connection, name=name)
+    door.out.done(
+        "secret.removed",
+        f"Secret oublié : {connection}/{name}",
+        f"Secret forgotten: {connection}/{name}",
+        connection=connection,
+        name=name,
+    )

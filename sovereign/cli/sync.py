@@ -5,36 +5,53 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.marks import mark
+from sovereign.cli.marks import lasting, mark, number, size, when
 from sovereign.cli.naming import CONNECTION
-from sovereign.cli.output import Column
-from sovereign.cli.progress import follow
+from sovereign.cli.output import Column, shown
 from sovereign.language import say
+from vault.errors import Diagnostics
+
+if TYPE_CHECKING:
+    from sovereign.sync.outcome import RunOutcome
 
 command = Noun(
     "sync",
-    fr="Les tirages : des données du fournisseur à une copie chiffrée, vérifiée, datée.",
+    fr="Les synchronisations : des données du fournisseur à une copie chiffrée, vérifiée, datée.",
     en="Pulls: from the vendor's data to an encrypted, verified, dated copy.",
 )
 
 
 @command.verb(
     "run",
-    fr="Tire une connexion, ou toutes. Un tirage interrompu reprend où il en était.",
+    fr="Tire une connexion, ou toutes. Une exécution interrompue reprend où elle en était.",
     en="Pull one connection, or all. An interrupted pull resumes where it was.",
 )
 @argument("name", type=CONNECTION, required=False, fr="La connexion ; toutes sinon.", en="The connection; all otherwise.")
-@option("--stream", "streams", multiple=True, metavar="S", fr="Ce flux seulement ; plusieurs fois.", en="This stream only; several times.")
-@option("--full", is_flag=True, fr="Relit tout, sans partir du dernier curseur.", en="Read everything again, not from the last cursor.")
+@option(
+    "--stream",
+    "streams",
+    multiple=True,
+    metavar="S",
+    fr="Ce flux seulement ; plusieurs fois.",
+    en="This stream only; several times.",
+)
+@option(
+    "--full",
+    is_flag=True,
+    fr="Relit tout, sans partir du dernier curseur.",
+    en="Read everything again, not from the last cursor.",
+)
 def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool) -> None:
     """Run, follow, and sum up."""
+    from sovereign.cli.progress import follow
+
     site = door.site()
     names = [name] if name else sorted(site.settings.connections)
     if streams and name is None:
@@ -47,7 +64,8 @@ def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool) -> N
             with follow(door.out) as progress:
                 outcome = site.syncs.run(each, streams=list(streams) or None, full=full, progress=progress, stop=stop)
             tell(door, outcome)
-            codes.append(exits.OF_RUN[outcome.state])
+            blame(door, outcome)
+            codes.append(exit_of(outcome))
             if stop.is_set():
                 break
     door.exit = together(codes)
@@ -82,18 +100,153 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(each, handler)
 
 
-def tell(door: Door, outcome: Any) -> None:  # noqa: ANN401
-    """Sum up one run."""
-    door.out.record("run", run=outcome.run, connection=outcome.connection, state=outcome.state)
-    state = mark(outcome.state)
-    door.out.say(f"{state}  {outcome.connection}", f"{state}  {outcome.connection}")
+def exit_of(outcome: "RunOutcome") -> int:
+    """The exit code of one run: its state's, or for a failure its fault's."""
+    if outcome.state == "failed" and outcome.fault is not None:
+        return exits.OF_KIND.get(outcome.fault.kind, exits.FAILED)  # type: ignore[call-overload,no-any-return]  # a str on record
+    return exits.OF_RUN[outcome.state]
 
 
-RUNS = (
-    Column("run", "tirage", "run"),
+STREAMS: Final = (
+    Column("stream", "flux", "stream"),
+    Column("rows", "lignes", "rows", "number"),
+    Column("inserted", "+", "+", "number"),
+    Column("updated", "~", "~", "number"),
+    Column("deleted", "\u2212", "\u2212", "number"),
+    Column("sequence", "instantané", "snapshot", "number"),
+    Column("state", "état", "state", "state"),
+    Column("verdict", "verdict", "verdict", "state"),
+)
+RUNS: Final = (
+    Column("run", "exécution", "run"),
     Column("connection", "connexion", "connection"),
     Column("started_at", "début", "started", "time"),
-    Column("seconds", "durée", "took"),
+    Column("lasted", "durée", "took"),
     Column("rows", "lignes", "rows", "number"),
+    Column("bytes_in", "reçus", "received", "bytes"),
+    Column("trigger", "par", "by"),
     Column("state", "état", "state", "state"),
 )
+
+
+def tell(door: Door, outcome: "RunOutcome") -> None:
+    """Sum up one run: what became of each stream, what it cost, and what a person should look at."""
+    door.out.record("run", **as_record(outcome))
+    if door.out.json:
+        return
+    took = _lasted(outcome)
+    cost = say(
+        f"{number(outcome.rows)} lignes lues, {size(outcome.bytes_in)}, {outcome.requests} requêtes, {took}",
+        f"{number(outcome.rows)} rows read, {size(outcome.bytes_in)}, {outcome.requests} requests, {took}",
+    )
+    head = f"{mark(outcome.state)}  {outcome.connection} · {cost}"
+    door.out.say(head, head, style="bold")
+    if outcome.streams:
+        door.out.table(
+            "stream",
+            STREAMS,
+            [
+                {"stream": each.stream, **each.counts, "sequence": each.sequence, "state": each.state, "verdict": each.verdict}
+                for each in outcome.streams
+            ],
+        )
+    for each in outcome.streams:
+        if each.reason is not None:
+            door.out.say(f"! {each.stream} : {each.reason.fr}", f"! {each.stream}: {each.reason.en}", style="yellow")
+        for drift in each.drift:
+            door.out.say(
+                f"! {each.stream}, dérive : {_drifted(drift)}", f"! {each.stream}, drift: {_drifted(drift)}", style="yellow"
+            )
+    for remark in outcome.remarks:
+        door.out.say(f"! {remark.fr}", f"! {remark.en}", style="yellow")
+    if outcome.waiting_until is not None:
+        until = when(outcome.waiting_until)
+        door.out.say(f"… attend le fournisseur jusqu'à {until}", f"… waiting for the vendor until {until}", style="cyan")
+
+
+def blame(door: Door, outcome: "RunOutcome") -> None:
+    """Say on standard error why a run failed."""
+    if outcome.fault is not None:
+        fault = outcome.fault
+        door.out.error(
+            Diagnostics(fault.code, say(fault.fr, fault.en), say(fault.todo_fr, fault.todo_en)), {"run": outcome.run}
+        )
+
+
+def as_record(outcome: "RunOutcome") -> dict[str, Any]:
+    """A run as JSON."""
+    import msgspec
+
+    record: dict[str, Any] = msgspec.to_builtins(outcome)
+    return record
+
+
+def _lasted(outcome: "RunOutcome") -> str:
+    return lasting((outcome.finished_at - outcome.started_at).total_seconds()) if outcome.finished_at else "·"
+
+
+def _drifted(drift: dict[str, Any]) -> str:
+    return f"{drift.get('field')} : {drift.get('was')} → {drift.get('now')} ({drift.get('action')})"
+
+
+@command.verb("list", fr="Liste les dernières exécutions.", en="List the latest runs.")
+@argument("name", type=CONNECTION, required=False, fr="Celles d'une connexion.", en="Those of one connection.")
+@option("--limit", type=click.IntRange(1), default=20, show_default=True, fr="Exécutions au plus.", en="Runs at most.")
+def list_(door: Door, name: str | None, limit: int) -> None:
+    """One row a run."""
+    runs = door.site().runs.latest(name, limit)
+    rows = (
+        {
+            **(
+                as_record(each)
+                if door.out.json
+                else {
+                    "run": each.run,
+                    "connection": each.connection,
+                    "started_at": each.started_at,
+                    "rows": each.rows,
+                    "bytes_in": each.bytes_in,
+                    "trigger": each.trigger,
+                    "state": each.state,
+                }
+            ),
+            "lasted": _lasted(each),
+        }
+        for each in runs
+    )
+    door.out.table("run", RUNS, rows, empty=("Aucune exécution encore.", "No run yet."))
+
+
+@command.verb(
+    "show",
+    fr="Montre une exécution : ce que chaque flux est devenu, les indices, la dérive.",
+    en="Show one run: what became of each stream, the evidence, the drift.",
+)
+@argument("run", fr="L'exécution.", en="The run.")
+def show(door: Door, run: str) -> None:
+    """Everything on record about it."""
+    outcome = door.site().runs.get(run)
+    tell(door, outcome)
+    for each in outcome.streams:
+        for noted in each.evidence:
+            holds = {True: "✓", False: "✗", None: "·"}[noted.holds]
+            said = f"  {holds} {each.stream} · {noted.check} {shown(noted.detail) if noted.detail else ''}"
+            door.out.say(said, said)
+    blame(door, outcome)
+
+
+@command.verb(
+    "replay",
+    fr="Refait les instantanés d'une exécution depuis l'archive brute, sans appeler le fournisseur.",
+    en="Rebuild a run's snapshots from the raw archive, without calling the vendor.",
+)
+@argument("run", fr="L'exécution à relire.", en="The run to replay.")
+def replay(door: Door, run: str) -> None:
+    """Read the archive as if it were the vendor."""
+    from sovereign.cli.progress import follow
+
+    with stopped_by_signals() as stop, follow(door.out) as progress:
+        outcome = door.site().syncs.replay(run, progress=progress, stop=stop)
+    tell(door, outcome)
+    blame(door, outcome)
+    door.exit = exit_of(outcome)

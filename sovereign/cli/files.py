@@ -1,0 +1,57 @@
+"""Files that a person asked for: whole or not at all, readable by their owner alone."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from sovereign.errors import SovereignError
+
+
+class AlreadyThere(SovereignError):
+    """A file that must not be replaced."""
+
+    code = "output.exists"
+    kind = "usage"
+    fr = "{path} existe déjà ; rien n'a été écrit."
+    en = "{path} already exists; nothing was written."
+    todo_fr = "Nommez un autre endroit."
+    todo_en = "Name another place."
+
+
+class CannotWrite(SovereignError):
+    """The place asked for does not take a file."""
+
+    code = "output.refused"
+    fr = "Impossible d'écrire {path} ({reason})."
+    en = "Cannot write {path} ({reason})."
+    todo_fr = "Vérifiez le dossier, ses droits et la place libre."
+    todo_en = "Check the folder, its rights and the room left."
+
+
+@contextmanager
+def written_privately(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """Give a file open for writing that takes its name once it is whole and on disk (mode 0600)."""
+    temporary = ""
+    try:
+        if not replace and path.exists():
+            raise AlreadyThere(path=str(path))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as sink:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        Path(temporary).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as refused:
+        raise CannotWrite(path=str(path), reason=os.strerror(refused.errno) if refused.errno else "?") from None
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)

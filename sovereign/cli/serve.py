@@ -1,0 +1,31 @@
+"""`sovereign serve`: run the scheduled pulls until told to stop."""
+
+from sovereign.cli.commands import verb
+from sovereign.cli.door import Door
+from sovereign.cli.marks import when
+from sovereign.cli.sync import stopped_by_signals
+
+
+@verb(
+    "serve",
+    fr="Fait tourner les synchronisations planifiées jusqu'à Ctrl-C ou SIGTERM ; l'exécution en cours s'arrête proprement.",
+    en="Run the scheduled pulls until Ctrl-C or SIGTERM; the run at work stops cleanly.",
+)
+def command(door: Door) -> None:
+    """Say what is planned, then serve."""
+    from sovereign.cli.progress import Lines
+
+    site = door.site()
+    jobs = site.jobs()
+    planned = [job for job in jobs.list() if job.due_at]
+    door.out.record("serving", jobs=len(planned), next=min((job.due_at for job in planned), default=None))
+    for job in sorted(planned, key=lambda each: each.due_at):
+        door.out.say(
+            f"… {job.connection} · {job.cadence} · {when(job.due_at)}",
+            f"… {job.connection} · {job.cadence} · {when(job.due_at)}",
+        )
+    if not planned:
+        door.out.remark("Aucun travail planifié.", "No job is scheduled.")
+    with stopped_by_signals() as stop:
+        jobs.serve(stop, lambda _connection: Lines(door.out))
+    door.out.done("stopped", "Service arrêté", "Service stopped")

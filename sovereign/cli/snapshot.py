@@ -1,0 +1,277 @@
+"""`sovereign snapshot`: the encrypted copies: what there is, what changed, whether all of it is still what was written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sovereign.cli.commands import Noun, argument, option
+from sovereign.cli.door import Door
+from sovereign.cli.files import written_privately
+from sovereign.cli.findings import show as show_findings
+from sovereign.cli.marks import number, size
+from sovereign.cli.naming import DATASET, dotted, snapshot
+from sovereign.cli.output import Column, shown
+from sovereign.cli.query import CLEARANCE
+from sovereign.language import say
+
+if TYPE_CHECKING:
+    from snapshots.dataset import DatasetId
+    from snapshots.manifest import Manifest
+    from sovereign.site import Site
+
+command = Noun(
+    "snapshot",
+    fr="Les instantanés : des jeux de données chiffrés, signés, datés. Un jeu s'écrit connexion.flux, comme en SQL.",
+    en="Snapshots: encrypted, signed, dated datasets. A dataset is written connection.stream, as in SQL.",
+)
+
+COLUMNS: Final = (
+    Column("dataset", "jeu de données", "dataset"),
+    Column("sequence", "n°", "no.", "number"),
+    Column("created", "pris le", "taken", "time"),
+    Column("rows", "lignes", "rows", "number"),
+    Column("inserted", "+", "+", "number"),
+    Column("updated", "~", "~", "number"),
+    Column("deleted", "\u2212", "\u2212", "number"),
+    Column("bytes", "taille", "size", "bytes"),
+    Column("state", "verdict", "verdict", "state"),
+)
+AS_OF: Final = option(
+    "--as-of",
+    default=None,
+    metavar="DATE|SEQ",
+    fr="Lequel : numéro, jour ou instant.",
+    en="Which: a number, a day or an instant.",
+)
+
+
+@command.verb(
+    "list",
+    fr="Liste le dernier instantané de chaque jeu de données, ou tous ceux d'un jeu.",
+    en="List the latest snapshot of each dataset, or all those of one.",
+)
+@argument("dataset", type=DATASET, required=False, fr="Un jeu de données.", en="A dataset.")
+def list_(door: Door, dataset: tuple[str, str] | None) -> None:
+    """One row a snapshot."""
+    site = door.site()
+    found = (
+        site.heads().items() if dataset is None else [(_id(dataset), each) for each in site.repository.manifests(_id(dataset))]
+    )
+    door.out.table(
+        "snapshot",
+        COLUMNS,
+        [_row(each, manifest) for each, manifest in found],
+        empty=("Aucun instantané encore : « sovereign sync run ».", "No snapshot yet: `sovereign sync run`."),
+    )
+
+
+def _id(dataset: tuple[str, str]) -> "DatasetId":
+    from snapshots.dataset import DatasetId
+
+    return DatasetId(*dataset)
+
+
+def _row(dataset: "DatasetId", manifest: "Manifest") -> dict[str, Any]:
+    counts = manifest.counts
+    return {
+        "dataset": dotted(dataset),
+        "sequence": manifest.sequence,
+        "created": manifest.created,
+        "rows": counts.rows,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "deleted": counts.deleted,
+        "bytes": manifest.bytes,
+        "state": manifest.verdict.state,
+        "hash": manifest.hash,
+    }
+
+
+def _chosen(site: "Site", dataset: "DatasetId", which: str | None) -> "Manifest":
+    moment = snapshot(which, site.settings.site.zone) if which else None
+    if moment is None and (head := site.heads().get(dataset)) is not None:
+        return head
+    return site.repository.find(dataset, moment)
+
+
+FACTS: Final = {
+    "dataset": Column("dataset", "jeu de données", "dataset"),
+    "sequence": Column("sequence", "numéro", "number"),
+    "created": Column("created", "pris le", "taken", "time"),
+    "mode": Column("mode", "mode", "mode"),
+    "state": Column("state", "verdict", "verdict", "state"),
+    "rows": Column("rows", "lignes", "rows", "number"),
+    "change": Column("change", "depuis le précédent", "since the last one"),
+    "size": Column("size", "fragments", "parts"),
+    "primary_key": Column("primary_key", "clé primaire", "primary key"),
+    "from": Column("from", "d'où", "from"),
+    "run": Column("run", "exécution", "run"),
+    "hash": Column("hash", "empreinte", "hash"),
+    "parent": Column("parent", "précédent", "parent"),
+}
+
+
+@command.verb(
+    "show",
+    fr="Montre un instantané : d'où il vient, ce qu'il contient, ce qui prouve qu'il est complet.",
+    en="Show a snapshot: where it comes from, what it holds, what proves it complete.",
+)
+@argument("dataset", type=DATASET, fr="Le jeu de données.", en="The dataset.")
+@AS_OF
+@CLEARANCE
+def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str) -> None:
+    """Facts, then columns, then evidence and drift."""
+    site = door.site()
+    manifest = _chosen(site, _id(dataset), as_of)
+    counts, origin = manifest.counts, manifest.provenance
+    schema = site.repository.schema(manifest, clearance)
+    fields = [
+        {"column": each.name, "kind": str(each.type), "class": _meta(each, b"class"), "key": "✓" if _meta(each, b"key") else ""}
+        for each in schema
+    ]
+    values = {
+        "dataset": ".".join(dataset),
+        "sequence": manifest.sequence,
+        "created": manifest.created,
+        "mode": manifest.mode,
+        "state": manifest.verdict.state,
+        "rows": counts.rows,
+        "change": f"+{number(counts.inserted)} ~{number(counts.updated)} \u2212{number(counts.deleted)}",
+        "size": f"{len(manifest.parts)}, {size(manifest.bytes)}",
+        "primary_key": [each["column"] for each in fields if each["key"]],
+        "from": f"{origin.host} ({origin.connector} {origin.connector_version})",
+        "run": origin.run,
+        "hash": manifest.hash,
+        "parent": manifest.parent,
+    }
+    drift = [_plain(each) for each in site.repository.drift(manifest, clearance)]
+    door.out.facts(
+        "snapshot", [(FACTS[key], value) for key, value in values.items()],
+        columns=fields, evidence=manifest.verdict.evidence, drift=drift, inserted=counts.inserted, updated=counts.updated,
+        deleted=counts.deleted, bytes=manifest.bytes, parts=len(manifest.parts),
+    )  # fmt: skip
+    if door.out.json:
+        return
+    door.out.say()
+    door.out.table(
+        "column",
+        (
+            Column("column", "colonne", "column"),
+            Column("kind", "type", "type"),
+            Column("class", "classe", "class"),
+            Column("key", "clé", "key"),
+        ),
+        fields,
+    )
+    hidden = _hidden(manifest, clearance)
+    if hidden:
+        names = ", ".join(hidden)
+        door.out.remark(f"Colonnes scellées à cette habilitation : {names}.", f"Columns sealed at this clearance: {names}.")
+    for each in manifest.verdict.evidence:
+        glyph = {True: "✓", False: "✗", None: "·"}[each.get("holds")]
+        text = f"{glyph} {each.get('check')} {shown(each['detail']) if each.get('detail') else ''}".rstrip()
+        door.out.say(text, text)
+    for each in drift:
+        text = f"{each['field']} : {shown(each['was'])} → {shown(each['now'])} ({each['action']})"
+        door.out.say(f"! dérive · {text}", f"! drift · {text}", style="yellow")
+
+
+def _meta(field: Any, key: bytes) -> str:  # noqa: ANN401 - pyarrow has no types
+    return (field.metadata or {}).get(key, b"").decode()
+
+
+def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct
+    import msgspec
+
+    built: dict[str, Any] = msgspec.to_builtins(value)
+    return built
+
+
+def _hidden(manifest: "Manifest", clearance: str) -> list[str]:
+    from snapshots.dataset import CLASSES
+
+    beyond = CLASSES[CLASSES.index(clearance) + 1 :]  # type: ignore[arg-type]  # click checked it
+    return [each for each in beyond if each in manifest.sealed]
+
+
+@command.verb(
+    "verify",
+    fr="Vérifie chaque empreinte, signature et scellé, la chaîne des instantanés, et qu'aucun n'a été retiré.",
+    en="Check every hash, signature and seal, the chain of snapshots, and that none was taken away.",
+)
+@argument(
+    "datasets", type=DATASET, nargs=-1, required=False, fr="Les jeux de données ; tous sinon.", en="Datasets; all otherwise."
+)
+def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
+    """Check them one by one; exit code 20 when something is wrong."""
+    site = door.site()
+    chosen = [_id(each) for each in datasets] or sorted({*site.repository.datasets(), *site.heads()})
+    count = 0
+
+    def findings() -> Iterator[Any]:
+        nonlocal count
+        for dataset in chosen:
+            yield from site.repository.verify(dataset, expected_head=site.audit.last_commit(dataset))
+            count += len(site.repository.manifests(dataset))
+
+    door.exit = show_findings(
+        door,
+        findings(),
+        lambda: (
+            f"{number(count)} instantanés de {len(chosen)} jeux de données : rien n'a été changé ni retiré.",
+            f"{number(count)} snapshots of {len(chosen)} datasets: nothing was altered or taken away.",
+        ),
+    )
+
+
+@command.verb(
+    "export",
+    fr="Écrit un jeu de données en clair dans un fichier, pour un autre outil ; inscrit au journal d'audit.",
+    en="Write a dataset in clear to a file, for another tool; entered in the audit log.",
+)
+@argument("dataset", type=DATASET, fr="Le jeu de données.", en="The dataset.")
+@option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    fr="Le fichier ; son suffixe choisit la forme (.parquet .arrow .csv .json .jsonl).",
+    en="The file; its suffix chooses the shape (.parquet .arrow .csv .json .jsonl).",
+)
+@AS_OF
+@CLEARANCE
+def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None, clearance: str) -> None:
+    """Stream it to the file, through a session of that clearance."""
+    from snapshots.formats import FORMATS, write
+
+    kind = output.suffix.removeprefix(".")
+    if kind not in FORMATS:
+        known = ", ".join(f".{each}" for each in FORMATS)
+        raise click.BadParameter(
+            say(f"suffixe inconnu ; connus : {known}", f"unknown suffix; known: {known}"), param_hint="--output"
+        )
+    site = door.site()
+    moment = snapshot(as_of, site.settings.site.zone) if as_of else None
+    with (
+        # Both names were checked against their form, which has no quote.
+        site.query(f'SELECT * FROM "{dataset[0]}"."{dataset[1]}"', clearance=clearance, as_of=moment) as answer,  # noqa: S608
+        written_privately(output) as sink,
+    ):
+        done = write(answer.reader, kind, sink)
+    door.out.done(
+        "export",
+        f"{number(done.rows)} lignes, {size(done.bytes)} : {output}",
+        f"{number(done.rows)} rows, {size(done.bytes)}: {output}",
+        dataset=".".join(dataset),
+        rows=done.rows,
+        bytes=done.bytes,
+        output=str(output),
+        clearance=clearance,
+    )
+    door.out.remark(
+        "! Ce fichier est en clair : il sort de la protection du site.",
+        "! This file is in clear: the site no longer protects it.",
+        style="yellow",
+    )
