@@ -1,6 +1,6 @@
 """From published files to pages: which publication of a contract stands, resume points, and what was counted.
 
-1. The files are read twice: once to find the last publication of each contract, once to give the contracts that stand.
+1. The files are gone through twice: to find the contracts published several times, then to give those that stand.
 2. Where the last publication is invalid, the last valid one stands.
 3. Pages of the four streams come together; the last of them carries the resume point: how many contracts are done, the
    hashes of the files, and what was counted so far.
@@ -62,15 +62,14 @@ class Emission:
 
     def pages(self) -> Iterator[Page | Evidence]:
         """Give the pages, then the evidence."""
-        for place, contract in self._contracts():
-            self._index(place, contract)
+        self._index()
         failed = set(self.facts.failed)
         again: set[bytes] = set()
         for place, contract in self._contracts():
-            key = _key(contract)
+            key = _digest(contract)
             if place in failed and key:
                 again.add(key)
-            if place < self.facts.done or (key and not self.last[key].endswith(_place(place))):
+            if place < self.facts.done or (key in self.repeated and not self.last[key].endswith(_place(place))):
                 continue
             if not self._add(contract) and key in self.repeated:
                 self.facts.failed.append(place)
@@ -89,14 +88,19 @@ class Emission:
                 yield place, contract
                 place += 1
 
-    def _index(self, place: int, contract: Contract) -> None:
-        if (found := contract.peek()) is None:
-            return
-        key, when = _digest(found[0]), found[1] + _place(place)
-        if key in self.last:
-            self.repeated.add(key)
-            self.superseded[contract.kind.stream] += 1
-        self.last[key] = max(self.last.get(key, ""), when)
+    def _index(self) -> None:
+        """Find the contracts published several times, and the last publication of each."""
+        seen: set[bytes] = set()
+        for _, contract in self._contracts():
+            if key := _digest(contract):
+                if key in seen:
+                    self.repeated.add(key)
+                    self.superseded[contract.kind.stream] += 1
+                seen.add(key)
+        for place, contract in self._contracts() if self.repeated else ():
+            key = _digest(contract)
+            if key in self.repeated:
+                self.last[key] = max(self.last.get(key, ""), contract.published() + _place(place))
 
     def _add(self, contract: Contract) -> bool:
         """Add a contract to the rows, or count the rule it breaks."""
@@ -114,15 +118,15 @@ class Emission:
         best: dict[bytes, tuple[str, int]] = {}
         failed = set(self.facts.failed)
         for place, contract in self._contracts() if again else ():
-            found = contract.peek()
-            if found is None or place in failed or (key := _digest(found[0])) not in again:
+            key = _digest(contract)
+            if place in failed or key not in again:
                 continue
             try:
                 contract.record(Counter())
             except Unfit as refusal:
                 self.facts.invalid[contract.kind.stream][refusal.rule] += 1
             else:
-                best[key] = max(best.get(key, ("", -1)), (found[1], place))
+                best[key] = max(best.get(key, ("", -1)), (contract.published(), place))
         places = {place for _, place in best.values()}
         for place, contract in self._contracts() if places else ():
             if place in places:
@@ -159,13 +163,10 @@ class Emission:
             yield Evidence(stream, "vendor_count", not invalid, {"count": count})
 
 
-def _key(contract: Contract) -> bytes | None:
-    found = contract.peek()
-    return _digest(found[0]) if found else None
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.blake2b(key.encode(), digest_size=16).digest()
+def _digest(contract: Contract) -> bytes:
+    """A short name of a contract's key; empty when it has none."""
+    key = contract.key()
+    return hashlib.blake2b(key.encode(), digest_size=16).digest() if key else b""
 
 
 def _place(place: int) -> str:

@@ -36,8 +36,12 @@ class Contract(Protocol):
         """What it is: a marche or a concession."""
         ...
 
-    def peek(self) -> tuple[str, str] | None:
-        """Its key, and when it was published last, as text that sorts; None when it is too broken to have a key."""
+    def key(self) -> str | None:
+        """What names it; None when it is too broken to have a name."""
+        ...
+
+    def published(self) -> str:
+        """When it was published last, as text that sorts; only of one that has a key."""
         ...
 
     def record(self, remarks: Remarks) -> Row:
@@ -51,6 +55,17 @@ def _exact(digits: str) -> int | Decimal:
     return int(number) if number.adjusted() < 30 and number == number.to_integral_value() else number
 
 
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Key(msgspec.Struct):
+    id: str
+    buyer: _Named | None = msgspec.field(default=None, name="acheteur")
+    conceding: _Named | None = msgspec.field(default=None, name="autoriteConcedante")
+
+
+_KEY = msgspec.json.Decoder(_Key)
 _DECODER = msgspec.json.Decoder(float_hook=_exact)
 
 
@@ -59,17 +74,17 @@ class _JsonContract:
     kind: Kind
     raw: msgspec.Raw
 
-    def peek(self) -> tuple[str, str] | None:
+    def key(self) -> str | None:
         try:
-            record = self._decoded()
-        except Unfit:
+            found = _KEY.decode(self.raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if not isinstance(record, dict):
-            return None
-        buyer, own = record.get(self.kind.buyer), record.get("id")
-        if not isinstance(buyer, dict) or not isinstance(own, str) or not isinstance(buyer.get("id"), str):
-            return None
-        return f"{self.kind.name} {buyer['id']} {own}", _when(str(record.get(_PUBLISHED)), _dates(record))
+        buyer = found.buyer if found.conceding is None else found.conceding
+        return None if buyer is None else f"{self.kind.name} {buyer.id} {found.id}"
+
+    def published(self) -> str:
+        record = self._decoded()
+        return _when(str(record.get(_PUBLISHED)), _dates(record))
 
     def record(self, remarks: Remarks) -> Row:
         record = self._decoded()
@@ -103,12 +118,13 @@ class _XmlContract:
     kind: Kind
     element: etree._Element
 
-    def peek(self) -> tuple[str, str] | None:
+    def key(self) -> str | None:
         buyer, own = self.element.findtext(f"{self.kind.buyer}/id"), self.element.findtext("id")
-        if buyer is None or own is None:
-            return None
+        return None if buyer is None or own is None else f"{self.kind.name} {buyer} {own}"
+
+    def published(self) -> str:
         dates = (e.text or "" for e in self.element.iter() if isinstance(e.tag, str) and e.tag.startswith(_PUBLISHED))
-        return f"{self.kind.name} {buyer} {own}", _when(self.element.findtext(_PUBLISHED) or "", dates)
+        return _when(self.element.findtext(_PUBLISHED) or "", dates)
 
     def record(self, remarks: Remarks) -> Row:
         self.kind.shape.tidy_xml(self.element)

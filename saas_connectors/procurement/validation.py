@@ -85,6 +85,7 @@ def broken_xml_rule(element: etree._Element) -> str | None:
     return f"{tag}:content"
 
 
+@functools.lru_cache(maxsize=65_536)
 def wrong_siret(value: str | None) -> str | None:
     """What is wrong with a SIRET: `siret_length` or `siret_checksum`; None when it is right (La Poste's own rule included)."""
     try:
