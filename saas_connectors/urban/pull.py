@@ -103,7 +103,8 @@ class Pull:
                 return False
             matched = document.find("numberMatched")
             total = matched if isinstance(matched, int) and not isinstance(matched, bool) else None
-            step = walk.take(Seen(request, response, document, len(rows), total=total))
+            given = len(rows) + features.invalid
+            step = walk.take(Seen(request, response, document, given, total=total))
             if total is not None and total not in self.counts:
                 self.counts.append(total)
             for check, holds, detail in step.facts:
