@@ -1,0 +1,37 @@
+"""Run the sandbox by itself: `python -m saas_connectors.sandbox --port 8042 --bench-rows 1000000 --latency-ms 50`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from saas_connectors.sandbox.datasets import Bench, Dataset, communes
+from saas_connectors.sandbox.server import Sandbox
+from saas_connectors.sandbox.vendor import Vendor
+
+
+def main() -> None:
+    """Listen on loopback until interrupted; the first line printed is the address."""
+    parser = argparse.ArgumentParser(prog="python -m saas_connectors.sandbox", description="A vendor on loopback.")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--bench-rows", type=int, default=0, help="serve this many bench rows as the dataset `bench`")
+    parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
+    parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
+    parser.add_argument("--certificate", type=Path, help="PEM file: speak TLS")
+    parser.add_argument("--key", type=Path, help="PEM file of the certificate's key")
+    asked = parser.parse_args()
+    datasets: dict[str, Dataset] = {"communes": communes()}
+    if asked.bench_rows:
+        datasets["bench"] = Bench(asked.bench_rows, asked.revision)
+    vendor = Vendor(datasets, latency=asked.latency_ms / 1000, cap=asked.cap)
+    sandbox = Sandbox(vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
+    sys.stdout.write(f"{sandbox.url}\n")
+    sys.stdout.flush()
+    try:
+        sandbox.serve()
+    except KeyboardInterrupt:
+        sandbox.close()
+
+
+if __name__ == "__main__":
+    main()
