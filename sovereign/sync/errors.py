@@ -64,6 +64,16 @@ class ConnectorFailed(SyncError):
     todo_en = "Report this code and place; they hold no data."
 
 
+class Defect(SyncError):
+    """A defect of ours."""
+
+    code = "sync.defect"
+    fr = "L'exécution {run} s'est arrêtée sur un défaut de Sovereign ({error}, {where})."
+    en = "Run {run} stopped on a defect of Sovereign ({error}, {where})."
+    todo_fr = "Signalez ce code et cet endroit ; ils ne contiennent aucune donnée. La dernière copie n'a pas été touchée."
+    todo_en = "Report this code and place; they hold no data. The last good copy was not touched."
+
+
 class DiskFull(SyncError):
     """No room left on the disk."""
 
@@ -120,3 +130,14 @@ class BadCadence(SyncError):
         "Examples: every 15 minutes; every 2 hours between 08:00 and 19:00; "
         "every day at 03:30; every monday at 06:00; every weekday at 07:00."
     )
+
+
+class NoCadence(SyncError):
+    """The connection has no schedule."""
+
+    code = "sync.no_cadence"
+    kind = "usage"
+    fr = "La connexion « {connection} » n'a pas d'horaire."
+    en = "Connection `{connection}` has no schedule."
+    todo_fr = "Donnez-lui « every » ou « schedule » dans sovereign.toml. Connexions qui en ont un : {known}."
+    todo_en = "Give it `every` or `schedule` in sovereign.toml. Connections that have one: {known}."

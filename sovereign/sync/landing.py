@@ -6,7 +6,8 @@
 2. A checkpoint is made when 131,072 records or 32 MiB are waiting, or 5 seconds after the last one when there is something new.
 3. Evidence is condensed as it comes, so that a resume point stays small however long the read.
 
-One thread calls it. It decides nothing about the verdict, and publishes nothing.
+One thread calls it. After a fault of `take` the draft must not be checkpointed again: a page may be half in. It decides
+nothing about the verdict, and publishes nothing.
 """
 
 import time
@@ -49,7 +50,6 @@ class ResumePoint(msgspec.Struct):
     requests: int = 0
     bytes_in: int = 0
     attempts: int = 0
-    barren: int = 0
 
     @property
     def slices_done(self) -> int:
@@ -59,16 +59,6 @@ class ResumePoint(msgspec.Struct):
 
 class Landed(Protocol):
     """What the writer needs of a draft."""
-
-    @property
-    def buffered_rows(self) -> int:
-        """Records appended since the last checkpoint."""
-        ...
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Their size in memory."""
-        ...
 
     def append(self, stream: str, records: pa.Table, removed: pa.Table | None = None) -> None:
         """Add records, and keys of records that are gone."""
@@ -91,8 +81,11 @@ class Landing:
     ) -> None:
         self.point = point
         self._draft, self._archive, self._monotonic = draft, archive, monotonic
+        self.advanced = False
+        """Whether this attempt made anything durable."""
         self._held: dict[str, list[Answered | Page | Evidence]] = {}
         self._new = False
+        self._rows = self._bytes = 0
         self._last = monotonic()
 
     def take(self, item: Item) -> None:
@@ -119,6 +112,8 @@ class Landing:
                 self._draft.append(what.stream, what.records, what.removed)
                 self.point.rows += what.records.num_rows
                 self.point.pages += 1
+                self._rows += what.records.num_rows
+                self._bytes += what.records.nbytes
             else:
                 self.point.evidence = condense(self.point.evidence, [Noted.of(what)])
         self._new = True
@@ -128,17 +123,16 @@ class Landing:
         """Whether it is time for a checkpoint."""
         if not self._new:
             return False
-        full = self._draft.buffered_rows >= ROWS or self._draft.buffered_bytes >= BYTES
-        return full or self._monotonic() - self._last >= SECONDS
+        return self._rows >= ROWS or self._bytes >= BYTES or self._monotonic() - self._last >= SECONDS
 
     def checkpoint(self, *, even_unchanged: bool = False) -> None:
         """Make what has landed durable; what is still held back will be asked for again."""
         if not self._new and not even_unchanged:
             return
-        if self._new:
-            self.point.barren = 0
         self._draft.checkpoint(msgspec.to_builtins(self.point))
+        self.advanced = self.advanced or self._new
         self._new = False
+        self._rows = self._bytes = 0
         self._last = self._monotonic()
 
 

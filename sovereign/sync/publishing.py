@@ -1,0 +1,192 @@
+"""From a draft that was read to its end to snapshots: measure, judge, guard, commit, enter in the audit log.
+
+1. A stream is measured against its previous snapshot, judged (`verdict`), guarded; then it is committed, put in quarantine,
+   or, when nothing changed, left alone. Each of the three is an entry of the audit log.
+2. A full read with a `partial` verdict deletes nothing: what it did not show is not known to be gone. The evidence says how
+   many records were kept for that reason.
+3. The cursor goes into the manifest with the data, so the two cannot disagree. The audit log is written after the manifest: a
+   crash in between is repaired by `recover`, which enters what it finds as recovered.
+4. What became of each stream goes into the draft's resume point at once, so that a run continued after a crash does nothing
+   twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from saas_connectors.connector import Evidence, Json, Stream, SyncMode
+from snapshots import manifest as manifests
+from snapshots.dataset import DatasetId
+from sovereign.audit import LastCommit
+from sovereign.sync.landing import Landing
+from sovereign.sync.outcome import Noted, Said, StreamOutcome
+from sovereign.sync.plan import Plan, merge_cursors
+from sovereign.sync.progress import Phase, Progress, StreamDone
+from sovereign.sync.verdict import Facts, Guards, Held, Verdict, hold, judge
+
+if TYPE_CHECKING:
+    from snapshots.draft import Draft
+    from snapshots.manifest import Drift, Manifest
+    from snapshots.measure import Measure
+    from snapshots.repository import Repository
+
+
+class Book(Protocol):
+    """What publishing needs of the audit log."""
+
+    def append(self, act: str, subject: Mapping[str, object], facts: Mapping[str, object]) -> int:
+        """Enter an act; gives its number."""
+        ...
+
+    def last_commit(self, connection: str, stream: str) -> LastCommit | None:
+        """Give the head of a dataset that was entered last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes the streams of one run."""
+
+    run: str
+    connection: str
+    provenance: manifests.Provenance
+    guards: Guards
+    repository: "Repository"
+    audit: Book
+    progress: Progress
+
+    def publish(self, draft: "Draft", plan: Plan, landing: Landing) -> tuple[StreamOutcome, ...]:
+        """Bring every stream of the run to its end; those that an earlier attempt finished are left as they are."""
+        point = landing.point
+        cursors = merge_cursors(plan.slices, {key: each.cursors for key, each in point.slices.items()})
+        evidence = [note.evidence() for note in point.evidence]
+        for stream in plan.read.streams:
+            if stream.name not in point.finished:
+                outcome = self._stream(draft, stream, plan.read.modes[stream.name], cursors.get(stream.name), evidence)
+                point.finished[stream.name] = outcome
+                landing.checkpoint(even_unchanged=True)
+            self._tell(point.finished[stream.name])
+        return tuple(point.finished[stream.name] for stream in plan.read.streams)
+
+    def _stream(
+        self, draft: "Draft", stream: Stream, mode: SyncMode, cursor: Json, evidence: Sequence[Evidence]
+    ) -> StreamOutcome:
+        name = stream.name
+        if (made := draft.committed(name)) is not None:  # a crash came right after; `recover` has entered it
+            return _outcome(made, ())
+        if name not in draft.streams:
+            return self._kept_before(name, mode)
+        dataset = DatasetId(self.connection, name)
+        self.progress.emit(Phase(self.run, "measuring", name))
+        measure = draft.measure(name, mode)
+        drift = draft.drift.get(name, [])
+        facts = Facts(
+            full=mode == "full_refresh",
+            distinct=measure.distinct,
+            repeated_same=measure.repeated_same,
+            repeated_different=measure.repeated_different,
+            discarded=measure.keyless + sum(each.values for each in drift if each.action == "row_discarded"),
+        )
+        verdict = judge(name, evidence, facts)
+        held = hold(previous=measure.previous_rows, rows=measure.rows_after, deleted=measure.deleted, guards=self.guards)
+        if held is not None:
+            return self._hold(draft, dataset, measure, verdict, held, drift)
+        if verdict.state == "partial" and mode == "full_refresh" and measure.deleted:
+            kept = Evidence(name, "deletions_withheld", None, {"count": measure.deleted})
+            verdict = Verdict(verdict.state, (*verdict.evidence, kept))
+            measure = draft.measure(name, "incremental")
+        self.progress.emit(Phase(self.run, "publishing", name))
+        known = self.audit.last_commit(self.connection, name)
+        if known is not None and not measure.inserted + measure.updated + measure.deleted:
+            facts_ = {
+                "manifest": known.manifest,
+                "sequence": known.sequence,
+                "verdict": verdict.state,
+                "rows": measure.rows_after,
+            }
+            self.audit.append("sync.unchanged", self._subject(name), facts_)
+            return StreamOutcome(
+                stream=name, state="unchanged", mode=mode, verdict=verdict.state, counts=_counts(measure),
+                manifest=known.manifest, sequence=known.sequence, evidence=_noted(verdict), drift=_told(drift),
+            )  # fmt: skip
+        judged = manifests.Verdict(verdict.state, [msgspec.to_builtins(note) for note in _noted(verdict)])
+        made = draft.commit(name, measure, cursor=cursor, verdict=judged, provenance=self.provenance, mode=mode)
+        enter(self.audit, "sync.committed", made)
+        return _outcome(made, drift)
+
+    def _subject(self, stream: str) -> dict[str, object]:
+        return {"connection": self.connection, "stream": stream, "run": self.run}
+
+    def _hold(
+        self, draft: "Draft", dataset: DatasetId, measure: "Measure", verdict: Verdict, held: Held, drift: Sequence["Drift"]
+    ) -> StreamOutcome:
+        draft.quarantine(dataset.stream, measure, held.rule)
+        self.audit.append("sync.quarantined", self._subject(dataset.stream), {"rule": held.rule, **held.facts})
+        return StreamOutcome(
+            stream=dataset.stream, state="quarantined", mode=measure.mode, verdict=verdict.state, counts=_counts(measure),
+            evidence=_noted(verdict), drift=_told(drift), reason=Said(held.fr, held.en),
+        )  # fmt: skip
+
+    def _kept_before(self, stream: str, mode: SyncMode) -> StreamOutcome:
+        """A crash came between a quarantine and its entry."""
+        self.audit.append("sync.quarantined", self._subject(stream), {"rule": "recovered"})
+        reason = Said("mis en quarantaine avant un arrêt brutal", "put in quarantine before a crash")
+        return StreamOutcome(stream=stream, state="quarantined", mode=mode, verdict="unverified", counts={}, reason=reason)
+
+    def _tell(self, outcome: StreamOutcome) -> None:
+        self.progress.emit(
+            StreamDone(self.run, outcome.stream, outcome.state, outcome.verdict, outcome.counts, outcome.sequence)
+        )
+
+
+def enter(audit: Book, act: str, made: "Manifest") -> None:
+    """Enter a snapshot in the audit log: from then on it is the head of its dataset."""
+    subject = {"connection": made.id.connection, "stream": made.id.stream, "run": made.provenance.run}
+    counts = msgspec.to_builtins(made.counts)
+    facts = {"manifest": made.hash, "sequence": made.sequence, "verdict": made.verdict.state, "mode": made.mode, **counts}
+    audit.append(act, subject, facts)
+
+
+def recover(repository: "Repository", audit: Book, connection: str) -> list["Manifest"]:
+    """Enter the snapshots of a connection that the audit log lacks, because a crash came between the two; give them.
+
+    Call it with the connection's lease held: a run that works has its own entry under way. Only what follows the last entry is
+    taken for the work of a crash; a manifest that stands beside or before it is for `verify` to tell.
+    """
+    entered = []
+    for dataset in repository.datasets():
+        if dataset.connection != connection:
+            continue
+        last = audit.last_commit(connection, dataset.stream)
+        head = last.manifest if last else None
+        for made in repository.manifests(dataset):
+            if made.parent == head:
+                enter(audit, "snapshot.recovered", made)
+                entered.append(made)
+                head = made.hash
+    return entered
+
+
+def _outcome(made: "Manifest", drift: Sequence["Drift"]) -> StreamOutcome:
+    evidence = tuple(msgspec.convert(each, Noted) for each in made.verdict.evidence)
+    return StreamOutcome(
+        stream=made.id.stream, state="committed", mode=made.mode, verdict=made.verdict.state,
+        counts=msgspec.to_builtins(made.counts), manifest=made.hash, sequence=made.sequence, evidence=evidence,
+        drift=_told(drift),
+    )  # fmt: skip
+
+
+def _counts(measure: "Measure") -> dict[str, int]:
+    names = ("inserted", "updated", "deleted", "unchanged")
+    return {"rows": measure.rows_after, **{name: getattr(measure, name) for name in names}}
+
+
+def _noted(verdict: Verdict) -> tuple[Noted, ...]:
+    return tuple(Noted.of(each) for each in verdict.evidence)
+
+
+def _told(drift: Sequence["Drift"]) -> tuple[dict[str, Json], ...]:
+    # The names of drifting fields may be personal (their class is sealed in the manifest); counts and actions are not.
+    return tuple({"action": each.action, "values": each.values} for each in drift)
