@@ -173,9 +173,12 @@ class File:
 
     def _json(self, body: bytes) -> Iterator[Contract]:
         try:
-            held = _BODY.decode(body.removeprefix(b"\xef\xbb\xbf")).marches
+            document = _BODY.decode(body.removeprefix(b"\xef\xbb\xbf"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._not_decp("JSON {« marches »: {…}}", 'JSON {"marches": {…}}') from None
+        if document.marches is None and "json-schema.org" in (document.schema or ""):
+            return  # the official schema lies beside the examples: it is no data
+        held = document.marches or _Marches()
         if held.marche is held.concession is msgspec.UNSET:
             raise self._not_decp("JSON {« marches »: {« marche »: […]}}", 'JSON {"marches": {"marche": […]}}')
         for kind, listed in zip(kinds(), (held.marche, held.concession), strict=True):
@@ -194,7 +197,8 @@ class _Marches(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    marches: _Marches
+    marches: _Marches | None = None
+    schema: str | None = msgspec.field(default=None, name="$schema")
 
 
 _BODY = msgspec.json.Decoder(_Body)

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from saas_connectors.connector import Connector, ReadPlan
 from sovereign.egress.folder import FolderTransport
 from sovereign.egress.policy import EgressPolicy
 from tests.servers.pulls import NOW, Pulled, pull
+
+OFFICIAL = Path(str(files("saas_connectors.sandbox"))) / "data" / "decp"
 
 MARCHE: dict[str, Any] = {
     "id": "2026-001",

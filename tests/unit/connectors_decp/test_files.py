@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from sovereign.egress.policy import EgressPolicy
 from sovereign.egress.transport import Transport, open_transport
 from tests.servers import https
 from tests.servers.pulls import NOW, converse, discover, plan_of, pull, resumed
-from tests.unit.connectors_decp.conftest import Published, marche
+from tests.unit.connectors_decp.conftest import OFFICIAL, Published, marche
 
 
 def change(number: int, published: str) -> dict[str, object]:
@@ -63,7 +62,7 @@ def test_where_the_last_publication_is_invalid_the_last_valid_one_stands(publish
 
 
 def test_a_marche_and_a_concession_of_one_number_are_two_contracts(published: Published) -> None:
-    concession = json.loads((Path(__file__).parent / "official" / "concessions_avec_modifications.json").read_text())
+    concession = json.loads((OFFICIAL / "concessions_avec_modifications.json").read_text())
     (record, *_) = concession["marches"]["contrat-concession"]
     record |= {"id": "2026-001", "autoriteConcedante": marche()["acheteur"]}
     published.json("a.json", marche(), concessions=[record])
@@ -108,7 +107,7 @@ def test_a_number_no_column_can_hold_is_set_aside(published: Published) -> None:
 
 
 def test_an_invalid_xml_record_is_set_aside_and_the_file_goes_on(published: Published) -> None:
-    official = (Path(__file__).parent / "official" / "Marche.xml").read_text()
+    official = (OFFICIAL / "Marche.xml").read_text()
     published.text("a.xml", official.replace("<id>TEST2022</id>", "<id>A</id>", 1).replace("45000000-7", "JEAN DUPONT", 1))
     pulled = published.pull()
     assert [row["id"] for row in pulled.rows("marches")] == ["TEST2022"]

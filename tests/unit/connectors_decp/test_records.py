@@ -5,15 +5,12 @@ import shutil
 from datetime import date
 from decimal import Decimal
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
 from saas_connectors.errors import SettingsError
 from tests.servers.pulls import discover
-from tests.unit.connectors_decp.conftest import Published, marche
-
-OFFICIAL = Path(__file__).parent / "official"
+from tests.unit.connectors_decp.conftest import OFFICIAL, Published, marche
 
 
 @pytest.fixture
@@ -32,6 +29,11 @@ def test_the_official_examples_fill_four_related_tables(official: Published) -> 
     contracts |= {("concession", row["autoriteConcedante"], row["id"]) for row in pulled.rows("concessions")}
     children = pulled.rows("modifications") + pulled.rows("titulaires")
     assert {(row["contrat"], row["acheteur"], row["contratId"]) for row in children} == contracts
+
+
+def test_the_official_schema_beside_the_examples_is_no_data(official: Published) -> None:
+    assert (official.path / "schema_decp_v2.0.3.json").exists()
+    assert official.pull().found("invalid_records") == []
 
 
 def test_no_official_example_is_invalid_though_some_sirets_are_wrong(official: Published) -> None:
