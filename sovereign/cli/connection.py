@@ -101,10 +101,10 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value that TOML can carry
 def list_(door: Door) -> None:
     """One row a connection."""
     site = door.site()
-    latest = {run.connection: run for run in reversed(site.runs(limit=1000))}
+    last = {name: next(iter(site.runs.list(name, limit=1)), None) for name in site.settings.connections}
     rows = []
     for name, connection in sorted(site.settings.connections.items()):
-        run = latest.get(name)
+        run = last[name]
         rows.append(
             {
                 "name": name,

@@ -46,7 +46,22 @@ def _fields(value: Any, names: tuple[Column, ...]) -> dict[str, Any]:  # noqa: A
 )
 def list_(door: Door) -> None:
     """One row a job."""
-    rows = [{**_fields(job, JOBS), "state": job.last_state or "never"} for job in door.site().jobs().list()]
+    rows = [
+        {
+            **_fields(job, JOBS),
+            "zone": job.zone,
+            "waiting_until": job.waiting_until,
+            "late": job.late,
+            "state": "running"
+            if job.running
+            else "late"
+            if job.late
+            else "waiting"
+            if job.waiting_until
+            else job.last_state or "never",
+        }
+        for job in door.site().jobs().list()
+    ]
     door.out.table(
         "job",
         JOBS,

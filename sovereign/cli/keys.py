@@ -1,5 +1,6 @@
 """`sovereign keys`: what protects the copies, and what would bring them back."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -118,8 +119,7 @@ def destroy(door: Door, connection: str, key_class: str, period: str, reason: st
 
 def confirm(name: str, fr: str, en: str) -> None:
     """Have a person type a name before what cannot be undone; raises NotConfirmed."""
-    stream = click.get_text_stream("stdin")
-    if not stream.isatty():
+    if not sys.stdin.isatty():
         raise NotConfirmed(scope=name)
     click.echo(say(fr, en), err=True)
     typed = click.prompt(
@@ -217,7 +217,7 @@ def restore_recovery(door: Door, files: tuple[Path, ...], provider: str) -> None
 
 
 def _asked() -> list[str]:
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         raise click.UsageError(say("il faut --share FICHIER, ou un terminal", "--share FILE is needed, or a terminal"))
     shares: list[str] = []
     while True:
