@@ -24,7 +24,8 @@ def read(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> bytes:
     if encoding in ("", "identity"):
         if length is None:
             return b"".join(_pieces(raw, cap, host, connection))
-        data = raw.read(length, decode_content=False) if length else b""
+        # With nothing to read, an unbounded read is what lets the connection be used again.
+        data = raw.read(length or None, decode_content=False)
         if len(data) != length:
             raise Broken(host=host, connection=connection, reason="truncated")
         return data

@@ -1,0 +1,101 @@
+"""What a vendor host's budget promises."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sovereign.egress.budget import Budgets, retry_after
+from sovereign.egress.errors import Interrupted, Waiting
+from tests.servers.wayout import Time
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_the_rate_is_kept_over_any_stretch_of_time() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=5.0, concurrency=1)
+    for _ in range(51):
+        budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+        budget.leave()
+    assert sum(time.sleeps) == pytest.approx(10.0)
+
+
+def test_an_idle_budget_does_not_save_up_a_burst() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=20.0, concurrency=1)
+    time.present += timedelta(hours=1)
+    began = time.present
+    for _ in range(20):
+        budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+        budget.leave()
+    assert (time.present - began).total_seconds() == pytest.approx(18 / 20)
+
+
+def test_the_smallest_rate_of_those_who_share_a_host_holds_and_leaves_with_its_owner() -> None:
+    time = Time()
+    budgets = Budgets(time.monotonic)
+    slow, fast = object(), object()
+    budget = budgets.join("ville.fr", 443, fast, rate=None, concurrency=4)
+    assert budgets.join("ville.fr", 443, slow, rate=1.0, concurrency=4) is budget
+    for _ in range(3):
+        budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+        budget.leave()
+    assert sum(time.sleeps) == pytest.approx(2.0)
+    budgets.part(slow)
+    budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+    assert sum(time.sleeps) == pytest.approx(2.0)
+
+
+def test_another_port_is_another_vendor() -> None:
+    budgets = Budgets()
+    assert budgets.join("ville.fr", 443, budgets, rate=None, concurrency=1) is not budgets.join(
+        "ville.fr", 8443, budgets, rate=None, concurrency=1
+    )
+
+
+def test_an_interrupted_wait_gives_its_token_back() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=1.0, concurrency=1)
+
+    def interrupted(_: float) -> None:
+        raise Interrupted
+
+    budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+    budget.leave()
+    for _ in range(5):
+        with pytest.raises(Interrupted):
+            budget.enter(time.clock, interrupted, threading.Event(), 0.0)
+    budget.enter(time.clock, time.sleep, threading.Event(), 0.0)
+    assert sum(time.sleeps) == pytest.approx(1.0)
+
+
+def test_a_closure_only_grows() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=None, concurrency=1)
+    budget.close(time.present + timedelta(hours=2))
+    budget.close(time.present + timedelta(hours=1))
+    with pytest.raises(Waiting) as waiting:
+        budget.enter(time.clock, time.sleep, threading.Event(), 30.0)
+    assert waiting.value.fields["until"] == time.present + timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0", NOW), ("120", NOW + timedelta(seconds=120)), (" 7 ", NOW + timedelta(seconds=7)),
+        ("604800", NOW + timedelta(days=7)),
+        ("Mon, 23 Nov 2026 12:10:00 GMT", NOW + timedelta(minutes=10)),
+        ("Monday, 23-Nov-26 12:10:00 GMT", NOW + timedelta(minutes=10)),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", NOW), ("999999999999", datetime(9999, 12, 31, tzinfo=UTC)),
+        ("99999999999999999999", datetime(9999, 12, 31, tzinfo=UTC)),
+        ("soon", None), ("", None), ("-5", None), ("1.5", None), ("٣", None), ("Mon, 99 Nov 2026 12:10:00 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_as_a_date_of_any_length(value: str, expected: datetime | None) -> None:
+    assert retry_after({"retry-after": value}, NOW) == expected
+
+
+def test_a_date_is_read_against_the_vendors_own_clock() -> None:
+    headers = {"retry-after": "Mon, 23 Nov 2026 09:10:00 GMT", "date": "Mon, 23 Nov 2026 09:00:00 GMT"}
+    assert retry_after(headers, NOW) == NOW + timedelta(minutes=10)
