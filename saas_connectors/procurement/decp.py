@@ -161,7 +161,9 @@ class Decp:
 
     def _signature(self) -> str:
         """What the records depend on besides the files: when it moves, unchanged files are read again."""
-        shape = [[stream.name, str(stream.schema), sorted(stream.classes.items())] for stream in streams({})]
+        shape = [
+            [stream.name, stream.schema.serialize().to_pybytes(), sorted(stream.classes.items())] for stream in streams({})
+        ]
         return hashlib.sha256(msgspec.json.encode([self.version, shape, self.settings.streams])).hexdigest()[:16]
 
     def _past(self, plan: ReadPlan, part: Slice) -> Mapping[str, Mapping[str, str]] | None:

@@ -23,6 +23,7 @@ from saas_connectors.connector import Json
 
 _SCHEMAS = importlib.resources.files("saas_connectors.procurement") / "schemas"
 _XML_RULES = {"CVC_DATATYPE_VALID_1_2_1": "type", "CVC_ENUMERATION_VALID": "enum", "ELEMENT_CONTENT": "content"}
+_SIRET = 14
 _FACET = re.compile(r"SCHEMAV_CVC_([A-Z]+)_VALID")
 
 
@@ -88,6 +89,8 @@ def broken_xml_rule(element: etree._Element) -> str | None:
 @functools.lru_cache(maxsize=65_536)
 def wrong_siret(value: str | None) -> str | None:
     """What is wrong with a SIRET: `siret_length` or `siret_checksum`; None when it is right (La Poste's own rule included)."""
+    if len(value or "") != _SIRET:  # stdnum forgives blanks; the official field does not
+        return "siret_length"
     try:
         siret.validate(value or "")
     except InvalidLength:

@@ -216,6 +216,8 @@ class OgcFeatures:
             column = features.column(name)
             if column not in fields or pa.types.is_null(fields[column]):
                 fields[column] = kind
+        if said.bbox:
+            fields["bbox"] = pa.list_(pa.float64())
         every = said.classes.get("*")
         classes: dict[str, Class] = dict.fromkeys(fields, every) if every else {}
         classes |= {name: kind for name, kind in said.classes.items() if name != "*"}

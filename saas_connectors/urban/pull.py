@@ -21,6 +21,7 @@ from saas_connectors.stream_settings import StreamSettings, Text, Texts
 from saas_connectors.urban.features import FeaturePages, Features, text
 
 ROWS: Final = msgspec.json.Encoder()
+_SMALL: Final = 100
 _NOT_A_FILTER: Final = {401, 403, 429}
 
 Pulling: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, bool]
@@ -62,7 +63,7 @@ class Pull:
         start = None
         if position is not None:
             start, self.latest, self.counts = position["walk"], position["latest"], list(position["counts"])
-            self.ignored, self.invalid = position["ignored"], position["invalid"]
+            self.ignored, self.invalid, self.limit = position["ignored"], position["invalid"], position["limit"]
         if position is None or start is not None:
             after = None if self.ignored else self.after
             if not (yield from self._walk(after, start)):
@@ -94,6 +95,11 @@ class Pull:
             response = yield from _ask(request)
             if walk.ends(response):
                 break
+            if response.status == 400 and empty and self.limit > _SMALL:  # a server that refuses what others cap in silence
+                yield Evidence(self.stream.name, "page_cap", None, {"asked": self.limit, "given": _SMALL})
+                self.limit = _SMALL
+                walk = Walk(FeaturePages(self.limit), self._filtered(after))
+                continue
             if after and 400 <= response.status < 500 and response.status not in _NOT_A_FILTER:
                 return False  # a filter that the server does not even understand
             accept(request, response)
@@ -119,7 +125,7 @@ class Pull:
         return not (after and empty)  # the feature at the cursor should be there
 
     def _position(self, walk: Json) -> Json:
-        counted = {"counts": list(self.counts), "invalid": self.invalid}
+        counted = {"counts": list(self.counts), "invalid": self.invalid, "limit": self.limit}
         return {"walk": walk, "latest": self.latest, "ignored": self.ignored, **counted}
 
     def _filtered(self, after: str | None) -> Request:

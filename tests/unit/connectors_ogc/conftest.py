@@ -55,6 +55,7 @@ class Simulated:
     answer: Callable[[dict[str, Any], dict[str, str]], dict[str, Any]] = lambda page, _: page
     keep: Callable[[Feature, str], bool] = lambda feature, since: feature["properties"]["maj"] >= since
     asked: list[Request] = field(default_factory=list)
+    refuse_above: int = 10_000
 
     url = "https://city.example/ogc"
 
@@ -84,6 +85,8 @@ class Simulated:
         }
         if path not in documents:
             return Response(404, request.url, b"<h1>404 admin:hunter2</h1>")
+        if int(self._params(request).get("limit", 0)) > self.refuse_above:
+            return Response(400, request.url, b"{}")
         body = documents[path] if documents[path] is not None else self._page(self._params(request))
         return Response(200, request.url, json.dumps(body).encode(), Headers([("Content-Type", "application/json")]))
 
