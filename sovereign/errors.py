@@ -3,6 +3,7 @@
 Fault (vault.errors)
 └── SovereignError
     ├── NoSite          the folder is not a site
+    ├── SiteExists      a new site needs an absent or empty folder
     ├── BadSettings     sovereign.toml: names the field and what was expected
     ├── Locked          another process holds what is needed
     └── …               each room's errors, beside the room
@@ -26,6 +27,17 @@ class NoSite(SovereignError):
     en = "{path} is not a Sovereign site."
     todo_fr = "Créez-en un avec « sovereign init DOSSIER », ou désignez-le par --site."
     todo_en = "Make one with `sovereign init DIR`, or name it with --site."
+
+
+class SiteExists(SovereignError):
+    """The folder is already a site, or holds something else."""
+
+    code = "site.exists"
+    kind = "usage"
+    fr = "{path} n'est pas vide."
+    en = "{path} is not empty."
+    todo_fr = "Choisissez un dossier absent ou vide."
+    todo_en = "Choose a folder that is absent or empty."
 
 
 class BadSettings(SovereignError):

@@ -110,7 +110,7 @@ class Jobs:
         progress_for: Callable[[str], Progress] = lambda _: SILENT,
         make_workers: Callable[[Callable[[Work], None]], Workers] = Threads,
     ) -> None:
-        """Make every run when it is due, until `stop` is set and the runs under way have stopped. Errors: Locked, BadCadence."""
+        """Make every run when it is due, until `stop` is set and what is under way has stopped. Errors: Locked, BadCadence."""
         with self.leases.hold(SERVE, "serve"):
             self.audit.append("serve.started", {}, {"jobs": len(self._cadences())})
             workers = make_workers(lambda work: self._perform(work, progress_for(work.connection), stop))

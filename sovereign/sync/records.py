@@ -105,12 +105,12 @@ class History:
     runs: Runs
     leases: Leases
 
-    def list(self, connection: str | None = None, *, limit: int = 50) -> tuple[RunOutcome, ...]:
+    def latest(self, connection: str | None = None, limit: int = 50) -> tuple[RunOutcome, ...]:
         """The latest runs, newest first."""
         found = self.runs.list(connection, limit=limit)
         return tuple(outcome_of(run, self.leases, f"connection/{run.connection}") for run in found)
 
-    def show(self, run: str) -> RunOutcome:
+    def get(self, run: str) -> RunOutcome:
         """One run; raises UnknownRun."""
         found = self.runs.get(run)
         if found is None:

@@ -1,0 +1,131 @@
+"""What `doctor` looks at once a site opens: everything that is wrong, or will be soon, and nothing that calls a vendor.
+
+Each finding has a stable code, what it is about, and a sentence in French and in English that ends with what to do.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sovereign.sync.jobs import cadence_of
+from vault.errors import Fault, Finding
+
+if TYPE_CHECKING:
+    from sovereign.site import Site
+
+LITTLE_ROOM: Final = 2 * 2**30
+OLD: Final = timedelta(days=8)
+"""A copy without a cadence is said to be old after this long."""
+
+
+def inspect(site: "Site") -> Iterator[Finding]:
+    """Run every check; one that cannot be run is a finding too."""
+    for check in _CHECKS:
+        try:
+            yield from check(site)
+        except Fault as fault:
+            fr, en = fault.diagnostics("fr"), fault.diagnostics("en")
+            yield Finding("error", fault.code, check.__name__.strip("_"), f"{fr.what} {fr.todo}", f"{en.what} {en.todo}")
+
+
+def _keys(site: "Site") -> Iterator[Finding]:
+    yield from site.keys.check()
+
+
+def _room(site: "Site") -> Iterator[Finding]:
+    free = shutil.disk_usage(site.root).free
+    if free < LITTLE_ROOM:
+        mib = free >> 20
+        yield Finding(
+            "warning", "doctor.room", str(site.root), f"il reste {mib} Mio : faites de la place", f"{mib} MiB left: make room"
+        )
+
+
+def _clock(site: "Site") -> Iterator[Finding]:
+    latest = site.audit.entries(limit=1)
+    if latest and site.clock() < latest[-1].at - timedelta(minutes=1):
+        yield Finding(
+            "error", "doctor.clock", "clock", "l'horloge est en retard sur le journal d'audit : réglez-la (chrony, NTP)",
+            "the clock is behind the audit log: set it (chrony, NTP)",
+        )  # fmt: skip
+
+
+def _ways_out(site: "Site") -> Iterator[Finding]:
+    for name, connection in sorted(site.settings.connections.items()):
+        with suppress(Fault):
+            site.connector(name)
+            if connection.secret and connection.secret not in site.secrets.names(name):
+                yield Finding(
+                    "error", "doctor.secret", name, f"le secret « {connection.secret} » manque : sovereign secret set {name}",
+                    f"secret `{connection.secret}` is missing: sovereign secret set {name}",
+                )  # fmt: skip
+                continue
+            with site.transport(name) as transport:
+                for remark in transport.describe():
+                    yield Finding("warning", remark.code, name, remark.fr, remark.en)
+
+
+def _settings(site: "Site") -> Iterator[Finding]:
+    for name, connection in sorted(site.settings.connections.items()):
+        for check in (lambda name=name: site.connector(name), lambda each=connection: cadence_of(each, site.settings)):
+            try:
+                check()
+            except Fault as fault:
+                fr, en = fault.diagnostics("fr"), fault.diagnostics("en")
+                yield Finding("error", fault.code, name, f"{fr.what} {fr.todo}", f"{en.what} {en.todo}")
+
+
+def _freshness(site: "Site") -> Iterator[Finding]:
+    present, jobs = site.clock(), {job.connection: job for job in site.jobs().list()}
+    for name in sorted(site.settings.connections):
+        done = [run for run in site.runs.latest(name, 200) if run.state in ("succeeded", "partial") and run.finished_at]
+        latest = site.runs.latest(name, 1)
+        if not done:
+            yield Finding(
+                "warning",
+                "doctor.never",
+                name,
+                f"jamais tirée : sovereign sync run {name}",
+                f"never pulled: sovereign sync run {name}",
+            )
+        elif (at := done[0].finished_at) and present - at > OLD and name not in jobs:
+            days = (present - at).days
+            yield Finding("warning", "doctor.old", name, f"copie vieille de {days} jours", f"the copy is {days} days old")
+        if name in jobs and jobs[name].late:
+            yield Finding(
+                "warning", "doctor.late", name, "en retard sur sa cadence : « sovereign serve » tourne-t-il ?",
+                "late on its cadence: is `sovereign serve` running?",
+            )  # fmt: skip
+        if latest and latest[0].state in ("failed", "quarantined", "interrupted"):
+            state = latest[0].state
+            yield Finding(
+                "warning", f"doctor.{state}", name, f"dernière exécution : {state} ; sovereign sync show {latest[0].run}",
+                f"latest run: {state}; sovereign sync show {latest[0].run}",
+            )  # fmt: skip
+
+
+def _drafts(site: "Site") -> Iterator[Finding]:
+    for run in site.repository.drafts():
+        yield Finding(
+            "warning", "doctor.draft", run, "exécution inachevée : la prochaine de sa connexion la continuera",
+            "unfinished run: the next one of its connection goes on with it",
+        )  # fmt: skip
+
+
+def _heads(site: "Site") -> Iterator[Finding]:
+    for dataset in site.repository.datasets():
+        last = site.audit.last_commit(dataset.connection, dataset.stream)
+        head = site.repository.head(dataset, last.manifest if last else None)
+        if last is not None and (head is None or head.sequence < last.sequence):
+            yield Finding(
+                "error", "doctor.rollback", str(dataset),
+                f"l'instantané {last.sequence} inscrit au journal n'est plus là : restaurez-le, puis « snapshot verify »",
+                f"snapshot {last.sequence}, entered in the audit log, is gone: restore it, then `snapshot verify`",
+            )  # fmt: skip
+
+
+_CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
+    _keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts,
+)  # fmt: skip

@@ -1,0 +1,382 @@
+"""A site, put together: the one place where rooms, vault, snapshots and connectors meet.
+
+1. Opening a site reads its settings and nothing else; each part is made when it is first asked for, so that a command that
+   needs no key asks for none.
+2. Every act that changes the site is entered in the audit log here or in a room, never by a door.
+3. What is served follows the audit log: a snapshot that a crash left unentered is entered as recovered first.
+
+Doors call it; it calls everything else. Nothing imports it but doors.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sovereign import settings as toml
+from sovereign.clock import Clock, now
+from sovereign.errors import SiteExists
+from sovereign.settings import Connection, Settings
+from vault import files
+from vault.errors import Fault
+
+if TYPE_CHECKING:
+    from saas_connectors.connector import Catalog, Checked, Connector
+    from snapshots.dataset import DatasetId
+    from snapshots.manifest import Manifest
+    from snapshots.repository import Repository
+    from snapshots.serving import Marts
+    from sovereign.answers import Answer
+    from sovereign.audit import AuditLog
+    from sovereign.custody import Rotated
+    from sovereign.egress.transport import Transport
+    from sovereign.state import Leases, State
+    from sovereign.sync.engine import Syncs
+    from sovereign.sync.jobs import Jobs
+    from sovereign.sync.records import History
+    from vault.errors import Finding
+    from vault.keys import Keys
+    from vault.secrets import Secrets
+
+SETTINGS = "sovereign.toml"
+Ask = Callable[[], str] | None
+"""Asks for the passphrase of the key provider; None when nobody can be asked."""
+
+
+class Site:
+    """One installation: a folder with its settings, keys, snapshots and state. A context manager; close it when done."""
+
+    def __init__(self, root: Path, settings: Settings, passphrase: Ask, clock: Clock) -> None:
+        """Made by `create` and `open`."""
+        self.root = root
+        self.settings = settings
+        self.clock = clock
+        self._passphrase = passphrase
+        self._open = ExitStack()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        provider: str = "file:keys/master.json",
+        passphrase: Ask = None,
+        name: str = "Sovereign",
+        language: str = "fr",
+        clock: Clock = now,
+    ) -> Self:
+        """Make a site in a folder that is absent or empty, with fresh keys.
+
+        Errors: SiteExists, and those of the key provider. The settings are written last: without them it is not a site.
+        """
+        from vault.keys import Keys
+        from vault.providers import create_provider
+
+        root = path.absolute()
+        if root.is_dir() and any(root.iterdir()):
+            raise SiteExists(path=str(path))
+        files.folder(root)
+        master = create_provider(provider, passphrase=passphrase, directory=root)
+        keys = Keys.create(root / "keys", master, clock)
+        files.write(root / SETTINGS, toml.template(name, provider, language).encode(), new=True)
+        site = cls(root, toml.load(root / SETTINGS), passphrase, clock)
+        site.__dict__["keys"] = keys  # already open: nobody is asked twice
+        site.audit.append("site.created", {}, {"provider": provider.partition(":")[0]})
+        return site
+
+    @classmethod
+    def open(cls, path: Path, *, passphrase: Ask = None, clock: Clock = now) -> Self:
+        """Open a site; errors: NoSite, BadSettings. Keys are asked for when they are first needed."""
+        root = path.absolute()
+        return cls(root, toml.load(root / SETTINGS), passphrase, clock)
+
+    @classmethod
+    def restore(cls, path: Path, shares: Sequence[str], *, provider: str, passphrase: Ask = None, clock: Clock = now) -> int:
+        """Put a site whose master key is lost under a new one, with the shares of its recovery kit; gives how many keys."""
+        from sovereign.custody import restore
+
+        return restore(cls, path, shares, provider=provider, passphrase=passphrase, clock=clock)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The parts
+
+    @cached_property
+    def keys(self) -> "Keys":
+        """The keyring."""
+        from vault.keys import Keys
+        from vault.providers import open_provider
+
+        master = open_provider(self.settings.keys.provider, passphrase=self._passphrase, directory=self.root)
+        return Keys.open(self.root / "keys", master, self.clock)
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        """The vendors' credentials, sealed."""
+        from vault.secrets import Secrets
+
+        return Secrets(self.keys, self.root / "keys" / "secrets")
+
+    @cached_property
+    def state(self) -> "State":
+        """The database of runs, leases, jobs and the audit log."""
+        from sovereign.state import State
+
+        return self._open.enter_context(State(self.root / "state.db", self.clock))
+
+    @cached_property
+    def leases(self) -> "Leases":
+        """Who works on what."""
+        from sovereign.state import Leases
+
+        return Leases(self.state, self.clock)
+
+    @cached_property
+    def audit(self) -> "AuditLog":
+        """The one book."""
+        from sovereign.audit import AuditLog
+
+        return AuditLog(self.state, self.keys, self.clock)
+
+    @cached_property
+    def repository(self) -> "Repository":
+        """The snapshots."""
+        from snapshots.repository import Repository
+
+        return Repository(files.folder(self.root / "snapshots"), self.keys, self.clock, period=self.settings.keys.period)
+
+    @cached_property
+    def marts(self) -> "Marts":
+        """What sessions open."""
+        from snapshots.serving import Marts
+
+        return Marts(self.repository, files.folder(self.root / "marts"), self.keys)
+
+    @cached_property
+    def runs(self) -> "History":
+        """What became of the syncs."""
+        from sovereign.state import Runs
+        from sovereign.sync.records import History
+
+        return History(Runs(self.state, self.clock), self.leases)
+
+    @cached_property
+    def syncs(self) -> "Syncs":
+        """Pulls."""
+        from sovereign.sync.engine import Syncs
+
+        return Syncs(
+            settings=lambda: self.settings,
+            repository=self.repository,
+            audit=self.audit,
+            runs=self.runs.runs,
+            leases=self.leases,
+            connector=self.connector,
+            transport=lambda name, stop: self.transport(name, stop=stop),
+            refresh=self.refresh,
+            clock=self.clock,
+        )
+
+    def jobs(self) -> "Jobs":
+        """Pulls on a cadence."""
+        from sovereign.state import Jobs as Diary
+        from sovereign.sync.jobs import Jobs
+
+        return Jobs(
+            settings=lambda: self.settings,
+            state=self.state,
+            diary=Diary(self.state, self.clock),
+            runs=self.runs.runs,
+            leases=self.leases,
+            audit=self.audit,
+            syncs=self.syncs,
+            clock=self.clock,
+            housekeep=self.housekeep,
+        )
+
+    # Connections
+
+    def connection(self, name: str) -> Connection:
+        """The settings of a connection; raises UnknownConnection."""
+        from sovereign.sync.errors import UnknownConnection
+
+        if name not in self.settings.connections:
+            raise UnknownConnection(connection=name, known=", ".join(sorted(self.settings.connections)) or "-")
+        return self.settings.connections[name]
+
+    def connector(self, name: str) -> "Connector":
+        """Make the connector of a connection; raises UnknownConnection, SettingsError."""
+        from saas_connectors.registry import make
+
+        connection = self.connection(name)
+        return make(connection.connector, name, connection.options)
+
+    def transport(self, name: str, *, stop: threading.Event | None = None) -> "Transport":
+        """Open the way out of a connection; whoever asks closes it."""
+        from saas_connectors.registry import auth
+        from sovereign.egress.policy import policy_of
+        from sovereign.egress.transport import open_transport
+
+        connection = self.connection(name)
+        settings = dict(connection.auth)
+        if connection.secret is not None:
+            settings.setdefault("secret", connection.secret)
+        secret = self._secret_of(name)
+        policy = policy_of(connection, self.root, secret)
+        return open_transport(policy, auth(settings, secret, self.clock), self.clock, stop=stop)
+
+    def _secret_of(self, connection: str) -> Callable[[str], bytes]:
+        return lambda name: self.secrets.get(connection, name)
+
+    def check(self, name: str) -> "Checked":
+        """Ask the vendor whether it answers and takes the credential."""
+        from sovereign.sync.reading import converse
+
+        connector = self.connector(name)
+        with self.transport(name) as transport:
+            checked = converse(connector.check(), transport.exchange, name)
+        self.audit.append("connection.checked", {"connection": name})
+        return checked
+
+    def discover(self, name: str) -> "Catalog":
+        """Ask the vendor which streams there are."""
+        from sovereign.sync.reading import converse
+
+        connector = self.connector(name)
+        with self.transport(name) as transport:
+            catalog = converse(connector.discover(), transport.exchange, name)
+        self.audit.append("connection.discovered", {"connection": name}, {"streams": len(catalog.streams)})
+        return catalog
+
+    def add_connection(self, name: str, values: Mapping[str, Any]) -> None:
+        """Add a connection to sovereign.toml, unless its connector refuses it.
+
+        Errors: BadSettings, SettingsError, BadCadence; the file is then as it was.
+        """
+        from saas_connectors.registry import make
+        from sovereign.sync.jobs import cadence_of
+
+        self.settings = toml.add_connection(self.root / SETTINGS, name, values)
+        made = self.settings.connections[name]
+        try:
+            make(made.connector, name, made.options)
+            cadence_of(made, self.settings)
+        except Fault:
+            self.settings = toml.remove_connection(self.root / SETTINGS, name)
+            raise
+        self.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
+
+    def remove_connection(self, name: str) -> None:
+        """Take a connection out of sovereign.toml; its snapshots stay."""
+        self.settings = toml.remove_connection(self.root / SETTINGS, name)
+        self.audit.append("connection.removed", {"connection": name})
+
+    def set_secret(self, connection: str, name: str, value: bytes) -> None:
+        """Seal a credential of a connection."""
+        self.secrets.put(connection, name, value)
+        self.audit.append("secret.stored", {"connection": connection}, {"secret": name})
+
+    def remove_secret(self, connection: str, name: str) -> None:
+        """Forget a credential."""
+        self.secrets.remove(connection, name)
+        self.audit.append("secret.removed", {"connection": connection}, {"secret": name})
+
+    # What is held
+
+    def heads(self) -> "dict[DatasetId, Manifest]":
+        """The snapshot that is served of each dataset, as the audit log says."""
+        found = {}
+        for dataset in self.repository.datasets():
+            head = self.repository.head(dataset, self._entered(dataset))
+            if head is not None:
+                found[dataset] = head
+        return found
+
+    def _entered(self, dataset: "DatasetId") -> str | None:
+        """The manifest the audit log says is the head; enters first what a crash left out, unless a sync is at it."""
+        from sovereign.state import LeaseHeld
+        from sovereign.sync.engine import lease_of
+        from sovereign.sync.publishing import recover
+
+        last = self.audit.last_commit(dataset.connection, dataset.stream)
+        kept = len(list((self.repository.folder(dataset) / "manifests").glob("*.manifest")))
+        if last is None or kept > last.sequence:
+            try:
+                with self.leases.hold(lease_of(dataset.connection), "recovery"):
+                    recover(self.repository, self.audit, dataset.connection)
+            except LeaseHeld:
+                pass
+            last = self.audit.last_commit(dataset.connection, dataset.stream)
+        return last.manifest if last else None
+
+    def refresh(self, dataset: "DatasetId", manifest: "Manifest") -> None:
+        """Bring the marts that someone asked for before up to a snapshot."""
+        from snapshots.dataset import CLASSES
+
+        for clearance in CLASSES:
+            if (self.root / "marts" / dataset.connection / dataset.stream / f"{clearance}.json").is_file():
+                self.marts.ensure(dataset, clearance, manifest)
+
+    def query(
+        self,
+        sql: str,
+        *,
+        clearance: str = "internal",
+        as_of: int | datetime | None = None,
+        parameters: Sequence[object] | Mapping[str, object] | None = None,
+    ) -> "Answer":
+        """Ask one SQL question to the local copies; close the answer when done.
+
+        clearance: the highest class whose keys are opened; as_of: a sequence or an instant; parameters: bound, by place or by
+        name. Errors: BadQuery, NotAllowed, UnknownName, NoSnapshot and those of a session.
+        """
+        from sovereign.answers import ask
+
+        return ask(self, sql, clearance=clearance, as_of=as_of, parameters=parameters)
+
+    # Care
+
+    def rotate_keys(self, *, master: bool = False) -> "Rotated":
+        """Make a new generation of every key and move everything under it."""
+        from sovereign.custody import rotate
+
+        return rotate(self, master=master)
+
+    def destroy_keys(self, connection: str, key_class: str, period: str, *, reason: str = "") -> list[str]:
+        """Shred a scope: what its keys closed is gone for good, in every backup too; gives the keys' ids."""
+        from sovereign.custody import destroy
+
+        return destroy(self, connection, key_class, period, reason=reason)
+
+    def export_recovery(self, *, threshold: int, shares: int) -> list[str]:
+        """Make a recovery kit: `threshold` of its `shares` reopen every key."""
+        from sovereign.custody import export_recovery
+
+        return export_recovery(self, threshold=threshold, shares=shares)
+
+    def doctor(self) -> "list[Finding]":
+        """Look for what is wrong, or soon will be; see `sovereign.inspection`."""
+        from sovereign.inspection import inspect
+
+        return list(inspect(self))
+
+    def housekeep(self) -> None:
+        """Remove what has had its time: raw archives, replaced marts, the spill of sessions that died."""
+        from snapshots import engine
+        from sovereign.sync.retention import expire
+
+        for name, connection in self.settings.connections.items():
+            expire(self.repository, self.audit, name, days=connection.raw_days, present=self.clock())
+        self.marts.sweep()
+        engine.sweep(self.root / "spill")
