@@ -20,11 +20,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import orjson
 
+from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox.datasets import DATA, Bench, Dataset, Table, communes
 from saas_connectors.sandbox.styles import STYLES, List
 from saas_connectors.sandbox.troubles import Trouble, Troubles
@@ -64,6 +65,14 @@ class Vendor:
             _after(reply, striking)
         reply.delay += self.latency
         return reply
+
+    def respond(self, request: Request) -> Response:
+        """Answer a connector's request in the same process, without a socket."""
+        parts = urlsplit(request.full_url)
+        headers = {name.lower(): value for name, value in request.headers} | {"host": parts.netloc}
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        reply = self.answer(Call(request.method, parts.path, query, headers, request.body or b""))
+        return Response(reply.status, request.full_url, reply.body, Headers(reply.headers.items()))
 
     def _serve(self, call: Call, striking: Mapping[str, Any]) -> Reply:
         if "expired" in striking:

@@ -1,0 +1,87 @@
+"""A driver reduced to a function: it carries a connector's conversations, keeps them, and plays them back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from saas_connectors.connector import Connector, Evidence, Exchange, Fetch, Json, Page, ReadPlan, Slice, T
+from saas_connectors.request import Request, Response
+
+Send = Callable[[Request], Response]
+"""Sends a request, credential added, and gives the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one slice gave: pages and evidence in order, and the cursors it ended with."""
+
+    pages: tuple[Page, ...]
+    evidence: tuple[Evidence, ...]
+    cursors: Mapping[str, Json]
+
+
+@dataclass
+class Recorder:
+    """Sends through `send` and keeps every exchange, in order."""
+
+    send: Send
+    exchanges: list[tuple[Request, Response]] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response:
+        """Send and keep."""
+        response = self.send(request)
+        self.exchanges.append((request, response))
+        return response
+
+
+class Unrehearsed(LookupError):
+    """A replay was asked for something that was not asked the first time."""
+
+
+class Replay:
+    """Answers from exchanges already made: the same requests, in any order, get the same responses."""
+
+    def __init__(self, exchanges: list[tuple[Request, Response]]) -> None:
+        self._answers: dict[Request, list[Response]] = {}
+        for request, response in exchanges:
+            self._answers.setdefault(request, []).append(response)
+
+    def __call__(self, request: Request) -> Response:
+        """Answer as the first time."""
+        answers = self._answers.get(request)
+        if not answers:
+            raise Unrehearsed
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+def converse(exchange: Exchange[T], send: Send) -> T:
+    """Carry a conversation to its end."""
+    try:
+        asked = next(exchange)
+        while True:
+            asked = exchange.send(tuple(send(request) for request in asked.requests))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send) -> Read:
+    """Read a slice to its end; positions pass through JSON, as they do on disk."""
+    pages: list[Page] = []
+    evidence: list[Evidence] = []
+    position = msgspec.json.decode(msgspec.json.encode(position))
+    reading = connector.read(plan, part, position)
+    answers: tuple[Response, ...] | None = None
+    try:
+        while True:
+            asked = reading.send(answers)
+            answers = None
+            if isinstance(asked, Fetch):
+                answers = tuple(send(request) for request in asked.requests)
+            elif isinstance(asked, Page):
+                pages.append(asked)
+            else:
+                evidence.append(asked)
+    except StopIteration as end:
+        return Read(tuple(pages), tuple(evidence), end.value or {})
