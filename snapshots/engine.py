@@ -193,7 +193,7 @@ class Session:
             return TimedOut(seconds=f"{self._limits.timeout:g}") if self._stopped == "expired" else Cancelled()
         if text.startswith("Out of Memory"):
             return TooLarge(memory=self._limits.memory // MIB, spill=self._limits.spill // MIB)
-        if text.startswith(("IO Error", "INTERNAL", "FATAL", "Serialization", "Corrupt")):
+        if "AES tag" in text or text.startswith(("IO Error", "INTERNAL", "FATAL", "Serialization", "Corrupt")):
             return MartUnreadable(dataset=self._names)
         return translated(text, self._clearance)
 
