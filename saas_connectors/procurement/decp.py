@@ -78,6 +78,11 @@ class _Source:
     sha256: str | None = None  # a folder's listing knows it beforehand
 
 
+class _Listed(msgspec.Struct):
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decp:
     """The connector; `at` is the dotted place of its settings."""
@@ -140,15 +145,11 @@ class Decp:
         request = Request("GET", FOLDER)
         (response,) = yield Fetch((request,))
         accept(request, response)
-        listed = {
-            entry["name"]: entry["sha256"]
-            for entry in decode(request, response)
-            if (
-                entry["name"] in files
-                if files
-                else entry["name"].lower().endswith((".json", ".xml")) and entry["name"][0] != "."
-            )
-        }
+        try:
+            entries = msgspec.convert(decode(request, response), list[_Listed])
+        except msgspec.ValidationError:
+            raise malformed(request, response, "la liste des fichiers était attendue", "a list of files was expected") from None
+        listed = {entry.name: entry.sha256 for entry in entries if (entry.name in files if files else _published(entry.name))}
         missing = sorted(set(files or ()) - set(listed))
         if missing or not listed:
             what = ", ".join(missing) or ".json, .xml"

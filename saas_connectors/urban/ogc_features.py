@@ -170,7 +170,8 @@ class OgcFeatures:
     def _collections(self) -> Exchange[tuple[_Collection, ...]]:
         listed = yield from self._get(f"{self.url}/collections")
         found: dict[str, _Collection] = {}
-        for entry in listed.get("collections") or ():
+        entries = listed.get("collections")
+        for entry in entries if isinstance(entries, list) else ():
             if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not _has_features(entry):
                 continue
             stream = self._name(entry["id"], found)
@@ -218,8 +219,7 @@ class OgcFeatures:
                 fields[column] = kind
         if said.bbox:
             fields["bbox"] = pa.list_(pa.float64())
-        every = said.classes.get("*")
-        classes: dict[str, Class] = dict.fromkeys(fields, every) if every else {}
+        classes: dict[str, Class] = dict.fromkeys(fields, said.classes.get("*", "personal"))
         classes |= {name: kind for name, kind in said.classes.items() if name != "*"}
         return Stream(
             name=collection.stream,
