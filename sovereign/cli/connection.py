@@ -101,7 +101,7 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value that TOML can carry
 def list_(door: Door) -> None:
     """One row a connection."""
     site = door.site()
-    last = {name: next(iter(site.runs.list(name, limit=1)), None) for name in site.settings.connections}
+    last = {name: next(iter(site.runs.latest(name, 1)), None) for name in site.settings.connections}
     rows = []
     for name, connection in sorted(site.settings.connections.items()):
         run = last[name]
@@ -149,6 +149,18 @@ def check(door: Door, name: str) -> None:
     )
     for remark in remarks:
         door.out.say(f"! {remark}", f"! {remark}", style="yellow")
+
+
+@command.verb(
+    "remove",
+    fr="Retire une connexion de sovereign.toml ; ses instantanés restent.",
+    en="Take a connection out of sovereign.toml; its snapshots stay.",
+)
+@argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
+def remove(door: Door, name: str) -> None:
+    """Nothing that was pulled is lost."""
+    door.site().remove_connection(name)
+    door.out.done("connection.removed", f"Connexion retirée : {name}", f"Connection removed: {name}", name=name)
 
 
 @command.verb("discover", fr="Liste les flux que le fournisseur offre.", en="List the streams the vendor offers.")

@@ -131,8 +131,8 @@ def connect(story: Story, site: Path, passphrase: Path, vendor: str) -> None:
     """A site, keys, two vendors, a first pull."""
     story.title("Un site à soi, avec ses clés", "A site of one's own, with its keys")
     story.tell(
-        f"La clé maîtresse est protégée par une phrase de passe, tirée au hasard à l'instant. Elle est dans {passphrase}, à côté "
-        "du site, lisible par vous seul : c'est commode pour une démonstration, et seulement pour elle.",
+        f"La clé maîtresse est protégée par une phrase de passe, tirée au hasard à l'instant. Elle est dans {passphrase}, à "
+        "côté du site, lisible par vous seul : c'est commode pour une démonstration, et seulement pour elle.",
         f"The master key is protected by a passphrase, drawn at random just now. It is in {passphrase}, beside the site, "
         "readable by you alone: handy for a demonstration, and for nothing else.",
     )

@@ -5,25 +5,17 @@ stop the next. Exit code 0 when nothing is wrong, 1 when something is; warnings 
 """
 
 import os
-import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from sovereign.cli import exits
 from sovereign.cli.commands import verb
 from sovereign.cli.door import Door
-from sovereign.cli.marks import mark, size
+from sovereign.cli.marks import mark
 from sovereign.language import say
 from vault.errors import Fault
-
-if TYPE_CHECKING:
-    from sovereign.site import Site
-
-LITTLE_ROOM: Final = 2 * 10**9
-"""Bytes free under which a warning is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +50,25 @@ def command(door: Door) -> None:
 def examine(door: Door, path: Path) -> Iterator[Seen]:
     """Check what needs no key, then what does."""
     yield from _modes(path)
-    yield _room(path)
     yield from _engine()
     try:
         site = door.site()
+        findings = site.doctor()
     except Fault as fault:
         yield _told("site", fault)
         return
-    yield Seen(
-        "ok", "site", f"le site s'ouvre ({site.settings.keys.provider})", f"the site opens ({site.settings.keys.provider})"
-    )
-    for check in CHECKS:
-        try:
-            yield from check(site)
-        except Fault as fault:
-            yield _told(check.__name__.strip("_"), fault)
+    provider = site.settings.keys.provider
+    yield Seen("ok", "site", f"le site s'ouvre ({provider})", f"the site opens ({provider})")
+    for finding in findings:
+        fr, en = (f"{finding.subject} · {said} [{finding.code}]" for said in (finding.fr, finding.en))
+        yield Seen(finding.severity, finding.code, fr, en)
+    if not findings:
+        yield Seen(
+            "ok",
+            "findings",
+            "rien à signaler : clés, secrets, instantanés, fraîcheur",
+            "nothing to report: keys, secrets, snapshots, freshness",
+        )
 
 
 def _told(check: str, fault: Fault) -> Seen:
@@ -103,11 +99,6 @@ def _open_to_others(path: Path) -> bool:
         return False
 
 
-def _room(path: Path) -> Seen:
-    free = shutil.disk_usage(path).free
-    return Seen("ok" if free > LITTLE_ROOM else "warning", "room", f"{size(free)} libres", f"{size(free)} free")
-
-
 def _engine() -> Iterator[Seen]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -132,57 +123,3 @@ def _engine() -> Iterator[Seen]:
         return
     said = ", ".join(f"{name} {number}" for name, number in found.items())
     yield Seen("ok", "engine", said, said)
-
-
-def _keys(site: "Site") -> Iterator[Seen]:
-    findings = list(site.keys.check())
-    for finding in findings:
-        yield Seen(finding.severity, "keys", f"{finding.fr} [{finding.code}]", f"{finding.en} [{finding.code}]")
-    if not findings:
-        yield Seen(
-            "ok",
-            "keys",
-            "chaque clé s'ouvre ; la trousse de secours couvre tout",
-            "every key opens; the recovery kit covers all",
-        )
-
-
-def _drafts(site: "Site") -> Iterator[Seen]:
-    drafts = site.repository.drafts()
-    if drafts:
-        names = ", ".join(drafts)
-        yield Seen(
-            "info",
-            "drafts",
-            f"exécutions inachevées, qui reprendront : {names}",
-            f"unfinished runs, which will be resumed: {names}",
-        )
-
-
-def _network(site: "Site") -> Iterator[Seen]:
-    for name, connection in sorted(site.settings.connections.items()):
-        network = connection.network
-        ways_fr, ways_en = [], []
-        if network.proxy:
-            ways_fr.append(f"par le mandataire {network.proxy}, derrière lequel l'adresse du fournisseur n'est pas vue")
-            ways_en.append(f"through proxy {network.proxy}, behind which the vendor's address is not seen")
-        for flag, fr, en in (
-            (network.private, "adresses privées admises", "private addresses allowed"),
-            (network.loopback, "boucle locale admise", "loopback allowed"),
-            (network.plaintext, "sans chiffrement du transport", "without transport encryption"),
-        ):
-            if flag:
-                ways_fr.append(fr)
-                ways_en.append(en)
-        if connection.secret and connection.secret not in site.secrets.names(name):
-            yield Seen(
-                "error",
-                "secrets",
-                f"{name} : le secret « {connection.secret} » manque ; sovereign secret set {name}",
-                f"{name}: secret `{connection.secret}` is missing; sovereign secret set {name}",
-            )
-        if ways_fr:
-            yield Seen("info", "network", f"{name} : {', '.join(ways_fr)}", f"{name}: {', '.join(ways_en)}")
-
-
-CHECKS: Final[tuple[Callable[["Site"], Iterator[Seen]], ...]] = (_keys, _drafts, _network)

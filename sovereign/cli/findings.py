@@ -38,6 +38,9 @@ def show(door: Door, findings: Iterable[Finding], good: Callable[[], tuple[str, 
         said_fr, said_en = f"✗ {counts['error']} défaut(s)", f"✗ {counts['error']} fault(s)"
         door.out.say(said_fr, said_en, style="bold red")
         return exits.UNVERIFIED
+    if warnings := counts["warning"]:
+        door.out.say(f"✓ aucun défaut, {warnings} à voir", f"✓ no fault, {warnings} to look at", style="yellow")
+        return exits.DONE
     fr, en = good()
     door.out.say(f"✓ {fr}", f"✓ {en}", style="green")
     return exits.DONE

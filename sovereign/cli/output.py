@@ -76,8 +76,10 @@ def shown(value: object, kind: Kind = "text") -> str:
             return when(value)
         case str() if kind == "state":
             return mark(value)
+        case Decimal():
+            return f"{value.normalize():f}" if value.is_finite() else str(value)
         case list() | tuple():
-            return escape(", ".join(map(str, value)))
+            return escape(", ".join(each if isinstance(each, str) else shown(each) for each in value))
         case dict():
             return escape(line(value))
         case _:
@@ -123,9 +125,10 @@ class Output:
         if self.json:
             print(line({"type": type_, **fields}), file=self.stdout, flush=True)
 
-    def summary(self, type_: str, **fields: Any) -> None:  # noqa: ANN401 - any value that JSON can carry
-        """Tell a machine what an answer was: on standard output after records, on standard error after another format."""
-        self.record(type_, **fields)
+    def beside(self, type_: str, **fields: Any) -> None:  # noqa: ANN401 - any value that JSON can carry
+        """Tell a machine something beside an answer that is not in JSON lines, on standard error."""
+        if self.json:
+            print(line({"type": type_, **fields}), file=self.stderr, flush=True)
 
     def say(self, fr: str = "", en: str = "", *, style: str = "") -> None:
         """Answer a person; a machine is told nothing."""

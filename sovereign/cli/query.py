@@ -16,7 +16,7 @@ from sovereign.cli.output import shown
 from sovereign.errors import SovereignError
 
 if TYPE_CHECKING:
-    from sovereign.site import Answer
+    from sovereign.answers import Answer
 
 CLEARANCES: Final = ("internal", "personal", "sensitive")
 FORMATS: Final = ("table", "csv", "json", "jsonl", "arrow", "parquet")
@@ -82,15 +82,18 @@ def command(
     moment = snapshot(as_of, site.settings.site.zone) if as_of else None
     with site.query(question, clearance=clearance, as_of=moment) as answer:
         if format_ == "table" and output is None:
-            rows, cut = _show(door, answer, TABLE_ROWS if limit is None else limit)
+            rows, cut = _show(door, answer, (0 if door.out.json else TABLE_ROWS) if limit is None else limit)
         else:
             rows, cut = _write(door, answer, "csv" if format_ == "table" else format_, output, limit or 0)
-        _close(door, answer, rows=rows, cut=cut, output=output, clearance=clearance)
+        inside = format_ == "table" or output is not None
+        _close(door, answer, rows=rows, cut=cut, output=output, clearance=clearance, inside=inside)
 
 
 def _show(door: Door, answer: "Answer", limit: int) -> tuple[int, bool]:
     """Show rows to a person, or one record a row to a machine; gives how many, and whether some were left out."""
-    from snapshots.formats import unique
+    import orjson
+
+    from snapshots.formats import plain, unique
 
     names = unique(list(answer.columns))
     held: list[list[str]] = []
@@ -101,7 +104,8 @@ def _show(door: Door, answer: "Answer", limit: int) -> tuple[int, bool]:
             break
         rows += 1
         if door.out.json:
-            door.out.record("row", values=dict(zip(names, values, strict=True)))
+            row = orjson.dumps({"type": "row", "values": dict(zip(names, values, strict=True))}, default=plain)
+            print(row.decode(), file=door.out.stdout)
         else:
             held.append([shown(value) for value in values])
     if not door.out.json:
@@ -127,7 +131,7 @@ def _write(door: Door, answer: "Answer", kind: str, output: Path | None, limit: 
 
     if output is None:
         door.out.stdout.flush()
-        done = write(answer.reader, kind, door.out.stdout.buffer, limit=limit)  # type: ignore[attr-defined]  # a text file over bytes
+        done = write(answer.reader, kind, door.out.stdout.buffer, limit=limit)
         door.out.stdout.flush()
     else:
         with written_privately(output) as sink:
@@ -135,21 +139,25 @@ def _write(door: Door, answer: "Answer", kind: str, output: Path | None, limit: 
     return done.rows, done.cut
 
 
-def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path | None, clearance: str) -> None:
+def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path | None, clearance: str, inside: bool) -> None:
     """Say, beside the answer, how much it is, what it comes from, and whether it was cut."""
-    datasets = [
-        {"dataset": dotted(dataset), "sequence": manifest.sequence, "created": manifest.created}
-        for dataset, manifest in sorted(answer.datasets.items())
-    ]
-    if output is not None or door.out.json:
-        door.out.summary("answer", rows=rows, cut=cut, clearance=clearance, datasets=datasets, output=output and str(output))
+    held = sorted(answer.datasets.items())
+    tell = door.out.record if inside else door.out.beside
+    tell(
+        "answer",
+        rows=rows,
+        cut=cut,
+        clearance=clearance,
+        datasets=[{"dataset": dotted(each), "sequence": one.sequence, "created": one.created} for each, one in held],
+        output=output and str(output),
+    )
     if cut:
         door.out.remark(
             f"! coupé à {number(rows)} lignes ; --limit 0 les donne toutes",
             f"! cut at {number(rows)} rows; --limit 0 gives them all",
             style="yellow",
         )
-    sources = ", ".join(f"{each['dataset']}@{each['sequence']} ({when(each['created'])})" for each in datasets)
+    sources = ", ".join(f"{dotted(each)}@{one.sequence} ({when(one.created)})" for each, one in held)
     more = [each for each in (sources, f"→ {output}" if output else "") if each]
     door.out.remark(
         " · ".join([f"{number(rows)} lignes", f"habilitation {clearance}", *more]),

@@ -67,7 +67,7 @@ def _command(command: click.Command, context: click.Context, depth: int) -> Iter
 
 def _options(parameters: list[click.Parameter], context: click.Context) -> str:
     records = [record for parameter in parameters if (record := parameter.get_help_record(context))]
-    rows = "".join(f"| `{names}` | {_cell(text)} |\n" for names, text in records)
+    rows = "".join(f"| `{_cell(names)}` | {_cell(text)} |\n" for names, text in records)
     return f"| | |\n|---|---|\n{rows}"
 
 

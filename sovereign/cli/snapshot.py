@@ -179,7 +179,7 @@ def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str
 
 
 def _meta(field: Any, key: bytes) -> str:  # noqa: ANN401 - pyarrow has no types
-    return (field.metadata or {}).get(key, b"").decode()
+    return str((field.metadata or {}).get(key, b"").decode())
 
 
 def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct
@@ -192,7 +192,7 @@ def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct
 def _hidden(manifest: "Manifest", clearance: str) -> list[str]:
     from snapshots.dataset import CLASSES
 
-    beyond = CLASSES[CLASSES.index(clearance) + 1 :]  # type: ignore[arg-type]  # click checked it
+    beyond = CLASSES[CLASSES.index(clearance) + 1 :]
     return [each for each in beyond if each in manifest.sealed]
 
 
@@ -213,7 +213,8 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
     def findings() -> Iterator[Any]:
         nonlocal count
         for dataset in chosen:
-            yield from site.repository.verify(dataset, expected_head=site.audit.last_commit(dataset))
+            entered = site.audit.last_commit(dataset.connection, dataset.stream)
+            yield from site.repository.verify(dataset, expected_head=entered.manifest if entered else None)
             count += len(site.repository.manifests(dataset))
 
     door.exit = show_findings(

@@ -194,7 +194,7 @@ def _drifted(drift: dict[str, Any]) -> str:
 @option("--limit", type=click.IntRange(1), default=20, show_default=True, fr="Exécutions au plus.", en="Runs at most.")
 def list_(door: Door, name: str | None, limit: int) -> None:
     """One row a run."""
-    runs = door.site().runs.list(name, limit=limit)
+    runs = door.site().runs.latest(name, limit)
     rows = (
         {
             **(
@@ -225,7 +225,7 @@ def list_(door: Door, name: str | None, limit: int) -> None:
 @argument("run", fr="L'exécution.", en="The run.")
 def show(door: Door, run: str) -> None:
     """Everything on record about it."""
-    outcome = door.site().runs.show(run)
+    outcome = door.site().runs.get(run)
     tell(door, outcome)
     for each in outcome.streams:
         for noted in each.evidence:

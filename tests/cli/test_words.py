@@ -23,8 +23,10 @@ NEVER_MET = {
     # For those who write commands, not those who type them; and bash older than 2016.
     "Boolean option {decl!r} cannot use the same flag for true/false.",
     "Could not determine name for option with declarations {decls!r}",
-    "No options defined but a name was passed ({name}). "
-    "Did you mean to declare an argument instead? Did you mean to pass '--{name}'?",
+    (
+        "No options defined but a name was passed ({name}). "
+        "Did you mean to declare an argument instead? Did you mean to pass '--{name}'?"
+    ),
     "Arguments take exactly one parameter declaration, got {length}: {decls}.",
     "{value!r} is not a valid boolean. Recognized values: {states}",
     "Shell completion is not supported for Bash versions older than 4.4.",

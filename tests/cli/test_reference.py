@@ -1,0 +1,56 @@
+"""docs/cli.md and the READMEs say what the commands are."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sovereign.cli import reference
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    # To bring it up to date: python -m sovereign.cli.reference > docs/cli.md
+    assert (ROOT / "docs" / "cli.md").read_text() == reference.text()
+
+
+def test_the_two_readmes_are_twins() -> None:
+    english, french = ((ROOT / name).read_text() for name in ("README.md", "README.fr.md"))
+    for shape in (
+        r"^#+ ",
+        r"^```",
+        r"^\| ",
+        r"\]\((docs[^)]*|SECURITY.md|CHANGELOG.md|LICENSE)\)",
+        r"^sovereign [a-z]+ [a-z]+",
+    ):
+        assert len(re.findall(shape, english, re.MULTILINE)) == len(re.findall(shape, french, re.MULTILINE)), shape
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.fr.md", "docs/cli.md"])
+def test_every_link_leads_somewhere(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.fr.md"])
+def test_the_quick_start_of_the_readme_runs_as_it_is_written(name: str, tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```sh quickstart\n(.*?)^```$", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
+    # The reader stands in a clone; here the clone is read only.
+    for needed in (".venv", "saas_connectors"):
+        (tmp_path / needed).symlink_to(ROOT / needed)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "21750001630066" in done.stdout
+    assert any(file.suffix == ".csv" and file.stat().st_size for file in tmp_path.iterdir())
