@@ -29,6 +29,7 @@ KEY = "_key"
 OP = "_op"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TAKEN = frozenset({"information_schema", "pg_catalog", "system", "temp"})  # schemas that SQL keeps for itself
 _OURS = re.compile(r"_+(key|op)")
 
 
@@ -49,7 +50,7 @@ class DatasetId:
             (self.connection, "une connexion", "a connection"),
             (self.stream, "un flux", "a stream"),
         ):
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or name in _TAKEN:
                 raise BadName(name=name, what_fr=what_fr, what_en=what_en)
 
     def __str__(self) -> str:

@@ -29,8 +29,8 @@ class BadName(SnapshotError):
     kind = "usage"
     fr = "« {name} » ne peut pas nommer {what_fr}."
     en = "`{name}` cannot name {what_en}."
-    todo_fr = "Une lettre minuscule d'abord, puis lettres, chiffres et « _ », 63 au plus."
-    todo_en = "A lower-case letter first, then letters, digits and `_`, 63 at most."
+    todo_fr = "Une lettre minuscule d'abord, puis lettres, chiffres et « _ », 63 au plus ; ni un nom de SQL (temp, system…)."
+    todo_en = "A lower-case letter first, then letters, digits and `_`, 63 at most; no name of SQL (temp, system…)."
 
 
 class NoSnapshot(SnapshotError):
