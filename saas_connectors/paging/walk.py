@@ -55,8 +55,7 @@ class Walk:
                 "the next page is on another host, not followed",
             )
             raise malformed(seen.request, seen.response, fr, en) from None
-        keep, facts = step.keep, [*step.facts, *self._cap(seen)]
-        following = step.position
+        keep, facts, following = step.keep, list(step.facts), step.position
         if seen.rows and step.keep and self._is_repeated(seen):
             tail = self.position.get("tail") is True
             self._repeats += 1
@@ -65,6 +64,7 @@ class Walk:
             if tail or self._repeats > 1:
                 following = None
         else:
+            facts.extend(self._cap(seen))
             self._repeats = 0
             if self._first is None:
                 self._first = seen.document.records

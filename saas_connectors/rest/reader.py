@@ -8,7 +8,7 @@
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -125,18 +125,17 @@ class Reader:
         return held is not None and held.field in table.column_names and held.outside(table.column(held.field), since) > 0
 
     def _emit(self, state: _State, table: pa.Table) -> Told:
-        missing = [name for name in self.primary_key if name not in table.column_names]
-        if missing:
+        named = all(name in table.column_names for name in self.primary_key)
+        nulls = [pc.is_null(table.column(name)) for name in self.primary_key] if named else []
+        null = reduce(pc.or_, nulls) if nulls else None
+        nameless = (pc.sum(null).as_py() or 0) if named else table.num_rows
+        if nameless == table.num_rows:
+            key = ", ".join(self.primary_key)
             raise SchemaError(
                 stream=self.stream,
-                expected_fr=f"la clé primaire « {missing[0]} » manque dans une page",
-                expected_en=f"the primary key `{missing[0]}` is missing from a page",
+                expected_fr=f"la clé primaire ({key}) manque dans toute une page",
+                expected_en=f"the primary key ({key}) is missing from a whole page",
             )
-        null: Any = None
-        for name in self.primary_key:
-            empty = pc.is_null(table.column(name))
-            null = empty if null is None else pc.or_(null, empty)
-        nameless = pc.sum(null).as_py() or 0
         if nameless:
             table = table.filter(pc.invert(null))
             yield self._evidence("invalid_records", False, {"count": nameless, "rules": ["primary_key"]})

@@ -200,7 +200,8 @@ def paging(at: str, table: Mapping[str, Json]) -> Paging:
     try:
         made: Paging = msgspec.convert(given, kind)
     except msgspec.ValidationError as refusal:
-        name = found[1] if (found := re.search(r"`\$?\.?(\w+)`", str(refusal))) else "kind"
+        found = re.search(r"`\$\.(\w+)`", str(refusal)) or re.search(r"field `(\w+)`", str(refusal))
+        name = found[1] if found else "kind"
         raise SettingsError(
             field=f"{at}.{name}", expected_fr="une valeur du bon type", expected_en="a value of the right type"
         ) from None
