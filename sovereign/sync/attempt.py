@@ -81,7 +81,7 @@ class Archive:
     clock: Clock
 
     def exchange(self, request: Request, response: Response) -> None:
-        """Keep a successful response."""
+        """Keep a response."""
         if self.kept:
             received = (response.received_at or self.clock()).isoformat()
             headers = tuple(response.headers.items())
@@ -97,7 +97,7 @@ class Archive:
 def begin(draft: Draft, plan: Plan, point: ResumePoint, archive: Archive) -> Landing:
     """Open the writer of an attempt, and say in the archive where it starts from."""
     if point.attempts:
-        archive.note(RESUME, {key: each.position for key, each in point.slices.items() if not each.done})
+        archive.note(RESUME, {key: [each.done, each.position] for key, each in point.slices.items()})
     else:
         archive.note(PLAN, to_json(plan))
     point.attempts += 1

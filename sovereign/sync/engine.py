@@ -105,6 +105,19 @@ class Syncs:
         progress.emit(RunFinished(outcome.run, connection, outcome.state, self.clock()))
         return outcome
 
+    def replay(self, run: str, *, progress: Progress = SILENT, stop: threading.Event | None = None) -> RunOutcome:
+        """Make the snapshots of a run again from its raw archive, without the vendor; see `sovereign.sync.replay`.
+
+        Errors: NothingToReplay, ReplayOld, UnknownConnection, Locked, Shredded. Anything else is in the outcome.
+        """
+        from sovereign.sync.replay import Tape, replay
+
+        connection = Tape.of(self.repository, run).connection
+        self._connection(connection)
+        with self.leases.hold(lease_of(connection), f"replay {os.getpid()}"):
+            recover(self.repository, self.audit, connection)
+            return replay(self, run, progress, stop or threading.Event())
+
     def _connection(self, name: str) -> Connection:
         known = self.settings().connections
         if name not in known:

@@ -141,3 +141,14 @@ class NoCadence(SyncError):
     en = "Connection `{connection}` has no schedule."
     todo_fr = "Donnez-lui « every » ou « schedule » dans sovereign.toml. Connexions qui en ont un : {known}."
     todo_en = "Give it `every` or `schedule` in sovereign.toml. Connections that have one: {known}."
+
+
+class ReplayOld(SyncError):
+    """A later run made the current snapshot."""
+
+    code = "sync.replay_old"
+    kind = "usage"
+    fr = "L'exécution {run} est plus ancienne que l'instantané {sequence} de {stream}, fait par {newer}."
+    en = "Run {run} is older than snapshot {sequence} of {stream}, which {newer} made."
+    todo_fr = "La rejouer remonterait le temps ; son propre instantané se lit avec --as-of."
+    todo_en = "To replay it would turn back time; its own snapshot is read with --as-of."

@@ -1,9 +1,9 @@
 """The readers: threads that drive the connector's generators, and hand over what comes in the order of each slice.
 
-1. A reader takes one slice at a time, asks what the generator asks, and puts on the channel, in this order: each successful
+1. A reader takes one slice at a time, asks what the generator asks, and puts on the channel, in this order: each
    response with its request, then the pages and the evidence made from it, then the slice's end with its cursors.
-2. A response outside the 2xx family reaches the connector, which raises its own fault, and nothing else: it is neither kept nor
-   shown.
+2. Of a response outside the 2xx family only the status is kept: its body reaches the connector, which raises its own fault, and
+   nothing else.
 3. The first fault stops every reader. A fault of ours in a connector is named by its type and place, never by its message,
    which may quote a record.
 4. A reader opens no socket and writes no file.
@@ -26,7 +26,7 @@ Send: TypeAlias = Callable[[tuple[Request, ...]], tuple[Response, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A successful response and the request it answers."""
+    """A response and the request it answers; of an unsuccessful one, the status alone."""
 
     request: Request
     response: Response
@@ -125,8 +125,8 @@ class Readers:
                 if isinstance(asked, Fetch):
                     answers = self._send(asked.requests)
                     for request, response in zip(asked.requests, answers, strict=True):
-                        if 200 <= response.status < 300:
-                            self._put(part, Answered(request, response), len(response.body))
+                        kept = response if 200 <= response.status < 300 else Response(response.status, response.url, b"")
+                        self._put(part, Answered(request, kept), len(kept.body))
                 else:
                     self._put(part, asked, asked.records.nbytes if isinstance(asked, Page) else 0)
         except StopIteration as end:

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from control import FORMS
-from search import main, search
+from tests.security.canaries.control import FORMS
+from tests.security.canaries.search import main, search
 
 CANARY = "Canari.Élodie-4f81c2a9@mairie.example"
 
