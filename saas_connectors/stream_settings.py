@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 import msgspec
 
@@ -23,7 +23,7 @@ Said = Mapping[str, tuple[str, str]]
 class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be said of one stream: other classes for some fields, another contract."""
 
-    classes: dict[str, Class] = {}
+    classes: dict[str, Json] = {}
     contract: Contract = "evolve"
 
 
@@ -31,8 +31,8 @@ SAID: Said = {
     "url": ("une adresse", "an address"),
     "streams": ("une liste de flux, ou une table par flux", "a list of streams, or a table a stream"),
     "classes": (
-        "une table de champs, chacun « internal », « personal » ou « sensitive »",
-        "a table of fields, each `internal`, `personal` or `sensitive`",
+        "« champ = classe » ou « classe = [champs] », la classe étant « internal », « personal » ou « sensitive »",
+        "`field = class` or `class = [fields]`, the class being `internal`, `personal` or `sensitive`",
     ),
     "contract": (
         "« evolve », « freeze », « discard_row » ou « discard_value »",
@@ -72,3 +72,16 @@ def read_streams(kind: type[T], at: str, streams: Json, said: Said = SAID) -> tu
     if isinstance(streams, dict) and all(isinstance(held, dict) for held in streams.values()):
         return None, {name: read(kind, f"{at}.streams.{name}", held, said) for name, held in streams.items()}
     raise SettingsError(field=f"{at}.streams", expected_fr=said["streams"][0], expected_en=said["streams"][1])
+
+
+def read_classes(at: str, written: Mapping[str, Json], said: Said = SAID) -> dict[str, Class]:
+    """Give each field its class: written `field = "class"`, or `class = ["field", …]`; raises `SettingsError`."""
+    kinds: tuple[Class, ...] = get_args(Class)
+    found: dict[str, Class] = {}
+    for name, value in written.items():
+        listed = [kind for kind in kinds if kind == name and isinstance(value, list) and all(isinstance(f, str) for f in value)]
+        single = [kind for kind in kinds if kind == value]
+        if not listed and not single:
+            raise SettingsError(field=f"{at}.classes.{name}", expected_fr=said["classes"][0], expected_en=said["classes"][1])
+        found |= dict.fromkeys(value, listed[0]) if listed else {name: single[0]}
+    return found

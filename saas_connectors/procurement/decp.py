@@ -25,7 +25,7 @@ from saas_connectors.procurement.contracts import GROUP, schemas, streams
 from saas_connectors.procurement.emission import Emission, Facts
 from saas_connectors.procurement.files import File
 from saas_connectors.request import Request, Response
-from saas_connectors.stream_settings import SAID, StreamSettings, Text, Texts, read, read_streams
+from saas_connectors.stream_settings import SAID, StreamSettings, Text, Texts, read, read_classes, read_streams
 
 VERSION: Final = "1"
 FOLDER: Final = "folder:"
@@ -52,12 +52,13 @@ def make(name: str, settings: Mapping[str, Json]) -> "Decp":
     at = f"connections.{name}"
     asked = read(Settings, at, settings, _SAID)
     names, tables = read_streams(StreamSettings, at, asked.streams, _SAID)
-    offered = {stream.name: stream for stream in streams({name: table.classes for name, table in tables.items()})}
+    classes = {name: read_classes(f"{at}.streams.{name}", table.classes, _SAID) for name, table in tables.items()}
+    offered = {stream.name: stream for stream in streams(classes)}
     for stream in {*(names or ()), *tables}:
         if stream not in offered:
             known = ", ".join(offered)
             raise SettingsError(field=f"{at}.streams.{stream}", expected_fr=f"un de : {known}", expected_en=f"one of: {known}")
-        for unknown in set(tables[stream].classes if stream in tables else ()) - set(schemas()[stream].names):
+        for unknown in set(classes.get(stream, ())) - set(schemas()[stream].names):
             raise SettingsError(
                 field=f"{at}.streams.{stream}.classes.{unknown}",
                 expected_fr="un champ du schéma officiel",
@@ -109,7 +110,7 @@ class Decp:
                     path = urlsplit(request.url).path
                     fr, en = "est servi sans ETag : il sera relu à chaque fois", "comes without ETag: it is read each time"
                     remarks.append((f"{path} {fr}", f"{path} {en}"))
-        return Checked(f"DECP 2.0 ({len(sources)} {'fichier' if len(sources) == 1 else 'fichiers'})", tuple(remarks))
+        return Checked("DECP 2.0", tuple(remarks))
 
     def discover(self) -> Exchange[Catalog]:
         """The four streams, known beforehand: nothing is asked."""

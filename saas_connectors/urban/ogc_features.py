@@ -24,7 +24,6 @@ from saas_connectors.answer import accept, cut, decode, malformed
 from saas_connectors.connector import (
     Catalog,
     Checked,
-    Class,
     Exchange,
     Fetch,
     Json,
@@ -37,7 +36,7 @@ from saas_connectors.errors import NotFound, Rejected, SettingsError
 from saas_connectors.paging import follow
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
-from saas_connectors.stream_settings import SAID, Text, read, read_streams
+from saas_connectors.stream_settings import SAID, Text, read, read_classes, read_streams
 from saas_connectors.urban.features import Features
 from saas_connectors.urban.pull import ROWS, CollectionSettings, Pull
 from saas_connectors.values import arrow_type
@@ -76,6 +75,7 @@ def make(name: str, settings: Mapping[str, Json]) -> "OgcFeatures":
         raise SettingsError(field=f"{at}.limit", expected_fr=_SAID["limit"][0], expected_en=_SAID["limit"][1])
     names, tables = read_streams(CollectionSettings, at, asked.streams, _SAID)
     for stream, table in tables.items():
+        read_classes(f"{at}.streams.{stream}", table.classes, _SAID)
         for declared, kind in table.types.items():
             try:
                 arrow_type(kind)
@@ -219,8 +219,8 @@ class OgcFeatures:
                 fields[column] = kind
         if said.bbox:
             fields["bbox"] = pa.list_(pa.float64())
-        classes: dict[str, Class] = dict.fromkeys(fields, said.classes.get("*", "personal"))
-        classes |= {name: kind for name, kind in said.classes.items() if name != "*"}
+        declared = read_classes(collection.stream, said.classes)
+        classes = dict.fromkeys(fields, declared.pop("*", "personal")) | declared
         return Stream(
             name=collection.stream,
             title=collection.title,

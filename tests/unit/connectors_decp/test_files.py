@@ -242,7 +242,7 @@ def test_files_over_https_give_what_a_folder_gives(published: Published, site: h
     published.json("b.json", marche(id="b"))
     connector = registry.make("decp", "marches", {"url": f"{site.url}/", "files": ["a.json", f"{site.url}/b.json"]})
     with opened(site) as transport:
-        assert converse(connector.check(), transport)[1] == Checked("DECP 2.0 (2 fichiers)")
+        assert converse(connector.check(), transport)[1] == Checked("DECP 2.0")
         pulled = pull(connector, transport)
     assert pulled.table("marches").equals(published.pull().table("marches"))
 

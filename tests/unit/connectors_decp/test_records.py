@@ -201,7 +201,8 @@ def test_settings_choose_streams_and_reclassify_fields(published: Published) -> 
         ({"streams": ["march"]}, "connections.marches.streams.march"),
         ({"streams": 3}, "connections.marches.streams"),
         ({"streams": {"marches": {"class": {}}}}, "connections.marches.streams.marches.class"),
-        ({"streams": {"marches": {"classes": {"objet": "public"}}}}, "connections.marches.streams.marches.classes"),
+        ({"streams": {"marches": {"classes": {"objet": "public"}}}}, "connections.marches.streams.marches.classes.objet"),
+        ({"streams": {"marches": {"classes": {"internal": "objet"}}}}, "connections.marches.streams.marches.classes.internal"),
         ({"streams": {"marches": {"classes": {"object": "internal"}}}}, "connections.marches.streams.marches.classes.object"),
     ],
 )

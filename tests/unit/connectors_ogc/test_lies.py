@@ -174,8 +174,8 @@ def test_the_bounds_of_a_geometry_are_given_when_asked(server: Simulated) -> Non
     assert pulled.rows("lieux")[1]["geometry"] is None
 
 
-def test_classes_are_declared_one_by_one_or_for_all(server: Simulated) -> None:
-    declared = {"*": "internal", "nom": "personal"}
+@pytest.mark.parametrize("declared", [{"*": "internal", "nom": "personal"}, {"internal": ["*"], "personal": ["nom"]}])
+def test_classes_are_declared_one_by_one_or_for_all(server: Simulated, declared: dict[str, object]) -> None:
     (stream,) = discover(server.connector(streams={"lieux": {"classes": declared}}), server).streams
     assert dict(stream.classes) == {"id": "internal", "geometry": "internal", "maj": "internal", "nom": "personal"}
 
