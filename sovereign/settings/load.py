@@ -146,12 +146,10 @@ def _known(table: Mapping[str, object], fields: Iterable[str], at: str) -> None:
             near = difflib.get_close_matches(field, known, n=1, cutoff=0.6)
             raise BadSettings(
                 field=f"{at}.{field}".lstrip("."),
-                expected_fr=f"champ inconnu ; vouliez-vous dire « {near[0]} » ?"
+                expected_fr=f"champ inconnu (peut-être « {near[0]} »)"
                 if near
                 else f"champ inconnu ; connus : {', '.join(known)}",
-                expected_en=f"unknown field; did you mean `{near[0]}`?"
-                if near
-                else f"unknown field; known: {', '.join(known)}",
+                expected_en=f"unknown field (perhaps `{near[0]}`)" if near else f"unknown field; known: {', '.join(known)}",
             )
 
 

@@ -45,12 +45,19 @@ def said(fr: str, en: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 — t
 Name = Annotated[
     str, said("un nom en minuscules, chiffres et _", "a name in lower case, digits and _", pattern=r"^[a-z][a-z0-9_]{0,62}\Z")
 ]
+SecretName = Annotated[
+    str,
+    said(
+        "le nom d'un secret : minuscules, chiffres, _ et -",
+        "a secret's name: lower case, digits, _ and -",
+        pattern=r"^[a-z][a-z0-9_-]{0,62}\Z",
+    ),
+]
 Period = Literal["year", "month"]
 Mode = Literal["full_refresh", "incremental"]
 _File = Annotated[str, said("un chemin de fichier, relatif au site", "a file path, relative to the site", min_length=1)]
 _Seconds = Annotated[float, said("un nombre de secondes au-dessus de 0", "a number of seconds above 0", gt=0, le=86_400)]
 _Share = Annotated[float, said("une part entre 0 et 1", "a share between 0 and 1", ge=0, le=1)]
-_Flag = Annotated[bool, said("true ou false", "true or false")]
 _Size = Annotated[
     Size, said("un nombre d'octets, ou un texte comme « 256 Mio »", "a number of bytes, or text such as `256 MiB`")
 ]
@@ -97,9 +104,17 @@ class Limits(Strict, frozen=True, kw_only=True):
 class Network(Strict, frozen=True, kw_only=True):
     """`network`: by which way a connection reaches its vendor, and what it may reach."""
 
-    private: _Flag = False
-    loopback: _Flag = False
-    plaintext: _Flag = False
+    private: Annotated[
+        bool,
+        said(
+            "true pour permettre les réseaux privés (RFC 1918, ULA), sinon false",
+            "true to allow private networks (RFC 1918, ULA), else false",
+        ),
+    ] = False
+    loopback: Annotated[
+        bool, said("true pour permettre cette machine, sinon false", "true to allow this machine, else false")
+    ] = False
+    plaintext: Annotated[bool, said("true pour permettre http:, sinon false", "true to allow http:, else false")] = False
     proxy: Annotated[
         str | None,
         said(
@@ -107,15 +122,11 @@ class Network(Strict, frozen=True, kw_only=True):
             "`http://host:port` or `https://host:port`, without credentials",
         ),
     ] = None
-    proxy_secret: Annotated[
-        str | None, said("le nom d'un secret « identifiant:mot de passe »", "the name of a `login:password` secret")
-    ] = None
+    proxy_secret: SecretName | None = None
     ca_bundle: _File | None = None
     client_certificate: _File | None = None
     client_key: _File | None = None
-    client_key_secret: Annotated[
-        str | None, said("le nom du secret qui ouvre client_key", "the name of the secret that opens client_key")
-    ] = None
+    client_key_secret: SecretName | None = None
     allow: Annotated[
         tuple[str, ...],
         said("une liste d'origines, comme [« https://hôte »]", "a list of origins, such as [`https://host`]", max_length=64),
@@ -169,7 +180,7 @@ class Connection(Strict, frozen=True, kw_only=True):
             max_length=2048,
         ),
     ]
-    secret: Annotated[Name | None, said("le nom d'un secret", "the name of a secret")] = None
+    secret: SecretName | None = None
     auth: Annotated[dict[str, Any], said("une table, comme { kind = « bearer » }", "a table, such as { kind = `bearer` }")] = {}
     every: Annotated[str | None, said("une cadence, comme « 15 minutes »", "a cadence, such as `15 minutes`")] = None
     schedule: Annotated[

@@ -5,8 +5,8 @@ import json
 _TEXT = """\
 # Sovereign : ce que ce site copie, d'où et quand.
 # Sovereign: what this site copies, from where and when.
-# Aucun secret ici : « sovereign connection secret » les scelle dans keys/.
-# No secret in here: `sovereign connection secret` seals them in keys/.
+# Aucun secret ici : « sovereign secret set » les scelle dans keys/.
+# No secret in here: `sovereign secret set` seals them in keys/.
 
 [site]
 name = {name}

@@ -1,0 +1,226 @@
+"""What `sovereign.toml` promises to whoever writes it."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sovereign.egress import policy_of
+from sovereign.errors import BadSettings, NoSite
+from sovereign.settings import Connection, add_connection, load, parse, remove_connection, template
+from sovereign.settings import schema as tables
+from sovereign.settings.load import expectation
+from sovereign.settings.reference import reference
+
+ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
+
+
+def wrong(text: str) -> BadSettings:
+    with pytest.raises(BadSettings) as fault:
+        parse(text, Path("/site/sovereign.toml"))
+    return fault.value
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("[sit]\n", "sit"), ('[site]\nnom = "x"', "site.nom"), ('[site]\nzone = "Mars/Olympus"', "site.zone"),
+        ('[site]\nzone = "../etc"', "site.zone"),
+        ('[site]\nlanguage = "de"', "site.language"), ("site = 3", "site"), ('[keys]\nperiod = "week"', "keys.period"),
+        ('[keys]\nprovider = "nothing"', "keys.provider"), ("[limits]\nthreads = 0", "limits.threads"),
+        ('[limits]\nmemory = "lots"', "limits.memory"),
+        ("[limits]\nmemory = 0", "limits.memory"), ("[limits]\nmemory = true", "limits.memory"),
+        ("[connections.Arbres]\n", "connections.Arbres"),
+        ("connections = 1", "connections"), ('[connections.a]\nconnector = "rest"', "connections.a.url"),
+        ('[connections.a]\nurl = "https://x"', "connections.a.connector"),
+        (ARBRES + "limits = { rate = 0 }", "connections.arbres.limits.rate"),
+        (ARBRES + "limits = { raet = 1 }", "connections.arbres.limits.raet"),
+        (ARBRES + 'limits = { rate = "5" }', "connections.arbres.limits.rate"),
+        (ARBRES + "guards = { max_fall = 2 }", "connections.arbres.guards.max_fall"),
+        (ARBRES + 'network = { allow = "x" }', "connections.arbres.network.allow"),
+        (ARBRES + 'every = "a"\nschedule = "b"', "connections.arbres.schedule"),
+        (ARBRES + 'zone = "Paris"', "connections.arbres.zone"), (ARBRES + 'mode = "all"', "connections.arbres.mode"),
+        (ARBRES + "name = 1", "connections.arbres.name"),
+        (ARBRES + 'network = { proxy = "proxy:3128" }', "connections.arbres.network.proxy"),
+        (ARBRES + 'network = { proxy = "http://u:p@proxy:3128" }', "connections.arbres.network.proxy"),
+        (ARBRES + 'network = { client_key = "k.pem" }', "connections.arbres.network.client_certificate"),
+        (ARBRES.replace("https", "http"), "connections.arbres.url"), (ARBRES.replace("api.", "u:p@"), "connections.arbres.url"),
+        (ARBRES.replace("https:", "ftp:"), "connections.arbres.url"), ("a =", "end of the file"),
+        ("\n[a\n", "line 2, column 3"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
+    fault = wrong(text)
+    assert fault.fields["field"] == field
+    for language in ("fr", "en"):
+        said = fault.diagnostics(language)
+        assert field in said.what
+        assert len(said.what) > len(field) + 30
+        assert said.todo
+
+
+def test_the_nearest_known_field_is_suggested() -> None:
+    assert "`provider`" in str(wrong('[keys]\nprovder = "file:x"'))
+    assert "« concurrency »" in wrong(ARBRES + "limits = { concurency = 1 }").diagnostics("fr").what
+
+
+def test_a_wrong_value_is_not_repeated_in_the_error() -> None:
+    fault = wrong('[site]\nlanguage = "hunter2"')
+    assert "hunter2" not in f"{fault} {fault.fields}"
+    assert "hunter2" not in str(wrong("password = hunter2"))
+
+
+def test_what_is_not_ours_goes_to_the_connector_with_its_address_and_streams() -> None:
+    ours = 'secret = "cle"\nauth = { kind = "bearer" }\nraw_days = 7\n'
+    text = f'{ARBRES}records = "items"\n{ours}[connections.arbres.streams.arbres]\npath = "/a"\n'
+    connection = parse(text, Path("x")).connections["arbres"]
+    assert connection.options == {"url": "https://api.ville.fr", "records": "items", "streams": {"arbres": {"path": "/a"}}}
+    assert (connection.secret, connection.auth, connection.raw_days) == ("cle", {"kind": "bearer"}, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", 1), ('"256 MiB"', 2**28), ('"256 Mio"', 2**28), ('"1.5GB"', 1_500_000_000), ('"10 ko"', 10_000), ('"7"', 7)],
+)
+def test_a_size_is_a_number_of_bytes_or_a_text_in_either_language(text: str, expected: int) -> None:
+    assert parse(f"[limits]\nmemory = {text}", Path("x")).limits.memory == expected
+
+
+def test_every_field_says_what_it_expects_in_both_languages() -> None:
+    from typing import get_args, get_type_hints
+
+    structs = (
+        tables.SiteSettings,
+        tables.KeySettings,
+        tables.Limits,
+        tables.Network,
+        tables.ConnectionLimits,
+        tables.Guards,
+        Connection,
+    )
+    for struct in structs:
+        for field, hint in get_type_hints(struct, include_extras=True).items():
+            if field != "options" and not any(isinstance(part, msgspec.StructMeta) for part in get_args(hint)):
+                fr, en = expectation(hint)
+                assert fr != en, f"{struct.__name__}.{field}"
+                assert "another value" not in en, f"{struct.__name__}.{field}"
+
+
+def test_the_reference_page_says_what_the_fields_are() -> None:
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert page.read_text("utf-8") == reference()
+
+
+def test_settings_are_frozen() -> None:
+    settings = parse(ARBRES, Path("x"))
+    with pytest.raises(AttributeError):
+        settings.connections["arbres"].url = "https://ailleurs"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["Ville de Lyon", 'Ville "d\'ailleurs" \\ é \n x'])
+def test_a_new_sites_settings_are_valid_and_commented_in_both_languages(name: str) -> None:
+    text = template(name, "file:keys/master.json", "en")
+    settings = parse(text, Path("x"))
+    assert (settings.site.name, settings.keys.provider, settings.site.language) == (name, "file:keys/master.json", "en")
+    sample = "\n".join(line[2:] for line in text.splitlines() if line.startswith("# ") and (" = " in line or "[" in line))
+    assert parse(sample, Path("x")).connections["arbres"].limits.rate == 5
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    path = tmp_path / "sovereign.toml"
+    path.write_text(template("Ville", "file:keys/master.json"))
+    return path
+
+
+def test_adding_a_connection_keeps_every_comment_and_is_read_back(site: Path) -> None:
+    before = site.read_text()
+    values = {
+        "connector": "rest", "url": "https://api.ville.fr", "secret": None, "auth": {"kind": "bearer"}, "network": {"allow": ("https://cdn.ville.fr",)},
+        "streams": {"arbres": {"path": "/a", "classes": {"nom": "personal"}}}, "limits": {},
+    }  # fmt: skip
+    added = add_connection(site, "arbres", values)
+    assert site.read_text().startswith(before.rstrip("\n"))
+    assert load(site) == added
+    assert added.connections["arbres"].network.allow == ("https://cdn.ville.fr",)
+    assert added.connections["arbres"].streams == {"arbres": {"path": "/a", "classes": {"nom": "personal"}}}
+    assert stat.S_IMODE(site.stat().st_mode) == 0o600
+    assert os.listdir(site.parent) == ["sovereign.toml"]  # noqa: PTH208 - hidden files too
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"connector": "rest"},
+        {"connector": "rest", "url": "http://x"},
+        {"connector": "rest", "url": "https://x", "raw_days": -1},
+    ],
+)
+def test_a_refused_connection_leaves_the_file_untouched(site: Path, values: dict[str, object]) -> None:
+    add_connection(site, "arbres", {"connector": "rest", "url": "https://x"})
+    before = site.read_bytes()
+    with pytest.raises(BadSettings):
+        add_connection(site, "autre", values)
+    with pytest.raises(BadSettings) as fault:
+        add_connection(site, "arbres", {"connector": "rest", "url": "https://y"})
+    assert fault.value.fields["field"] == "connections.arbres"
+    assert site.read_bytes() == before
+
+
+def test_a_connection_can_be_removed_and_only_once(site: Path) -> None:
+    add_connection(site, "arbres", {"connector": "rest", "url": "https://x"})
+    assert remove_connection(site, "arbres").connections == {}
+    with pytest.raises(BadSettings):
+        remove_connection(site, "arbres")
+
+
+def test_two_writers_lose_nothing_of_each_other(site: Path) -> None:
+    threads = [
+        threading.Thread(target=add_connection, args=(site, f"c{number}", {"connector": "rest", "url": "https://x"}))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(load(site).connections) == 8
+
+
+def test_a_folder_without_settings_is_not_a_site_and_a_monstrous_file_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(NoSite):
+        load(tmp_path / "sovereign.toml")
+    (tmp_path / "sovereign.toml").write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(BadSettings):
+        load(tmp_path / "sovereign.toml")
+    (tmp_path / "sovereign.toml").write_bytes(b"\xff")
+    with pytest.raises(BadSettings):
+        load(tmp_path / "sovereign.toml")
+
+
+def test_the_egress_policy_follows_the_settings_and_finds_secrets_and_files(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("x")
+    network = 'network = { proxy = "http://proxy:3128", proxy_secret = "mandataire", ca_bundle = "ca.pem", private = true }\n'
+    text = (
+        ARBRES
+        + network
+        + 'auth = { kind = "oauth2", token_url = "https://sso.ville.fr/token" }\nlimits = { rate = 2, max_bytes = "1 MiB" }'
+    )
+    connection = parse(text, tmp_path / "sovereign.toml").connections["arbres"]
+    policy = policy_of(connection, tmp_path, lambda name: {"mandataire": b"ville:motdepasse"}[name])
+    assert policy.ca_bundle == tmp_path / "ca.pem"
+    assert policy.credential_urls == ("https://sso.ville.fr/token",)
+    assert (policy.rate, policy.max_bytes, policy.private, policy.proxy_credential) == (2.0, 2**20, True, "ville:motdepasse")
+    assert "motdepasse" not in repr(policy)
+    (tmp_path / "ca.pem").unlink()
+    with pytest.raises(BadSettings) as fault:
+        policy_of(connection, tmp_path, lambda _: b"x")
+    assert fault.value.fields["field"] == "connections.arbres.network.ca_bundle"
+
+
+def test_a_folder_is_taken_relative_to_the_site(tmp_path: Path) -> None:
+    for url in ("folder:decp", f"folder:{tmp_path}/decp"):
+        connection = parse(ARBRES.replace("https://api.ville.fr", url), tmp_path / "sovereign.toml").connections["arbres"]
+        assert policy_of(connection, tmp_path, lambda _: b"").url == f"folder:{tmp_path}/decp"
