@@ -1,4 +1,4 @@
-"""How the benches measure: a command is run as a process of its own; its CPU, its wall time and its peak memory are the kernel's figures.
+"""How the benches measure: each command is a process of its own; its CPU, wall time and peak memory are the kernel's figures.
 
 Results are JSON lines on standard output. Ratios are taken within one run, on one machine: absolute times travel badly.
 """
