@@ -79,8 +79,11 @@ class Town:
     def later(self, **span: float) -> None:
         self.now += timedelta(**span)
 
-    def land(self, spec: DatasetSpec, rows: pa.Table, on: Manifest | None = None, op: str = "u") -> Manifest:
-        """Publish rows: a new base, or one delta on top of a snapshot."""
+    def land(
+        self, spec: DatasetSpec, rows: pa.Table, on: Manifest | None = None, op: str = "u", anew: bool = False
+    ) -> Manifest:
+        """Publish rows: one delta on top of a snapshot; a base when there is none, or when its history starts anew."""
+        parent, on = on, None if anew else on
         shape = spec.shape(rows.schema)
         folder = self.repository.parts_folder(spec.id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,7 @@ class Town:
         return self.repository.publish(
             spec.id,
             shape,
-            parent=on,
+            parent=parent,
             parts=[*(on.parts if on else ()), part],
             wraps={name: wrap for name, wrap in wraps.items() if name.count("/") == 3 and len(name.split("/")[2]) == 32} | made,
             cursor=None,
