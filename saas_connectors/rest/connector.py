@@ -155,12 +155,9 @@ class Rest:
             cursor, held = _cursor(plan, name) if plan else None, self._filter(name)
             since = held.since(cursor) if held and isinstance(cursor, str) else table.pop("start", None)
             table.pop("start", None)
-            table["start_at"] = _instant(since, self._zone(settings), f"{self._at(name)}.start")
+            table["start_at"] = _instant(since, settings.zone, f"{self._at(name)}.start")
             table["end_at"] = plan.started_at.isoformat() if plan else "9999-12-31T00:00:00+00:00"
         return table
-
-    def _zone(self, settings: StreamSettings) -> str:
-        return settings.zone or self.settings.zone
 
     def _request(self, path: str, settings: StreamSettings) -> Request:
         url = path if "://" in path else f"{self.settings.url.rstrip('/')}/{path.lstrip('/')}".rstrip("/")
@@ -178,7 +175,7 @@ class Rest:
     def _records(self, name: str, stream: Stream | None) -> Records:
         settings = self.streams[name]
         schema = stream.schema if stream is not None else pa.schema([])
-        return Records(settings.types, self._zone(settings), schema)
+        return Records(settings.types, settings.zone, schema)
 
     def _filter(self, name: str) -> Filter | None:
         settings = self.streams[name]
@@ -186,7 +183,7 @@ class Rest:
             return None
         param, equals, template = (settings.param or settings.cursor).partition("=")
         lookback = duration(f"{self._at(name)}.lookback", settings.lookback)
-        return Filter(settings.cursor, param, template if equals else "", lookback, self._zone(settings))
+        return Filter(settings.cursor, param, template if equals else "", lookback, settings.zone)
 
 
 def _cursor(plan: ReadPlan, name: str) -> Json:

@@ -15,7 +15,7 @@ import msgspec
 from saas_connectors.connector import Class, Contract, Json
 from saas_connectors.errors import SettingsError
 from saas_connectors.paging import Cursor, Keyset, Link, Offset, Page, Paging, Single, Windows
-from saas_connectors.stream_settings import SAID, Said, Text, Texts, read
+from saas_connectors.stream_settings import SAID, Said, Text, Texts, read, read_classes
 from saas_connectors.values import arrow_type
 
 KINDS: Final[Mapping[str, type]] = {
@@ -28,7 +28,6 @@ KINDS: Final[Mapping[str, type]] = {
     "windows": Windows,
     "none": Single,
 }
-_CLASSES: Final = ("internal", "personal", "sensitive")
 _DURATION: Final = re.compile(r"(\d+)\s*(s|second|min|minute|h|hour|d|day|week)s?")
 _UNITS: Final = {
     "s": 1,
@@ -64,7 +63,7 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lookback: str | int = ""
     classes: dict[str, Any] = {}
     types: dict[str, str] = {}
-    zone: str = ""
+    zone: str = "UTC"
     total: Text | None = None
     count: CountSettings | None = None
     params: dict[str, Scalar] = {}
@@ -82,7 +81,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     streams: Any
     params: dict[str, Scalar] = {}
     headers: dict[str, str] = {}
-    zone: str = "UTC"
     slices: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
 
 
@@ -128,11 +126,11 @@ def load(name: str, settings: Mapping[str, Json]) -> tuple[ConnectionSettings, d
         if not isinstance(table, dict):
             raise _wrong(f"{at}.streams", "streams")
         streams[stream] = read(StreamSettings, where, table, REST_SAID)
-        _check(where, connection, streams[stream])
+        _check(where, streams[stream])
     return connection, streams
 
 
-def _check(at: str, connection: ConnectionSettings, stream: StreamSettings) -> None:
+def _check(at: str, stream: StreamSettings) -> None:
     for name, declared in stream.types.items():
         try:
             arrow_type(declared)
@@ -143,7 +141,7 @@ def _check(at: str, connection: ConnectionSettings, stream: StreamSettings) -> N
                 expected_en="a type such as `timestamp`, `date`, `decimal(12,2)`, `int`",
             ) from None
     try:
-        ZoneInfo(stream.zone or connection.zone)
+        ZoneInfo(stream.zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise _wrong(f"{at}.zone", "zone") from None
     classes(at, stream)
@@ -158,15 +156,14 @@ def _check(at: str, connection: ConnectionSettings, stream: StreamSettings) -> N
 
 
 def classes(at: str, stream: StreamSettings) -> dict[str, Class]:
-    """Give each classified field its class: written `field = "class"`, or `class = ["field", …]`."""
-    found: dict[str, Class] = {}
-    for name, value in stream.classes.items():
-        if name in _CLASSES and isinstance(value, list) and all(isinstance(field, str) for field in value):
-            found |= dict.fromkeys(value, name)
-        elif isinstance(value, str) and value in _CLASSES:
-            found[name] = value  # type: ignore[assignment]  # one of _CLASSES
-        else:
-            raise _wrong(f"{at}.classes.{name}", "classes")
+    """Give each classified field its class; a field must be named: `*` would class what no one has seen yet."""
+    found = read_classes(at, stream.classes, REST_SAID)
+    if "*" in found:
+        raise SettingsError(
+            field=f"{at}.classes.*",
+            expected_fr="des champs nommés : « * » classerait ceux que personne n'a encore vus",
+            expected_en="named fields: `*` would class those that no one has seen yet",
+        )
     return found
 
 

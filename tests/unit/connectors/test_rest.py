@@ -408,6 +408,7 @@ def test_a_list_asked_by_post_carries_its_page_in_the_body() -> None:
         ({"paging": {"kind": "next"}}, "paging.path"),
         ({"types": {"at": "instant"}}, "types.at"),
         ({"classes": {"name": "secret"}}, "classes.name"),
+        ({"classes": {"internal": ["*"]}}, "classes.*"),
         ({"classes": {"internal": "name", "x": ["y"]}}, "classes.internal"),
         ({"cursor": "updated_at", "lookback": "soon"}, "lookback"),
         ({"param": "since"}, "cursor"),
