@@ -1,6 +1,6 @@
 """Sovereign from the REST source to a committed snapshot: encrypted, raw archive kept, every act in the audit log.
 
-Usage: python bench/peer_sovereign.py PORT [FOLDER]. In a folder, the site is made on the first call and pulled again on the next.
+Usage: python bench/peer_sovereign.py PORT [FOLDER]. In a folder, the first call makes the site and the next ones pull again.
 """
 
 import shutil
