@@ -51,7 +51,12 @@ def amend(
 
     Arguments: wraps: the entries of its key file, blocks included, by the names that `new.keys` gives.
     """
-    if (new.dataset, new.sequence, new.parent, new.amends) != (old.dataset, old.sequence, old.parent, old.hash) or new.keys == old.keys:
+    if (new.dataset, new.sequence, new.parent, new.amends) != (
+        old.dataset,
+        old.sequence,
+        old.parent,
+        old.hash,
+    ) or new.keys == old.keys:
         raise NotCommitted(
             stream=old.id.stream,
             reason_fr="un amendement garde la place de ce qu'il remplace",
@@ -73,12 +78,15 @@ def amend(
 def read_all(repository: Repository, dataset: DatasetId) -> list[Amendment]:
     """Give a dataset's amendments, oldest first; raises NotSigned, Damaged or UnknownVersion, naming the file."""
     paths = (repository.folder(dataset) / "amendments").glob("*.amendment")
-    return sorted((_read(repository, path.name, dataset) for path in paths), key=lambda each: each.created)
+    return sorted((read(repository, path.name, dataset) for path in paths), key=lambda each: each.created)
 
 
-def _read(repository: Repository, name: str, dataset: DatasetId) -> Amendment:
+def read(repository: Repository, name: str, dataset: DatasetId) -> Amendment:
+    """Read one amendment; raises NotSigned, Damaged or UnknownVersion, naming it."""
     data = read_bounded(repository.folder(dataset) / "amendments" / name, LIMIT)
-    damaged = Damaged(file=name, reason_fr="ce n'est pas un amendement de ce flux", reason_en="it is not an amendment of this stream")
+    damaged = Damaged(
+        file=name, reason_fr="ce n'est pas un amendement de ce flux", reason_en="it is not an amendment of this stream"
+    )
     try:
         text = notes.verify(data.decode(), [repository.keys.verifier], what=name).removesuffix("\n")
         found = msgspec.json.decode(text, type=Amendment)
@@ -91,7 +99,9 @@ def _read(repository: Repository, name: str, dataset: DatasetId) -> Amendment:
     return found
 
 
-def erase(repository: Repository, dataset: DatasetId, classes: Sequence[str], reason: str, certificate: Json = None) -> list[Manifest]:
+def erase(
+    repository: Repository, dataset: DatasetId, classes: Sequence[str], reason: str, certificate: Json = None
+) -> list[Manifest]:
     """Take classes other than internal out of every snapshot of a dataset, then remove their files.
 
     Returns: the manifests that replaced others, oldest first. A primary key of an erased class stays as its pseudonym.
@@ -143,6 +153,8 @@ def _resealed(
         before, name = old.block_name(block), new.block_name(block)
         content = msgspec.Raw(open_block(opening(before), before, old.sealed[block]))
         key_class = "manifest" if block == "cursor" else block
-        data_key, wraps[name] = repository.keys.new_data_key(Scope(new.id.connection, key_class, repository.period()), name.encode())
+        data_key, wraps[name] = repository.keys.new_data_key(
+            Scope(new.id.connection, key_class, repository.period()), name.encode()
+        )
         sealed[block] = seal_block(data_key, name, content)
     return wraps, sealed

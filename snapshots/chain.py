@@ -33,7 +33,7 @@ _GATHERED = 4 * parts.ROWS
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Live rows of one part: its place in the manifest, the rows' numbers in it (int64), their stored columns."""
+    """Some live rows of one part: its place in the manifest, the rows' numbers in it (int64), their stored columns."""
 
     part: int
     places: Any
@@ -68,16 +68,22 @@ class Chain:
         """Whether rows have a primary key."""
         return bool(self.manifest.primary_key)
 
-    def read_part(self, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all rows of a part, brought to this snapshot's schema; `columns` are stored names, `_op` among them if wanted."""
+    def batches(self, part: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """Read all rows of a part little by little, brought to this snapshot's schema: the first row's number, and the rows.
+
+        `columns` are stored names, `_op` among them if wanted.
+        """
         wanted = list(self.schema.names) if columns is None else list(columns)
         classes = self.classes if KEY not in wanted and OP not in wanted else tuple({*self.classes, "internal"})
-        table = parts.read(self._folder, self.id, self.manifest.parts[part], self._opener, classes=classes, columns=wanted)
         known = {each.name: each for each in (*self.key_schema, *self.schema, pa.field(OP, pa.string()))}
-        rows = self.manifest.parts[part].rows
-        if not table.num_columns:  # the part is older than all the columns asked for
-            table = pa.table({"": pa.nulls(rows)})
-        return conform(table, pa.schema([known[name] for name in wanted])) if wanted else table.select([])
+        schema = pa.schema([known[name] for name in wanted])
+        listed = self.manifest.parts[part]
+        for at, table in parts.batches(self._folder, self.id, listed, self._opener, classes=classes, columns=wanted):
+            yield at, conform(table, schema) if wanted else table.select([])
+
+    def read_part(self, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all rows of a part at once; see `batches`."""
+        return pa.concat_tables([table for _, table in self.batches(part, columns)])
 
     def read_keys(self, part: int) -> pa.Table:
         """Read the key of each row of a part, in columns `k0`, `k1`…"""
@@ -99,7 +105,8 @@ class Chain:
         """
         if not self.keyed or all(part.kind == "base" for part in self.manifest.parts):
             for number, part in enumerate(self.manifest.parts[first:], first):
-                yield Piece(number, counting(part.rows), self.read_part(number, columns))
+                for at, table in self.batches(number, columns):
+                    yield Piece(number, counting(table.num_rows, at), table)
             return
         if workspace is None:
             with Workspace(self.work) as own:
@@ -108,15 +115,11 @@ class Chain:
         if not resolved:
             self.outdated(workspace, first)
         for number, part in enumerate(self.manifest.parts[first:], first):
-            rows = counting(part.rows)
             gone = workspace.table("SELECT place FROM dead WHERE part = ?", [number]).column(0)
             if len(gone) == part.rows:
                 continue
-            table = self.read_part(number, columns)
-            if len(gone):
-                kept = pc.invert(pc.is_in(rows, value_set=gone.combine_chunks()))
-                rows, table = rows.filter(kept), table.filter(kept)
-            yield Piece(number, rows, table)
+            for at, table in self.batches(number, columns):
+                yield without(Piece(number, counting(table.num_rows, at), table), gone)
 
     def outdated(self, workspace: Workspace, first: int = 0) -> None:
         """Make the table `dead` of the rows, from part `first` on, that a later part outdates or that only say `d`: `part`, `place`.
@@ -127,7 +130,7 @@ class Chain:
         sql = workspace.sql
         empty = self.key_schema.empty_table()
         sql.register("chunk", empty.rename_columns([f"k{number}" for number in range(len(self.key_schema))]))
-        sql.execute(
+        workspace.run(
             "CREATE OR REPLACE TABLE deltas AS SELECT *, 0::INTEGER AS part, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
         )
         sql.unregister("chunk")
@@ -137,11 +140,11 @@ class Chain:
                 ops = self.read_part(number, [OP]).column(0)
                 chunk = rows.append_column("place", counting(part.rows)).append_column("gone", pc.equal(ops, "d"))
                 workspace.insert("deltas", f"SELECT {keys}, {number}, place, gone FROM chunk", chunk)
-        sql.execute(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) AS last FROM deltas GROUP BY ALL")
-        sql.execute(
+        workspace.run(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) AS latest FROM deltas GROUP BY ALL")
+        workspace.run(
             f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < latest OR gone"
         )
-        sql.execute("DROP TABLE deltas")
+        workspace.run("DROP TABLE deltas")
         gathered: list[pa.Table] = []
         bases = [number for number, part in enumerate(self.manifest.parts) if number >= first and part.kind == "base"]
         for number in bases:
@@ -153,6 +156,14 @@ class Chain:
                     "dead", f"SELECT part, place FROM chunk SEMI JOIN touched USING ({keys})", pa.concat_tables(gathered)
                 )
                 gathered = []
+
+
+def without(piece: Piece, gone: Any) -> Piece:  # noqa: ANN401  # pyarrow has no types
+    """Leave out the rows of these numbers."""
+    if not len(gone):
+        return piece
+    kept = pc.invert(pc.is_in(piece.places, value_set=gone.combine_chunks()))
+    return Piece(piece.part, piece.places.filter(kept), piece.table.filter(kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,9 @@ def read(path: Path, connection: str, run: str, opener: Callable[[str], bytes]) 
     try:
         found = msgspec.json.decode(data, type=Checkpoint)
     except msgspec.DecodeError:
-        raise Damaged(file=path.name, reason_fr="point de reprise illisible", reason_en="the checkpoint cannot be read") from None
+        raise Damaged(
+            file=path.name, reason_fr="point de reprise illisible", reason_en="the checkpoint cannot be read"
+        ) from None
     if found.format != FORMAT:
         raise UnknownVersion(what=path.name, found=found.format)
     return found

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snapshots import keyfile, parts
-from snapshots.chain import Chain
+from snapshots.chain import Chain, Piece, without
 from snapshots.columns import Json, conform
 from snapshots.dataset import OP
 from snapshots.durable import link
@@ -186,10 +186,8 @@ def _rebase(hopper: _Hopper, comparison: Comparison) -> None:
         if not len(dropped) and current and (fair or len(ground.segments) == 1):
             hopper.adopt(number)
             continue
-        table = ground.read(number)
-        if len(dropped):
-            table = table.filter(pc.invert(pc.is_in(counting(part.rows), value_set=dropped.combine_chunks())))
-        hopper.add(table, "base")
+        for at, table in ground.batches(number):
+            hopper.add(without(Piece(number, counting(table.num_rows, at), table), dropped).table, "base")
 
 
 def _changed(comparison: Comparison, *, told: bool = False) -> Iterator[pa.Table]:
@@ -197,10 +195,10 @@ def _changed(comparison: Comparison, *, told: bool = False) -> Iterator[pa.Table
     for number, part in enumerate(comparison.ground.segments):
         rows = comparison.changed_in(number)
         if part.kind != "removed" and rows.num_rows:
-            table = comparison.ground.read(number).take(rows.column("row"))
-            if told:
-                table = table.append_column(OP, pc.if_else(rows.column("inserted"), "i", "u"))
-            yield table
+            for at, table in comparison.ground.batches(number):
+                here = rows.filter(pc.and_(pc.greater_equal(rows["row"], at), pc.less(rows["row"], at + table.num_rows)))
+                table = table.take(pc.subtract(here["row"], at))
+                yield table.append_column(OP, pc.if_else(here["inserted"], "i", "u")) if told else table
 
 
 def _delta(comparison: Comparison) -> Iterator[pa.Table]:
@@ -216,11 +214,7 @@ def _carried(comparison: Comparison, head: Manifest) -> Iterator[pa.Table]:
     """Give the current snapshot's rows that the draft leaves alone."""
     ground = comparison.ground
     for piece in Chain(ground.repository, head).pieces(comparison.workspace):
-        table = piece.table
-        gone = comparison.replaced_in(piece.part)
-        if len(gone):
-            table = table.filter(pc.invert(pc.is_in(piece.places, value_set=gone.combine_chunks())))
-        yield conform(table, ground.schema)
+        yield conform(without(piece, comparison.replaced_in(piece.part)).table, ground.schema)
 
 
 def _put_in_place(ground: Ground, made: Sequence[Part]) -> None:
@@ -230,5 +224,3 @@ def _put_in_place(ground: Ground, made: Sequence[Part]) -> None:
             name = parts.file_name(part.id, class_name)
             link(ground.folder / name, folder / name)
     files.flush(folder)
-
-

@@ -69,9 +69,7 @@ class Draft:
         self.raw_folder = repository.root / connection / ".raw" / run
         self.resume: Json = None
         self.plan: Json = None
-        self._streams = {
-            name: _Stream(spec, Watch(spec, _known(repository, spec.id))) for name, spec in sorted(specs.items())
-        }
+        self._streams = {name: _Stream(spec, Watch(spec, _known(repository, spec.id))) for name, spec in sorted(specs.items())}
         self._created = repository.clock().isoformat()
         self._wraps: dict[str, Wrapped] = {}
         self._raw: list[RawSegment] = []
@@ -117,7 +115,11 @@ class Draft:
             os.close(handle)
         specs = {
             each.stream: DatasetSpec(
-                DatasetId(connection, each.stream), each.primary_key, each.classes, each.contract, checkpoint.schema(each.declared)
+                DatasetId(connection, each.stream),
+                each.primary_key,
+                each.classes,
+                each.contract,
+                checkpoint.schema(each.declared),
             )
             for each in state.streams
         }
@@ -244,7 +246,9 @@ class Draft:
             each, comparison = self._streams[stream], self._comparisons.pop(stream)
             quarantine.keep(self.repository, each.spec, self.run, each.aside, self.segments_folder, self._wraps)
             if not provenance.raw and self._raw:
-                provenance = Provenance(provenance.run, provenance.connector, provenance.connector_version, provenance.host, self.raw_segments)
+                provenance = Provenance(
+                    provenance.run, provenance.connector, provenance.connector_version, provenance.host, self.raw_segments
+                )
             with comparison:
                 drift = each.watch.drift + each.watch.absent()
                 return commit(comparison, cursor=cursor, verdict=verdict, provenance=provenance, mode=mode, drift=drift)
@@ -342,7 +346,14 @@ class Draft:
         shape = each.spec.shape(each.watch.schema if schema is None else schema)
         repository = self.repository
         part, wraps = parts.write(
-            self.segments_folder, each.spec.id, shape, table, kind=kind, keys=repository.keys, period=repository.period(), entropy=repository.entropy
+            self.segments_folder,
+            each.spec.id,
+            shape,
+            table,
+            kind=kind,
+            keys=repository.keys,
+            period=repository.period(),
+            entropy=repository.entropy,
         )
         self._wraps |= wraps
         return part
@@ -383,7 +394,12 @@ class Draft:
                 if int(path.stem) > len(self._raw):
                     path.unlink()
         names = {checkpoint.key_name(self.connection, self.run)}
-        names |= {parts.key_name(DatasetId(self.connection, each.stream), one, at) for each in state.streams for one in kept for at in ("internal", "personal", "sensitive")}
+        names |= {
+            parts.key_name(DatasetId(self.connection, each.stream), one, at)
+            for each in state.streams
+            for one in kept
+            for at in ("internal", "personal", "sensitive")
+        }
         self._wraps = {name: one for name, one in keyfile.read(self.folder / "draft.keys").items() if name in names}
         for each in state.streams:
             stream = self._streams[each.stream]

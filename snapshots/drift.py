@@ -218,7 +218,9 @@ class Watch:
                 f"{bad} valeurs d'un autre type dans la colonne n° {place} de la page",
                 f"{bad} values of another type in column no. {place} of the page",
             )
-        kept = converted(pc.if_else(good, column, pa.scalar(None, column.type)), expected) if bad else converted(column, expected)
+        kept = (
+            converted(pc.if_else(good, column, pa.scalar(None, column.type)), expected) if bad else converted(column, expected)
+        )
         if not bad:
             return kept, None
         rows = self._spec.contract == "discard_row"

@@ -8,6 +8,7 @@
     ├── ContractBroken      records that the stream's contract refuses
     ├── NoDraft             no unfinished run of that name
     ├── DraftBusy           another process holds the draft
+    ├── AlreadyExported     an export never replaces a folder
     └── NotCommitted        a commit that does not stand on what was measured
 
 Fields hold file names, sequence numbers and counts; a personal column is named by its place, never by its name.
@@ -92,6 +93,17 @@ class DraftBusy(SnapshotError):
     en = "The draft of run {run} is held by another process."
     todo_fr = "Attendez la fin de cette exécution."
     todo_en = "Wait until that run is over."
+
+
+class AlreadyExported(SnapshotError):
+    """An export never replaces a folder."""
+
+    code = "snapshot.already_exported"
+    kind = "usage"
+    fr = "Le dossier {folder} existe déjà."
+    en = "The folder {folder} already exists."
+    todo_fr = "Choisissez un autre nom : un export ne remplace rien."
+    todo_en = "Choose another name: an export replaces nothing."
 
 
 class NotCommitted(SnapshotError):

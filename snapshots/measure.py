@@ -79,17 +79,15 @@ class Ground:
         own = [pa.field(KEY, pa.string())] if self.shape.pseudonymous else []
         return pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.shape.schema])
 
-    def read(self, number: int, names: list[str] | None = None) -> pa.Table:
-        """Read a segment's stored columns, brought to the draft's schema; a removal has its key alone."""
+    def batches(self, number: int, names: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """Read a segment's stored columns little by little, brought to the draft's schema; a removal has its key alone."""
         part = self.segments[number]
         if part.kind == "removed":
             names = list(self.shape.key)
         classes = ("internal",) if names is not None and set(names) <= set(self.shape.key) else tuple(part.files)
-        table = parts.read(self.folder, self.id, part, self.opener, classes=classes, columns=names)
-        if not table.num_columns:
-            table = pa.table({"": pa.nulls(part.rows)})
         schema = self.schema if names is None else pa.schema([self.schema.field(each) for each in names])
-        return conform(table, schema)
+        for at, table in parts.batches(self.folder, self.id, part, self.opener, classes=classes, columns=names):
+            yield at, conform(table, schema)
 
 
 class Comparison:
@@ -108,6 +106,7 @@ class Comparison:
         self.workspace = Workspace(ground.repository.work)
         try:
             self.measure = self._measure(keyless)
+            self.workspace.shrink()
         except BaseException:
             self.close()
             raise
@@ -154,10 +153,12 @@ class Comparison:
             keys = pa.table({"k0": pa.array([], pa.uint64())})
         sql.register("chunk", keys.rename_columns([f"k{number}" for number in range(keys.num_columns)]))
         for table in ("fresh", "past"):
-            sql.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT *, 0::UBIGINT AS hash, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0")
-        sql.execute(f"CREATE OR REPLACE TABLE lost AS SELECT {self.k} FROM chunk LIMIT 0")
-        sql.execute("CREATE OR REPLACE TABLE dropped (place BIGINT)")
-        sql.execute("CREATE OR REPLACE TABLE changed (place BIGINT, inserted BOOLEAN)")
+            self.workspace.run(
+                f"CREATE OR REPLACE TABLE {table} AS SELECT *, 0::UBIGINT AS hash, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
+            )
+        self.workspace.run(f"CREATE OR REPLACE TABLE lost AS SELECT {self.k} FROM chunk LIMIT 0")
+        self.workspace.run("CREATE OR REPLACE TABLE dropped (place BIGINT)")
+        self.workspace.run("CREATE OR REPLACE TABLE changed (place BIGINT, inserted BOOLEAN)")
         sql.unregister("chunk")
 
     def _insert(self, table: str, rows: pa.Table, places: Any, *, gone: bool = False, hashed: bool = True) -> None:
@@ -174,24 +175,27 @@ class Comparison:
     def _load_fresh(self, *, values: bool) -> None:
         for number, part in enumerate(self.ground.segments):
             gone = part.kind == "removed"
-            table = self.ground.read(number, None if values else list(self.ground.shape.key))
-            self._insert("fresh", table, counting(part.rows, number << SHIFT), gone=gone, hashed=values and not gone)
+            for at, table in self.ground.batches(number, None if values else list(self.ground.shape.key)):
+                places = counting(table.num_rows, (number << SHIFT) + at)
+                self._insert("fresh", table, places, gone=gone, hashed=values and not gone)
 
     def _drop_repeated(self) -> tuple[int, int]:
         """Keep the last row of each key; gives how many of the others are equal to it, and how many differ."""
         work, k = self.workspace, self.k
-        work.sql.execute(f"CREATE OR REPLACE TABLE repeated AS SELECT {k}, max(place) AS latest FROM fresh GROUP BY ALL HAVING count(*) > 1")
+        work.run(
+            f"CREATE OR REPLACE TABLE repeated AS SELECT {k}, max(place) AS latest FROM fresh GROUP BY ALL HAVING count(*) > 1"
+        )
         if not work.number("SELECT count(*) FROM repeated"):
             return 0, 0
-        work.sql.execute(f"CREATE OR REPLACE TABLE claims AS SELECT fresh.*, latest FROM fresh JOIN repeated USING ({k})")
-        work.sql.execute(
+        work.run(f"CREATE OR REPLACE TABLE claims AS SELECT fresh.*, latest FROM fresh JOIN repeated USING ({k})")
+        work.run(
             f"CREATE OR REPLACE TABLE final AS SELECT {k}, max(place) AS place, arg_max(hash, place) AS hash FROM claims WHERE NOT gone GROUP BY {k}"
         )
         others = f"FROM claims JOIN final USING ({k}) WHERE NOT gone AND claims.place <> final.place AND claims.hash"
         same = work.number(f"SELECT count(*) {others} = final.hash")
         different = work.number(f"SELECT count(*) {others} <> final.hash")
-        work.sql.execute("INSERT INTO dropped SELECT place FROM claims WHERE place <> latest")
-        work.sql.execute("DELETE FROM fresh WHERE place IN (SELECT place FROM dropped)")
+        work.run("INSERT INTO dropped SELECT place FROM claims WHERE place <> latest")
+        work.run("DELETE FROM fresh WHERE place IN (SELECT place FROM dropped)")
         return same, different
 
     def _load_past(self, head: Manifest) -> None:
@@ -214,28 +218,32 @@ class Comparison:
     def _load_named(self, chain: Chain, *, hashed: bool) -> None:
         """Load the rows that the draft names, and only those: keys of all rows, values of candidates."""
         work, names = self.workspace, list(self.ground.shape.key)
+        work.run("CREATE OR REPLACE TABLE candidates (place BIGINT)")
+        schema = pa.schema([self.ground.schema.field(name) for name in names])
         for piece in chain.pieces(work, names):
-            table = conform(piece.table, pa.schema([self.ground.schema.field(name) for name in names]))
-            chunk = table.rename_columns([f"k{number}" for number in range(len(names))]).append_column("place", piece.places)
-            work.sql.execute("CREATE OR REPLACE TABLE candidates (place BIGINT)")
+            chunk = conform(piece.table, schema).rename_columns([f"k{number}" for number in range(len(names))])
+            chunk = chunk.append_column("place", pc.add(piece.places, piece.part << SHIFT))
             work.insert("candidates", f"SELECT place FROM chunk SEMI JOIN fresh USING ({self.k})", chunk)
-            found = work.table("SELECT place FROM candidates ORDER BY place").column(0)
-            if len(found):
-                rows = conform(chain.read_part(piece.part).take(found), self.ground.schema)
-                self._insert("past", rows, pc.add(found, piece.part << SHIFT), hashed=hashed)
+        for part in range(len(chain.manifest.parts)):
+            named = self._rows_in("candidates", part)
+            if len(named):
+                for at, table in chain.batches(part):
+                    here = within(named, at, table.num_rows)
+                    rows = conform(table.take(pc.subtract(here, at)), self.ground.schema)
+                    self._insert("past", rows, pc.add(here, part << SHIFT), hashed=hashed)
 
     # Comparing
 
     def _compare(self) -> tuple[int, int, int]:
         work, k = self.workspace, self.k
-        work.sql.execute(
+        work.run(
             f"INSERT INTO changed SELECT fresh.place, past.k0 IS NULL FROM fresh LEFT JOIN past USING ({k}) "
             "WHERE NOT fresh.gone AND (past.k0 IS NULL OR fresh.hash IS DISTINCT FROM past.hash)"
         )
         if self.mode == "full_refresh":
-            work.sql.execute(f"INSERT INTO lost SELECT {k} FROM past ANTI JOIN (FROM fresh WHERE NOT gone) USING ({k})")
+            work.run(f"INSERT INTO lost SELECT {k} FROM past ANTI JOIN (FROM fresh WHERE NOT gone) USING ({k})")
         else:
-            work.sql.execute(f"INSERT INTO lost SELECT {k} FROM past SEMI JOIN (FROM fresh WHERE gone) USING ({k})")
+            work.run(f"INSERT INTO lost SELECT {k} FROM past SEMI JOIN (FROM fresh WHERE gone) USING ({k})")
         inserted = work.number("SELECT count(*) FROM changed WHERE inserted")
         updated = work.number("SELECT count(*) FROM changed WHERE NOT inserted")
         return inserted, updated, work.number("SELECT count(*) FROM lost")
@@ -243,7 +251,7 @@ class Comparison:
     def _measure_unkeyed(self, rows: int, previous: int, keyless: int) -> Measure:
         """Without a key, a full refresh is compared as a multiset; an incremental run only adds."""
         if self.mode == "incremental":
-            self.workspace.sql.execute("INSERT INTO changed SELECT place, true FROM fresh")
+            self.workspace.run("INSERT INTO changed SELECT place, true FROM fresh")
             return Measure(self.mode, rows, rows, 0, 0, rows, 0, 0, previous, previous, keyless)
         counted = (
             "SELECT coalesce(f, 0) - coalesce(p, 0) AS more FROM (SELECT k0, count(*) AS f FROM fresh GROUP BY k0) "
@@ -261,26 +269,36 @@ class Comparison:
         query = f"SELECT place - {low} AS row, inserted FROM changed WHERE place >= {low} AND place < {high} ORDER BY place"
         return self.workspace.table(query)
 
-    def dropped_in(self, segment: int) -> Any:
+    def dropped_in(self, segment: int) -> Any:  # noqa: ANN401  # pyarrow has no types
         """Give the numbers of the rows of a segment that do not count."""
-        low, high = segment << SHIFT, (segment + 1) << SHIFT
-        return self.workspace.table(f"SELECT place - {low} FROM dropped WHERE place >= {low} AND place < {high}").column(0)
+        return self._rows_in("dropped", segment)
+
+    def _rows_in(self, table: str, part: int) -> Any:  # noqa: ANN401  # pyarrow has no types
+        low, high = part << SHIFT, (part + 1) << SHIFT
+        query = f"SELECT place - {low} FROM {table} WHERE place >= {low} AND place < {high} ORDER BY place"
+        return self.workspace.table(query).column(0)
 
     def lost(self) -> Iterator[pa.Table]:
         """Give the stored keys of deleted rows, by lots, with `_op`."""
         names = list(self.ground.shape.key)
         schema = pa.schema([self.ground.schema.field(name) for name in names])
-        for batch in self.workspace.sql.execute("FROM lost").to_arrow_reader(parts.ROWS):
+        for batch in self.workspace.run("FROM lost").to_arrow_reader(parts.ROWS):
             table = pa.Table.from_batches([batch]).rename_columns(names)
             yield conform(table, schema).append_column(OP, pa.repeat("d", table.num_rows))
 
-    def replaced_in(self, part: int) -> Any:
+    def replaced_in(self, part: int) -> Any:  # noqa: ANN401  # pyarrow has no types
         """Give the numbers of the rows of a part of the current snapshot that the draft updates or deletes (incremental only)."""
-        low, high = part << SHIFT, (part + 1) << SHIFT
-        return self.workspace.table(
-            f"SELECT past.place - {low} FROM past WHERE place >= {low} AND place < {high} AND ("
-            f"({self.k}) IN (SELECT ({self.k}) FROM lost) OR ({self.k}) IN (SELECT ({self.k}) FROM fresh JOIN changed USING (place)))"
-        ).column(0)
+        work, k = self.workspace, self.k
+        work.run(
+            f"CREATE TABLE IF NOT EXISTS replaced AS SELECT past.place FROM past SEMI JOIN "
+            f"(FROM lost UNION ALL SELECT {k} FROM fresh JOIN changed USING (place)) USING ({k})"
+        )
+        return self._rows_in("replaced", part)
+
+
+def within(numbers: Any, first: int, count: int) -> Any:  # noqa: ANN401  # pyarrow has no types
+    """Give those of the numbers that are among `count` from `first` on."""
+    return numbers.filter(pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, first + count)))
 
 
 def renamed(chain: Chain, table: pa.Table, places: Any, ground: Ground) -> tuple[pa.Table, Any]:

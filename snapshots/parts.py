@@ -11,7 +11,7 @@ Source: Parquet modular encryption. Format: docs/formats/part.md.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,7 @@ from snapshots.errors import Damaged
 from vault.keys import Keys, Scope, Wrapped
 
 ROWS = 131_072
+BATCH = 32_768
 BYTES = 32 << 20
 
 Kind = Literal["base", "delta", "removed", "aside"]
@@ -102,6 +103,7 @@ def write(
         data_key, wraps[name] = keys.new_data_key(Scope(dataset.connection, class_name, period), name.encode())
         data = encrypted(table.select(by_class[class_name]), data_key, name)
         write_new(folder / file_name(part, class_name), data)
+        pa.default_memory_pool().release_unused()
         written[class_name] = ClassFile(digest_of(data), len(data))
     return Part(part, kind, period, table.num_rows, written), wraps
 
@@ -130,32 +132,68 @@ def read(
     classes: Sequence[str] = CLASSES,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Read a part's stored columns, verified as they are decrypted.
+    """Read a part's stored columns whole, verified as they are decrypted; see `batches`."""
+    found = [table for _, table in batches(folder, dataset, part, opener, classes=classes, columns=columns, size=ROWS)]
+    return pa.concat_tables(found) if found else blank(0)
+
+
+def batches(
+    folder: Path,
+    dataset: DatasetId,
+    part: Part,
+    opener: Opener,
+    *,
+    classes: Sequence[str] = CLASSES,
+    columns: Sequence[str] | None = None,
+    size: int = BATCH,
+) -> Iterator[tuple[int, pa.Table]]:
+    """Read a part's stored columns little by little: the number of the first row, and the rows.
 
     Arguments: classes: which files to open; columns: stored names to keep, all when None (those the part lacks are left out).
-    Errors: Damaged names the file; WrongKey, Shredded from its key.
+    Errors: Damaged names the file, at the latest at its end; WrongKey, Shredded from its key.
     """
-    columns_of: list[pa.ChunkedArray] = []
-    names: list[str] = []
-    for class_name in (each for each in CLASSES if each in part.files and each in classes):
-        table = read_class(folder, dataset, part, class_name, opener(key_name(dataset, part.id, class_name)), columns)
-        columns_of += table.columns
-        names += table.column_names
-    if not names:
-        return pa.table({OP: pa.nulls(part.rows)}).select([])
-    return pa.table(columns_of, names=names)
+    names = [each for each in CLASSES if each in part.files and each in classes]
+    files = [
+        class_batches(folder, dataset, part, each, opener(key_name(dataset, part.id, each)), columns, size) for each in names
+    ]
+    at = 0
+    for pieces in zip(*files, strict=True):
+        rows = pieces[0].num_rows
+        given = [(name, column) for piece in pieces for name, column in zip(piece.schema.names, piece.columns, strict=True)]
+        yield at, pa.table([column for _, column in given], names=[name for name, _ in given]) if given else blank(rows)
+        at += rows
+    if not files:
+        yield from ((start, blank(min(size, part.rows - start))) for start in range(0, part.rows, size))
 
 
-def read_class(
-    folder: Path, dataset: DatasetId, part: Part, class_name: str, data_key: bytes, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """Read one class file of a part."""
-    path = folder / file_name(part.id, class_name)
+def blank(rows: int) -> pa.Table:
+    """Give rows without a column that anyone knows: what is left when a part is older than all columns asked for."""
+    return pa.table({"": pa.nulls(rows)})
+
+
+def class_batches(
+    folder: Path,
+    dataset: DatasetId,
+    part: Part,
+    class_name: str,
+    data_key: bytes,
+    columns: Sequence[str] | None = None,
+    size: int = BATCH,
+) -> Iterator[pa.RecordBatch]:
+    """Read one class file of a part; decrypting a page verifies it."""
+    path, rows = folder / file_name(part.id, class_name), 0
     opening = pe.create_decryption_properties(data_key, aad_prefix=key_name(dataset, part.id, class_name).encode())
     try:
         with pq.ParquetFile(path, decryption_properties=opening, pre_buffer=False) as file:
             wanted = None if columns is None else [each for each in columns if each in file.schema_arrow.names]
-            table = file.read(columns=wanted)
+            if wanted == []:
+                counted = range(0, file.metadata.num_rows, size)
+                found = (_bare(min(size, file.metadata.num_rows - start)) for start in counted)
+            else:
+                found = file.iter_batches(size, columns=wanted)
+            for batch in found:
+                rows += batch.num_rows
+                yield batch
     except FileNotFoundError:
         raise Damaged(file=path.name, reason_fr="fichier absent", reason_en="the file is missing") from None
     except (OSError, pa.ArrowException, ValueError):  # pyarrow's words may quote what was decrypted: not chained
@@ -164,10 +202,9 @@ def read_class(
             reason_fr="coupé, altéré ou échangé : il ne se déchiffre pas",
             reason_en="cut, altered or swapped: it does not decrypt",
         ) from None
-    if table.num_rows != part.rows:
-        raise Damaged(
-            file=path.name,
-            reason_fr=f"{table.num_rows} lignes au lieu de {part.rows}",
-            reason_en=f"{table.num_rows} rows instead of {part.rows}",
-        )
-    return table
+    if rows != part.rows:
+        raise Damaged(file=path.name, reason_fr=f"{rows} lignes au lieu de {part.rows}", reason_en=f"{rows} rows instead of {part.rows}")
+
+
+def _bare(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(pa.repeat(pa.scalar({}, pa.struct([])), rows))

@@ -46,7 +46,14 @@ class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def keep(
-    repository: Repository, spec: DatasetSpec, run: str, rows: Sequence[Aside], source: Path, wraps: Mapping[str, Wrapped], *, whole: bool = False
+    repository: Repository,
+    spec: DatasetSpec,
+    run: str,
+    rows: Sequence[Aside],
+    source: Path,
+    wraps: Mapping[str, Wrapped],
+    *,
+    whole: bool = False,
 ) -> None:
     """Keep rows apart; does nothing when there are none and the stream is published."""
     if not rows and not whole:

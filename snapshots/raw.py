@@ -122,7 +122,9 @@ def chained(previous: str | None, digest: bytes) -> str:
     return hashlib.sha256((bytes.fromhex(previous) if previous else _START) + digest).hexdigest()
 
 
-def exchanges(folder: Path, connection: str, run: str, segments: Sequence[RawSegment], data_key: bytes) -> Iterator[RawExchange]:
+def exchanges(
+    folder: Path, connection: str, run: str, segments: Sequence[RawSegment], data_key: bytes
+) -> Iterator[RawExchange]:
     """Give back a run's exchanges in the order they were archived; each segment is verified before it is read."""
     previous: str | None = None
     for each in segments:
@@ -160,4 +162,6 @@ def check(folder: Path, segment: RawSegment, previous: str | None) -> None:
     if digest.hexdigest() != segment.sha256:
         raise Damaged(file=path.name, reason_fr="segment brut altéré", reason_en="the raw segment was altered")
     if chained(previous, digest.digest()) != segment.chain:
-        raise Damaged(file=path.name, reason_fr="chaîne des segments bruts rompue", reason_en="the chain of raw segments is broken")
+        raise Damaged(
+            file=path.name, reason_fr="chaîne des segments bruts rompue", reason_en="the chain of raw segments is broken"
+        )

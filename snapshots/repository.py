@@ -166,7 +166,10 @@ class Repository:
         for each in CLASSES[1:]:
             try:
                 if each in manifest.sealed:
-                    for name in [manifest.block_name(each), *(key_name(manifest.id, p.id, each) for p in manifest.parts if each in p.files)]:
+                    for name in [
+                        manifest.block_name(each),
+                        *(key_name(manifest.id, p.id, each) for p in manifest.parts if each in p.files),
+                    ]:
                         opening(name)
                 found.append(each)
             except Shredded:
@@ -271,7 +274,9 @@ class Repository:
         paths = (self.folder(dataset) / "manifests").glob("*.manifest")
         return {each.amends: each.hash for each in map(self._manifest, paths) if each.amends}
 
-    def amend(self, old: Manifest, new: Manifest, wraps: Mapping[str, Wrapped], reason: str, certificate: Json = None) -> Manifest:
+    def amend(
+        self, old: Manifest, new: Manifest, wraps: Mapping[str, Wrapped], reason: str, certificate: Json = None
+    ) -> Manifest:
         """Replace a manifest by another at the same place in history, and publish the signed amendment. See `snapshots.amendments`."""
         from snapshots import amendments
 

@@ -23,14 +23,19 @@ from snapshots.durable import remove_tree
 from snapshots.parts import ROWS
 from vault import files
 
-MEMORY = "120MB"
+MEMORY = 64
+IDLE = 32
+CEILING = 1024
+"""Memory limits in MiB: at work, between works, and what a comparison may grow to when it cannot do with less."""
+
 THREADS = 2
 
 
 class Workspace:
     """An encrypted DuckDB that lives as long as one comparison."""
 
-    def __init__(self, folder: Path, *, memory: str = MEMORY, threads: int = THREADS) -> None:
+    def __init__(self, folder: Path, *, memory: int = MEMORY, threads: int = THREADS) -> None:
+        self._memory = memory
         with files.locked(files.folder(folder) / ".sweep"):  # none is swept between its making and its locking
             _sweep(folder)
             self.folder = files.folder(folder / secrets.token_hex(8))
@@ -39,8 +44,10 @@ class Workspace:
         self.sql = mart.connect()
         for setting in (
             f"threads={threads}",
-            f"memory_limit={mart.literal(memory)}",
+            f"memory_limit='{memory}MiB'",
             "preserve_insertion_order=false",
+            "allocator_flush_threshold='8MB'",
+            "allocator_bulk_deallocation_flush_threshold='8MB'",
             "TimeZone='UTC'",
             f"temp_directory={mart.literal(str(self.folder / 'spill'))}",
         ):
@@ -52,17 +59,35 @@ class Workspace:
         """Insert what a query gives; the query reads `rows` under the name `chunk`."""
         self.sql.register("chunk", rows)
         try:
-            self.sql.execute(f"INSERT INTO {table} {query}")
+            self.run(f"INSERT INTO {table} {query}")
         finally:
             self.sql.unregister("chunk")
+            pa.default_memory_pool().release_unused()
+
+    def run(self, query: str, parameters: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
+        """Run one statement, with twice the memory as long as it asks for more than it has, up to `CEILING`."""
+        while True:
+            try:
+                return self.sql.execute(query, list(parameters))
+            except duckdb.OutOfMemoryException:
+                if self._memory >= CEILING:
+                    raise
+                self._memory *= 2
+                self.sql.execute(f"SET memory_limit='{self._memory}MiB'")
+
+    def shrink(self) -> None:
+        """Give memory back once the comparison is made: what remains is read little by little."""
+        self._memory = IDLE
+        self.sql.execute(f"SET memory_limit='{IDLE}MiB'")
+        pa.default_memory_pool().release_unused()
 
     def table(self, query: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Give the result of a query that is known to be small."""
-        return self.sql.execute(query, list(parameters)).to_arrow_table()
+        return self.run(query, parameters).to_arrow_table()
 
     def number(self, query: str) -> int:
         """Give the one number that a query gives."""
-        row = self.sql.execute(query).fetchone()
+        row = self.run(query).fetchone()
         return int(row[0] or 0) if row else 0
 
     def close(self) -> None:
@@ -98,8 +123,3 @@ def counting(rows: int, start: int = 0) -> Any:  # noqa: ANN401  # pyarrow has n
     """Give the whole numbers from `start`, one a row."""
     numbers = _COUNTING.slice(0, rows) if rows <= ROWS else pa.array(range(rows), pa.int64())
     return pc.add(numbers, pa.scalar(start, pa.int64())) if start else numbers
-
-
-def numbered(columns: Sequence[Any], prefix: str) -> tuple[list[str], list[Any]]:
-    """Name columns by position: `k0`, `k1`…"""
-    return [f"{prefix}{number}" for number in range(len(columns))], list(columns)
