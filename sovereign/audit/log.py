@@ -20,6 +20,10 @@ from vault import envelope
 from vault.errors import VaultError
 from vault.keys import Keys
 
+# Made once: building a statement costs more than running it.
+_TURN = update(counters).where(counters.c.name == "audit").values(value=counters.c.value + 1)
+_COUNTED = select(counters.c.value).where(counters.c.name == "audit")
+_ENTRY, _BODY = insert(audit_entries), insert(audit_bodies)
 _CONTEXT = b"sovereign-audit-body/1:%d"
 
 
@@ -86,15 +90,15 @@ class AuditLog:
             raise BadEntry(act=act, why_fr="corps trop long", why_en="body too long")
         with self._state.within(within) as transaction:
             # The counter's row is the writers' turn, on every engine: numbers follow commits, without a gap.
-            transaction.execute(update(counters).where(counters.c.name == "audit").values(value=counters.c.value + 1))
-            seq = transaction.execute(select(counters.c.value).where(counters.c.name == "audit")).scalar_one() - 1
+            transaction.execute(_TURN)
+            seq = transaction.execute(_COUNTED).scalar_one() - 1
             at = self._clock()
             data = entry.canonical(act, at, entry.pseudonym(self._pseudonyms, name), subject or {}, facts or {}, sealed)
             found = {key: (subject or {}).get(key) for key in ("connection", "stream")}
             row = {"seq": seq, "entry": data.decode(), "leaf": entry.leaf(data), "at": at, "act": act}
-            transaction.execute(insert(audit_entries).values(**row, **found))
+            transaction.execute(_ENTRY, row | found)
             closed = envelope.seal(self._bodies, _CONTEXT % seq, plain)
-            transaction.execute(insert(audit_bodies).values(seq=seq, sealed=closed))
+            transaction.execute(_BODY, {"seq": seq, "sealed": closed})
         return int(seq)
 
     def entries(
@@ -155,7 +159,7 @@ class AuditLog:
                     raise Damaged(seq=expected, what="missing")
                 self._read(*row)
                 expected += 1
-            counted = reader.execute(select(counters.c.value).where(counters.c.name == "audit")).scalar_one()
+            counted = reader.execute(_COUNTED).scalar_one()
         if counted != expected:
             raise Damaged(seq=expected, what="missing")
         return expected

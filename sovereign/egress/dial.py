@@ -97,7 +97,12 @@ class Dialler:
         deadline = time.monotonic() + seconds
         reason = "dns"
         for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
-            dialled = socket.socket(family, kind, protocol)
+            try:
+                dialled = socket.socket(family, kind, protocol)
+            except OSError:
+                # A machine without IPv6, or out of handles.
+                reason = "network"
+                continue
             try:
                 for option in options or ():
                     dialled.setsockopt(*option)

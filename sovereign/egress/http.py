@@ -110,8 +110,9 @@ class HttpTransport:
     def send(self, request: Request) -> Response:
         """Send one request, with the credential when it goes to the vendor itself; errors: EgressError."""
         way, _ = self._way(request)
+        reads = request.method in ("GET", "HEAD") or request.reads
         if self._auth is None or way.origin != self._own:
-            return self._deliver(request, request, request.method in ("GET", "HEAD") or request.reads)
+            return self._deliver(request, request, reads)
         flow = self._auth.flow(request)
         response: Response | None = None
         try:
@@ -119,11 +120,11 @@ class HttpTransport:
             while True:
                 # A token request is the flow's own, and may be repeated; the request itself as its method allows.
                 own = step.method != request.method or step.body is not request.body
-                if self._way(step)[0].origin not in self._credential:
-                    raise Refused("egress.credential", self._way(step)[0].origin.host, self._policy.connection)
-                response = self._deliver(
-                    step if own else request, step, own or request.method in ("GET", "HEAD") or request.reads
-                )
+                if (place := self._way(step)[0].origin) not in self._credential:
+                    raise Refused("egress.credential", place.host, self._policy.connection)
+                # Of a token request, all but the address counts as credential.
+                asked = Request(step.method, step.url, max_bytes=step.max_bytes) if own else request
+                response = self._deliver(asked, step, own or reads)
                 step = flow.send(response)
         except StopIteration:
             if response is None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from sovereign import __version__
 from sovereign.egress.origin import Origin, declared
 from sovereign.errors import BadSettings
 from sovereign.settings import Connection
@@ -46,7 +46,7 @@ class EgressPolicy:
     patience: float = 30.0
     attempts: int = 4
     max_bytes: int = 256 * MIB
-    user_agent: str = "Sovereign"
+    user_agent: str = f"Sovereign/{__version__}"
 
     @property
     def own(self) -> Origin:
@@ -102,5 +102,4 @@ def policy_of(connection: Connection, directory: Path, secret: Callable[[str], b
         patience=limits.patience,
         attempts=limits.attempts,
         max_bytes=limits.max_bytes,
-        user_agent=f"Sovereign ({quote(connection.name)})",
     )

@@ -7,7 +7,7 @@ only when it is JSON or XML, and holds nothing of the credential that was sent. 
 import base64
 import binascii
 import re
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus
 
 from saas_connectors.request import Request
 
@@ -27,8 +27,10 @@ def error_body(body: bytes, content_type: str, asked: Request, sent: Request) ->
 
 def _spellings(asked: Request, sent: Request) -> set[bytes]:
     """The ways a page may spell the credential that was added."""
-    added = {value for pair in sent.headers if pair not in asked.headers for value in (pair[1],)}
-    added |= {value for pair in sent.params if pair not in asked.params for value in (pair[1],)}
+    added = {value for name, value in sent.headers if (name, value) not in asked.headers}
+    added |= {value for name, value in sent.params if (name, value) not in asked.params}
+    if sent.body is not None and sent.body is not asked.body:
+        added |= {value for _, value in parse_qsl(sent.body.decode("latin-1"))}
     secrets = set()
     for value in added:
         word = value.rpartition(" ")[2]

@@ -11,9 +11,12 @@ from collections.abc import Callable
 
 import pytest
 
-from saas_connectors.auth import Key, basic
+from saas_connectors.auth import ClientCredentials, Key, basic
+from saas_connectors.errors import Unauthorized
 from saas_connectors.request import Request
+from sovereign.clock import now
 from sovereign.egress import BadEncoding, Broken, EgressError, TimedOut, TooLarge
+from sovereign.egress.redact import error_body
 from tests.servers.peer import always, answer, peer
 from tests.servers.wayout import way
 
@@ -191,6 +194,20 @@ def test_an_error_page_that_echoes_the_password_goes_no_further(
     assert response.body == b""
     assert "motdepasse" not in out_text.getvalue()
     assert "dmlsbGU6bW90ZGVwYXNzZQ" not in out_text.getvalue()
+
+
+@pytest.mark.parametrize("in_body", [True, False])
+def test_a_token_endpoint_that_echoes_the_secret_is_not_quoted(in_body: bool) -> None:
+    page = b'{"error":"bad secret tres-secret"}'
+    with peer(always(answer(page, status="400 No"))) as desk:
+        auth = ClientCredentials(f"{desk.url}/token", "ville", "tres-secret", now, in_body=in_body)
+        with way(desk.url, auth, credential_urls=(desk.url,)) as out, pytest.raises(Unauthorized) as fault:
+            out.send(Request("GET", desk.url))
+    assert "tres-secret" not in f"{fault.value} {fault.value.fields}"
+    # Nor does the flow itself see it.
+    sent = Request("POST", "https://sso.ville.fr/token", body=b"client_secret=tres-secret&grant_type=client_credentials")
+    assert error_body(page, "application/json", Request("POST", sent.url), sent) == b""
+    assert error_body(b'{"error":"no"}', "application/json", Request("POST", sent.url), sent) == b'{"error":"no"}'
 
 
 def test_an_error_in_json_that_holds_no_secret_reaches_the_connector() -> None:
