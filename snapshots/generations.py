@@ -30,8 +30,8 @@ _LIMIT = 1 << 20
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which file is a mart, what it holds, and what opens it.
 
-    `missing` names the classes left out because a key of theirs was destroyed; `destroyed` lists the key-encryption keys of its
-    classes that were destroyed when it was made; `churn` counts the rows written since it was made whole.
+    `missing` names the classes left out because a key of theirs was destroyed; `churn` counts the rows written since it was
+    made whole.
     """
 
     format: Literal["sovereign-mart/1"] = "sovereign-mart/1"
@@ -41,7 +41,6 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     sequence: int
     clearance: str
     missing: list[str]
-    destroyed: list[str]
     churn: int
 
 

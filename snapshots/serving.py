@@ -3,7 +3,8 @@
 1. A mart is one file (`snapshots.mart`) that a pointer names and opens (`snapshots.generations`), its key wrapped in key class
    `mart`. A reader keeps the generation it opened; a replaced one stays `GRACE` seconds for whoever was about to open it.
 2. A generation holds the classes of its clearance and no other. Its keys are its own: rotating or destroying keys of the
-   snapshots does not close it, so a mart that outlives a destroyed key is not served again and is removed at once.
+   snapshots does not close it, so a mart that outlives a destroyed key or an amendment is not served again, and is removed
+   when the next one is made, or swept.
 3. A refresh applies the deltas that came to a copy of the last generation; when too much has changed since that one was made
    whole, or its base is another, it is made anew.
 4. One process makes a dataset's marts at a time. Marts are a cache: nothing is lost with them, and no backup needs them.
@@ -123,10 +124,9 @@ class Marts:
             yield
 
     def _ready(self, dataset: DatasetId, clearance: str, manifest: Manifest) -> Mart | None:
-        destroyed = self._destroyed(dataset, clearance)
         for path in (self._current(dataset, clearance), self._older(dataset, clearance, manifest)):
             pointer = generations.read(path)
-            if pointer is None or (pointer.manifest, pointer.destroyed) != (manifest.hash, destroyed):
+            if pointer is None or pointer.manifest != manifest.hash or pointer.missing != self._missing(manifest, clearance):
                 continue
             key = self._key(dataset, pointer)
             file = path.with_name(pointer.file)
@@ -137,12 +137,11 @@ class Marts:
         return None
 
     def _make(self, dataset: DatasetId, clearance: str, manifest: Manifest) -> Mart:
-        folder, destroyed = self._folder(dataset), self._destroyed(dataset, clearance)
+        folder, missing = self._folder(dataset), self._missing(manifest, clearance)
         self._sweep(folder)
         current = generations.read(self._current(dataset, clearance))
-        readable = self._repository.readable(manifest)
-        classes = [each for each in visible(clearance) if each in readable]
-        since, key = self._base(dataset, manifest, current, destroyed, classes)
+        classes = [each for each in visible(clearance) if each not in missing]
+        since, key = self._base(dataset, manifest, current, missing, classes)
         if since is None or key is None:
             plain, wrapped = self._keys.new_data_key(self._scope(dataset), _context(dataset, clearance))
             key, churn = plain.hex(), 0
@@ -167,18 +166,17 @@ class Marts:
             manifest=manifest.hash,
             sequence=manifest.sequence,
             clearance=clearance,
-            missing=[each for each in visible(clearance) if each not in classes],
-            destroyed=destroyed,
+            missing=missing,
             churn=churn,
         )
         self._publish(dataset, clearance, manifest, pointer, current)
         return _mart(dataset, clearance, manifest, file, key, pointer)
 
     def _base(
-        self, dataset: DatasetId, manifest: Manifest, current: Pointer | None, destroyed: list[str], classes: Sequence[str]
+        self, dataset: DatasetId, manifest: Manifest, current: Pointer | None, missing: list[str], classes: Sequence[str]
     ) -> tuple[Manifest | None, str | None]:
         """Give the snapshot that the current generation holds, and its key, if deltas lead from it to the wanted one."""
-        if current is None or current.destroyed != destroyed or not (self._folder(dataset) / current.file).is_file():
+        if current is None or current.missing != missing or not (self._folder(dataset) / current.file).is_file():
             return None, None
         try:
             since = self._repository.manifest(dataset, current.manifest)
@@ -229,13 +227,18 @@ class Marts:
     def _shape(self, manifest: Manifest, classes: Sequence[str]) -> Shape:
         return self._repository.shape(manifest, classes)
 
-    def _destroyed(self, dataset: DatasetId, clearance: str) -> list[str]:
-        classes = visible(clearance)
-        return sorted(
-            each.id
-            for each in self._keys.list()
-            if each.state == "destroyed" and each.scope.connection == dataset.connection and each.scope.key_class in classes
-        )
+    def _missing(self, manifest: Manifest, clearance: str) -> list[str]:
+        """Give the classes within a clearance of which a key was destroyed."""
+        readable = self._repository.readable(manifest)
+        return [each for each in visible(clearance) if each not in readable]
+
+    def _outlived(self, dataset: DatasetId, pointer: Pointer) -> bool:
+        """Whether a mart holds what an amendment or the destruction of a key took away."""
+        try:
+            manifest = self._repository.manifest(dataset, pointer.manifest)
+        except (NoSnapshot, Damaged):
+            return False
+        return manifest.hash != pointer.manifest or pointer.missing != self._missing(manifest, pointer.clearance)
 
     def _key(self, dataset: DatasetId, pointer: Pointer) -> str | None:
         """Open a mart's key; None when nothing will: the mart is then made anew."""
@@ -260,7 +263,7 @@ class Marts:
             now=self._now(),
             grace=self._grace,
             kept=self._kept,
-            outlived=lambda pointer: pointer.destroyed != self._destroyed(dataset, pointer.clearance),
+            outlived=lambda pointer: self._outlived(dataset, pointer),
         )
 
     def _now(self) -> float:

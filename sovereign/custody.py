@@ -30,9 +30,12 @@ class Rotated:
 
 def rotate(site: "Site", *, master: bool) -> Rotated:
     """Make a new generation of every key and move everything under it; with `master`, of the master key too."""
+    from snapshots.export import KEY_CLASS as EXPORTS
+
     made = site.keys.rotate()
     rewrapped = site.repository.rewrap() + site.marts.rewrap() + site.secrets.rewrap()
     in_use = site.repository.keks_in_use() | site.marts.keks_in_use() | site.secrets.keks_in_use()
+    in_use |= {each.id for each in site.keys.list() if each.scope.key_class == EXPORTS}  # what they open is elsewhere
     retired = site.keys.retire(in_use)
     if master:
         site.keys.rotate_master()
