@@ -43,11 +43,11 @@ class Story:
         """Open a chapter."""
         self.chapter += 1
         text = f"{self.chapter}. {say(fr, en)}"
-        _print(f"\n{_bold(text)}\n{'─' * len(text)}")
+        _print(f"\n\n{_bold(text)}\n{'─' * len(text)}")
 
     def tell(self, fr: str, en: str) -> None:
         """Say something."""
-        _print(textwrap.fill(say(fr, en), 100))
+        _print("\n" + textwrap.fill(say(fr, en), 100))
 
     def type(self, *arguments: str, expect: int = 0) -> None:
         """Type a command, show its answer."""
@@ -179,8 +179,8 @@ def ask(story: Story) -> None:
         "WHERE departement = '42' AND type = 'commune-actuelle' ORDER BY population DESC LIMIT 5",
     )
     story.tell(
-        "\nLes marchés par acheteur ; le SIREN de l'acheteur retrouve sa commune dans l'autre source.",
-        "\nContracts by buyer; the buyer's SIREN finds its commune in the other source.",
+        "Les marchés par acheteur ; le SIREN de l'acheteur retrouve sa commune dans l'autre source.",
+        "Contracts by buyer; the buyer's SIREN finds its commune in the other source.",
     )
     story.type(
         "query",
@@ -210,7 +210,7 @@ def change(story: Story, communes: Any) -> None:  # noqa: ANN401 - a table of th
     story.type("sync", "run", "geo")
     story.type("snapshot", "diff", "geo.communes", "1", "2")
     before = "SELECT nom, population FROM geo.communes WHERE code = '42218' AND type = 'commune-actuelle'"
-    story.tell("\nAvant, puis maintenant :", "\nBefore, then now:")
+    story.tell("Avant, puis maintenant :", "Before, then now:")
     story.type("query", before, "--as-of", "1")
     story.type("query", before)
 

@@ -1,5 +1,6 @@
 """Files that a person asked for: whole or not at all, readable by their owner alone."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,13 +32,29 @@ class CannotWrite(SovereignError):
     todo_en = "Check the folder, its rights and the room left."
 
 
+def refuse_to_replace(path: Path) -> None:
+    """Raise AlreadyThere when there is something, CannotWrite when its folder takes no file."""
+    try:
+        if path.exists():
+            raise AlreadyThere(path=str(path))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as refused:
+        raise _cannot(path, refused) from None
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise CannotWrite(path=str(path), reason=os.strerror(errno.EACCES))
+
+
+def _cannot(path: Path, refused: OSError) -> CannotWrite:
+    return CannotWrite(path=str(path), reason=os.strerror(refused.errno) if refused.errno else "?")
+
+
 @contextmanager
 def written_privately(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
     """Give a file open for writing that takes its name once it is whole and on disk (mode 0600)."""
     temporary = ""
     try:
-        if not replace and path.exists():
-            raise AlreadyThere(path=str(path))
+        if not replace:
+            refuse_to_replace(path)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as sink:
@@ -51,7 +68,7 @@ def written_privately(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]
         finally:
             os.close(folder)
     except OSError as refused:
-        raise CannotWrite(path=str(path), reason=os.strerror(refused.errno) if refused.errno else "?") from None
+        raise _cannot(path, refused) from None
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

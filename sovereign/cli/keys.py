@@ -7,7 +7,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.files import written_privately
+from sovereign.cli.files import refuse_to_replace, written_privately
 from sovereign.cli.findings import show
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
@@ -167,10 +167,14 @@ def export_recovery(door: Door, threshold: int, shares: int, output: Path | None
         raise click.BadParameter(
             say("plus de parts nécessaires que de parts faites", "more shares needed than made"), param_hint="--threshold"
         )
+    files = [output / f"share-{number}-of-{shares}.txt" for number in range(1, shares + 1)] if output is not None else []
+    for path in files:
+        # A new kit makes the former one useless: nothing may fail once it is made.
+        refuse_to_replace(path)
     words = door.site().export_recovery(threshold=threshold, shares=shares)
     for number, share in enumerate(words, 1):
-        if output is not None:
-            path = output / f"share-{number}-of-{shares}.txt"
+        if files:
+            path = files[number - 1]
             with written_privately(path, replace=False) as sink:
                 sink.write(f"{share}\n".encode())
             door.out.record("share", number=number, path=str(path))

@@ -56,6 +56,19 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f") if language() == "fr" else f"{value:,}"
 
 
+def several(count: int, fr: str, en: str) -> str:
+    """How many of something; `fr` and `en` are singular, each word that takes an s marked by `*`: `instantané* vérifié*`."""
+    return say(
+        f"{number(count)} {fr.replace('*', 's' if count > 1 else '')}",
+        f"{number(count)} {en.replace('*', '' if count == 1 else 's')}",
+    )
+
+
+def rows(count: int) -> str:
+    """How many rows, in words."""
+    return several(count, "ligne*", "row*")
+
+
 def size(value: float) -> str:
     """Bytes, in powers of 1000."""
     unit, mega = ("o", 1000) if language() == "fr" else ("B", 1000)

@@ -9,7 +9,7 @@
 import json
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -61,21 +61,15 @@ def line(record: Mapping[str, Any]) -> str:
 
 def shown(value: object, kind: Kind = "text") -> str:
     """Say a value to a person."""
+    if value is None:
+        return "·"
+    if kind != "text" and isinstance(value, int | str) and not isinstance(value, bool):
+        return _OF_KIND[kind](value)
     match value:
-        case None:
-            return "·"
         case bool():
             return say("oui", "yes") if value else say("non", "no")
-        case int() if kind == "bytes":
-            return size(value)
-        case int() if kind == "number":
-            return number(value)
         case datetime():
             return when(value)
-        case str() if kind == "time":
-            return when(value)
-        case str() if kind == "state":
-            return mark(value)
         case Decimal():
             return f"{value.normalize():f}" if value.is_finite() else str(value)
         case list() | tuple():
@@ -84,6 +78,14 @@ def shown(value: object, kind: Kind = "text") -> str:
             return escape(line(value))
         case _:
             return escape(str(value))
+
+
+_OF_KIND: Final[dict[str, Callable[[Any], str]]] = {
+    "number": lambda value: number(value) if isinstance(value, int) else escape(value),
+    "bytes": lambda value: size(value) if isinstance(value, int) else escape(value),
+    "time": lambda value: when(value) if isinstance(value, str) else str(value),
+    "state": lambda value: mark(str(value)),
+}
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from sovereign.cli.marks import lasting, mark, number, size, when
+from sovereign.cli.marks import rows as counted
 from sovereign.cli.output import Output, line
 from sovereign.language import say
 from sovereign.sync.progress import Awaited, Event, Phase, Progress, Reading, RunFinished, RunStarted, StreamDone, as_json
@@ -143,10 +144,9 @@ def how_far(read: Reading) -> str:
 def stream_line(event: StreamDone) -> str:
     """What became of a stream."""
     changes = " ".join(f"{sign}{number(event.counts[name])}" for name, sign in CHANGES if event.counts.get(name))
-    rows = number(event.counts.get("rows", 0))
     parts = [
         f"{mark(event.verdict if event.state != 'quarantined' else event.state)}  {event.stream}",
-        say(f"{rows} lignes", f"{rows} rows"),
+        counted(event.counts.get("rows", 0)),
         changes or say("aucun changement", "no change"),
     ]
     if event.sequence is not None:

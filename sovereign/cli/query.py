@@ -11,6 +11,7 @@ from sovereign.cli.commands import argument, option, verb
 from sovereign.cli.door import Door
 from sovereign.cli.files import written_privately
 from sovereign.cli.marks import number, when
+from sovereign.cli.marks import rows as counted
 from sovereign.cli.naming import dotted, snapshot
 from sovereign.cli.output import shown
 from sovereign.errors import SovereignError
@@ -160,6 +161,6 @@ def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path |
     sources = ", ".join(f"{dotted(each)}@{one.sequence} ({when(one.created)})" for each, one in held)
     more = [each for each in (sources, f"→ {output}" if output else "") if each]
     door.out.remark(
-        " · ".join([f"{number(rows)} lignes", f"habilitation {clearance}", *more]),
-        " · ".join([f"{number(rows)} rows", f"clearance {clearance}", *more]),
+        " · ".join([counted(rows), f"habilitation {clearance}", *more]),
+        " · ".join([counted(rows), f"clearance {clearance}", *more]),
     )

@@ -10,7 +10,7 @@ from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.files import written_privately
 from sovereign.cli.findings import show as show_findings
-from sovereign.cli.marks import number, size
+from sovereign.cli.marks import number, rows, several, size
 from sovereign.cli.naming import DATASET, dotted, snapshot
 from sovereign.cli.output import Column, shown
 from sovereign.cli.query import CLEARANCE
@@ -217,12 +217,18 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
             yield from site.repository.verify(dataset, expected_head=entered.manifest if entered else None)
             count += len(site.repository.manifests(dataset))
 
+    def verified() -> str:
+        return several(count, "instantané* vérifié*", "snapshot* verified")
+
+    def of_datasets() -> str:
+        return several(len(chosen), "jeu* de données".replace("jeu*", "jeux" if len(chosen) > 1 else "jeu"), "dataset*")
+
     door.exit = show_findings(
         door,
         findings(),
         lambda: (
-            f"{number(count)} instantanés de {len(chosen)} jeux de données : rien n'a été changé ni retiré.",
-            f"{number(count)} snapshots of {len(chosen)} datasets: nothing was altered or taken away.",
+            f"{verified()}, {of_datasets()} : rien n'a été changé, rien n'a été retiré.",
+            f"{verified()}, {of_datasets()}: nothing was altered, nothing was taken away.",
         ),
     )
 
@@ -263,8 +269,8 @@ def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None
         done = write(answer.reader, kind, sink)
     door.out.done(
         "export",
-        f"{number(done.rows)} lignes, {size(done.bytes)} : {output}",
-        f"{number(done.rows)} rows, {size(done.bytes)}: {output}",
+        f"{rows(done.rows)}, {size(done.bytes)} : {output}",
+        f"{rows(done.rows)}, {size(done.bytes)}: {output}",
         dataset=".".join(dataset),
         rows=done.rows,
         bytes=done.bytes,

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -117,6 +117,14 @@ STREAMS: Final = (
     Column("state", "état", "state", "state"),
     Column("verdict", "verdict", "verdict", "state"),
 )
+DRIFTS: Final[dict[str, tuple[str, str]]] = {
+    "added": ("valeurs de champs nouveaux", "values of new fields"),
+    "absent": ("champs absents", "absent fields"),
+    "widened": ("valeurs d'un type élargi", "values of a wider type"),
+    "text": ("valeurs devenues texte", "values that became text"),
+    "row_discarded": ("lignes écartées par le contrat", "rows discarded by the contract"),
+    "value_discarded": ("valeurs écartées par le contrat", "values discarded by the contract"),
+}
 RUNS: Final = (
     Column("run", "exécution", "run"),
     Column("connection", "connexion", "connection"),
@@ -153,9 +161,12 @@ def tell(door: Door, outcome: "RunOutcome") -> None:
     for each in outcome.streams:
         if each.reason is not None:
             door.out.say(f"! {each.stream} : {each.reason.fr}", f"! {each.stream}: {each.reason.en}", style="yellow")
-        for drift in each.drift:
+        for action, values in _drifts(each.drift).items():
+            fr, en = DRIFTS.get(action, (action, action))
             door.out.say(
-                f"! {each.stream}, dérive : {_drifted(drift)}", f"! {each.stream}, drift: {_drifted(drift)}", style="yellow"
+                f"! {each.stream} · dérive : {number(values)} {fr}",
+                f"! {each.stream} · drift: {number(values)} {en}",
+                style="yellow",
             )
     for remark in outcome.remarks:
         door.out.say(f"! {remark.fr}", f"! {remark.en}", style="yellow")
@@ -185,8 +196,12 @@ def _lasted(outcome: "RunOutcome") -> str:
     return lasting((outcome.finished_at - outcome.started_at).total_seconds()) if outcome.finished_at else "·"
 
 
-def _drifted(drift: dict[str, Any]) -> str:
-    return f"{drift.get('field')} : {drift.get('was')} → {drift.get('now')} ({drift.get('action')})"
+def _drifts(drift: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Sum values an action. On record, drift has no field name, which may be personal: `snapshot show` gives them."""
+    summed: dict[str, int] = {}
+    for each in drift:
+        summed[each["action"]] = summed.get(each["action"], 0) + int(each.get("values", 0))
+    return summed
 
 
 @command.verb("list", fr="Liste les dernières exécutions.", en="List the latest runs.")

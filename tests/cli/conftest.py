@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.cli.main import main
 from sovereign.cli.output import Output
 
@@ -81,3 +84,74 @@ def shell() -> Run:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return typed
+
+
+COMMUNES = (
+    "--set", "streams.communes.path=/page/communes", "--set", 'streams.communes.primary_key=["code","type"]',
+    "--set", 'streams.communes.classes.internal=["code","type","nom","departement","population"]',
+    "--set", "network.loopback=true", "--set", "network.plaintext=true",
+)  # fmt: skip
+TOWNS = [
+    {
+        "code": f"42{number:03}",
+        "type": "commune-actuelle",
+        "nom": f"Ville {number}",
+        "departement": "42",
+        "population": number * 10,
+    }
+    | {"maire": f"Personne {number}"}
+    for number in range(1, 251)
+]
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Vendor({})) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def vendor(_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """A vendor on loopback with 250 communes; `maire` is left unclassified, hence personal."""
+    _sandbox.vendor.datasets["communes"] = Table.of(TOWNS, ("code", "type"))
+    yield _sandbox
+    _sandbox.vendor.troubles.clear()
+
+
+@pytest.fixture(scope="session")
+def _models(_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site as `init` leaves it, and one that has pulled; their master is a credential of systemd, which costs no scrypt."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "credentials").mkdir(mode=0o700)
+    (folder / "credentials" / "city").write_text(b64encode(os.urandom(32)).decode() + "\n")
+    _sandbox.vendor.datasets["communes"] = Table.of(TOWNS, ("code", "type"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDENTIALS_DIRECTORY", str(folder / "credentials"))
+        patch.setenv("SOVEREIGN_SITE", str(folder / "new"))
+        assert main(["init", str(folder / "new"), "--keys", "systemd-cred:city"]) == 0
+        shutil.copytree(folder / "new", folder / "pulled")
+        patch.setenv("SOVEREIGN_SITE", str(folder / "pulled"))
+        assert main(["connection", "add", "geo", "--connector", "rest", "--url", _sandbox.url, *COMMUNES]) == 0
+        assert main(["sync", "run", "geo"]) == 0
+    return folder
+
+
+def _copy(models: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(models / "credentials", tmp_path / "credentials")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    path = tmp_path / "city"
+    shutil.copytree(models / name, path)
+    monkeypatch.setenv("SOVEREIGN_SITE", str(path))
+    return path
+
+
+@pytest.fixture
+def site(_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site that was just made."""
+    return _copy(_models, "new", tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pulled(_models: Path, vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site that pulled the communes of `vendor` as `geo`."""
+    return _copy(_models, "pulled", tmp_path, monkeypatch)
