@@ -50,6 +50,11 @@ class HostBudget:
             if self._closed_until is None or until > self._closed_until:
                 self._closed_until = until
 
+    def reopen(self) -> None:
+        """Forget what the vendor asked."""
+        with self._room:
+            self._closed_until = None
+
     def enter(self, clock: Clock, pause: Pause, stop: threading.Event, patience: float) -> float:
         """Wait for the right to send one request; `leave` gives it back.
 
@@ -143,6 +148,13 @@ class Budgets:
             budgets = list(self._hosts.values())
         for budget in budgets:
             budget._set(id(holder), None)  # noqa: SLF001 — one module, one idea
+
+    def reopen(self) -> None:
+        """Forget what every vendor asked: for an operator who knows better, and between two drills of one process."""
+        with self._lock:
+            budgets = list(self._hosts.values())
+        for budget in budgets:
+            budget.reopen()
 
 
 BUDGETS = Budgets()

@@ -80,6 +80,15 @@ def test_a_closure_only_grows() -> None:
     assert waiting.value.fields["until"] == time.present + timedelta(hours=2)
 
 
+def test_a_host_can_be_reopened_by_whoever_knows_better() -> None:
+    time = Time()
+    budgets = Budgets(time.monotonic)
+    budget = budgets.join("ville.fr", 443, time, rate=None, concurrency=1)
+    budget.close(time.present + timedelta(hours=2))
+    budgets.reopen()
+    assert budget.enter(time.clock, time.sleep, threading.Event(), 0.0) == 0.0
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
