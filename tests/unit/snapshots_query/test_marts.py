@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,14 +94,14 @@ def pointer(town: Town, name: str = "internal.json") -> dict[str, Any]:
 
 
 def test_a_refresh_writes_the_change_alone_and_begins_anew_when_much_has_changed(town: Town, visits: Visits) -> None:
-    landed = town.land(town.VISITS, visits(*range(10)))
+    landed = town.land(town.VISITS, visits(*range(6)))
     churn, keys = [], []
-    for day in range(8):
+    for day in range(6):
         town.ask("SELECT 1", town.VISITS, landed)
         churn.append(pointer(town)["churn"])
         keys.append(pointer(town)["key"]["key"])
         landed = town.land(town.VISITS, visits(day, place="library"), on=landed)
-    assert churn == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert churn == [0, 1, 2, 3, 0, 1]
     assert len(set(keys)) == 2  # a copy keeps its key, a mart made anew has its own
 
 
@@ -289,6 +290,7 @@ def _ask_again_and_again(mart: Mart, spill: Path, ready: Path, go: Path) -> None
             assert answer["low"] == answer["high"], "a mixture of generations"
         answers += 1
         ready.touch()
+        time.sleep(0.02)
 
 
 def test_two_processes_read_while_a_third_swaps_generations_and_never_see_a_mixture(town: Town) -> None:
@@ -307,7 +309,7 @@ def test_two_processes_read_while_a_third_swaps_generations_and_never_see_a_mixt
         readers[-1].start()
     while not all((town.root / f"ready-{number}").exists() for number in range(2)):
         assert all(each.is_alive() for each in readers)
-    for day in range(1, 7):
+    for day in range(1, 6):
         landed = town.land(spec, state(day), on=landed)
         assert town.marts.ensure(spec.id, "internal", landed).key == mart.key  # a copy, refreshed
     go.touch()
