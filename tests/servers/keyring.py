@@ -8,18 +8,44 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import keyring
+import secretstorage
 from keyring.backends.SecretService import Keyring as SecretService
+from secretstorage.exceptions import SecretStorageException
 
+# No service folders: the bus must not start a second, locked keyring by itself when asked before ours has its name.
+BUS = """<busconfig>
+  <type>session</type>
+  <listen>unix:dir={folder}</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
 PARTS = ("dbus-daemon", "gnome-keyring-daemon")
 
 
 def missing() -> list[str]:
     return [part for part in PARTS if shutil.which(part) is None]
+
+
+def _ready(patience: float = 30) -> None:
+    """Wait until the login collection is there and open: the daemon takes its name on the bus before."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        with closing(secretstorage.dbus_init()) as connection, suppress(SecretStorageException):
+            there = secretstorage.check_service_availability(connection)
+            if there and not secretstorage.get_collection_by_alias(connection, "default").is_locked():
+                return
+        time.sleep(0.02)
+    raise TimeoutError("gnome-keyring did not open its login collection")
 
 
 @contextmanager
@@ -33,8 +59,9 @@ def running() -> Iterator[Path]:
             "XDG_CONFIG_HOME": f"{name}/config",
             "XDG_CACHE_HOME": f"{name}/cache",
         }
+        (home / "bus.conf").write_text(BUS.format(folder=name))
         bus = subprocess.Popen(
-            ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1", f"--address=unix:dir={name}"],
+            ["dbus-daemon", f"--config-file={home / 'bus.conf'}", "--nofork", "--nopidfile", "--print-address=1"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | own,
@@ -58,6 +85,7 @@ def running() -> Iterator[Path]:
             daemon.stdin.close()
             daemon.stdout.readline()
             os.environ.update(own)
+            _ready()
             keyring.set_keyring(SecretService())
             yield home
         finally:

@@ -4,10 +4,12 @@ import io
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vault import envelope
 from vault.envelope import CHUNK, Opener, Sealer
 from vault.errors import Corrupt, UnknownVersion, VaultError, WrongKey
+from vault.hkdf import derive
 
 KEY = bytes(range(32))
 CONTEXT = b"ville/marches/raw/1"
@@ -93,6 +95,17 @@ def test_moved_repeated_missing_or_added_chunks_are_corrupt() -> None:
             envelope.open(KEY, CONTEXT, mutated)
         with pytest.raises(Corrupt):
             Opener(KEY, CONTEXT, io.BytesIO(mutated)).read()
+
+
+def test_an_empty_last_chunk_after_a_full_one_is_corrupt_even_from_who_holds_the_key() -> None:
+    sealed = envelope.seal(KEY, CONTEXT, bytes(CHUNK))
+    stream = AESGCM(derive(KEY, b"sovereign-envelope/1" + CONTEXT, salt=sealed[8:40], length=64)[:32])
+    first = stream.encrypt(bytes(12), bytes(CHUNK), None)
+    longer = sealed[:80] + first + stream.encrypt(bytes(10) + b"\x01\x01", b"", None)
+    with pytest.raises(Corrupt):
+        envelope.open(KEY, CONTEXT, longer)
+    with pytest.raises(Corrupt):
+        Opener(KEY, CONTEXT, io.BytesIO(longer)).read()
 
 
 def test_a_later_version_is_named_as_such() -> None:

@@ -217,6 +217,7 @@ def test_another_keyring_open_on_the_same_folder_sees_each_change_at_once(keys: 
     theirs.destroy("ville", "personal", "2026")
     with pytest.raises(Shredded):
         keys.unwrap(wrapped, CONTEXT)
+    assert wrapped.kek not in keys._secrets  # no public door shows what memory holds
 
 
 def test_threads_that_need_a_scope_at_once_make_one_key(keys: Keys) -> None:
