@@ -77,6 +77,7 @@ class Rest:
                     settings.cursor,
                     settings.contract,
                     title=settings.title,
+                    found=frozenset(learnt.table.column_names) - set(settings.types),
                 )
             )
         return Catalog(tuple(found))

@@ -230,6 +230,7 @@ class OgcFeatures:
             modes=("full_refresh", "incremental") if said.cursor else ("full_refresh",),
             cursor=features.column(said.cursor) if said.cursor else None,
             contract=said.contract,
+            found=frozenset(fields) - {features.column(name) for name in said.types},
         )
 
 

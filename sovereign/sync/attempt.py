@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+import pyarrow as pa
 
 from saas_connectors.connector import Connector, Json
 from saas_connectors.request import Request, Response
@@ -58,13 +59,13 @@ def make_plan(
 
 
 def specs(connection: str, plan: Plan) -> dict[str, DatasetSpec]:
-    """Say to the snapshots what each stream is."""
-    return {
-        stream.name: DatasetSpec(
-            DatasetId(connection, stream.name), stream.primary_key, stream.classes, stream.contract, stream.schema
-        )
-        for stream in plan.read.streams
-    }
+    """Say to the snapshots what each stream is; of its schema, what was declared: the rest is known from the last snapshot."""
+    made = {}
+    for stream in plan.read.streams:
+        declared = pa.schema([field for field in stream.schema if field.name not in stream.found])
+        dataset = DatasetId(connection, stream.name)
+        made[stream.name] = DatasetSpec(dataset, stream.primary_key, stream.classes, stream.contract, declared)
+    return made
 
 
 def address(request: Request) -> str:

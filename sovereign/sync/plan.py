@@ -92,6 +92,7 @@ class _Stream(msgspec.Struct, frozen=True):
     contract: Contract
     group: str | None
     title: str
+    found: tuple[str, ...] = ()
 
 
 class _Slice(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ def to_json(plan: Plan) -> Json:
     streams = tuple(
         _Stream(
             s.name, s.primary_key, base64.b64encode(s.schema.serialize().to_pybytes()).decode(), dict(s.classes), s.modes,
-            s.cursor, s.contract, s.group, s.title,
+            s.cursor, s.contract, s.group, s.title, tuple(sorted(s.found)),
         )
         for s in plan.read.streams
     )  # fmt: skip
@@ -137,6 +138,7 @@ def from_json(document: Json) -> Plan:
             s.contract,
             s.group,
             s.title,
+            frozenset(s.found),
         )
         for s in held.streams
     )
