@@ -26,6 +26,7 @@ from vault.errors import Fault
 if TYPE_CHECKING:
     from saas_connectors.connector import Catalog, Checked, Connector
     from snapshots.dataset import DatasetId
+    from snapshots.formats import Written
     from snapshots.manifest import Manifest
     from snapshots.repository import Repository
     from snapshots.serving import Marts
@@ -344,6 +345,31 @@ class Site:
         from sovereign.answers import ask
 
         return ask(self, sql, clearance=clearance, as_of=as_of, parameters=parameters)
+
+    def snapshot(self, dataset: "DatasetId", as_of: int | datetime | None = None) -> "Manifest":
+        """The snapshot that is served of a dataset, or the one that was; raises NoSnapshot."""
+        served = self.heads().get(dataset) if as_of is None else None
+        return served or self.repository.find(dataset, as_of)
+
+    def export(
+        self,
+        dataset: "DatasetId",
+        folder: Path,
+        *,
+        clearance: str = "internal",
+        as_of: int | datetime | None = None,
+        sealed: bool = False,
+    ) -> "Written":
+        """Hand over a snapshot in a new folder, in clear or sealed; see `snapshots.export`. The entry is written first."""
+        from snapshots.errors import AlreadyExported
+        from snapshots.export import export_dataset
+
+        manifest = self.snapshot(dataset, as_of)
+        if folder.exists():
+            raise AlreadyExported(folder=folder.name)
+        facts = {"sequence": manifest.sequence, "clearance": clearance, "sealed": sealed}
+        self.audit.append("snapshot.exported", {"connection": dataset.connection, "stream": dataset.stream}, facts)
+        return export_dataset(self.repository, manifest, clearance, folder, sealed=sealed)
 
     # Care
 

@@ -26,6 +26,9 @@ Kind = Literal["text", "number", "bytes", "time", "state"]
 NOT_A_TERMINAL_WIDTH: Final = 4000
 """Columns given to a table that no terminal shows: lines are then never folded."""
 
+NARROWEST: Final = 12
+"""Columns of a terminal that a column of a table needs on average, before rows are shown one below the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -180,22 +183,41 @@ class Output:
         )
 
     def grid(self, heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> None:
-        """Show an aligned table: titles with whether the column is a number, then cells already made safe."""
+        """Show an aligned table: titles with whether the column is a number, then cells already made safe.
+
+        On a terminal too narrow for its columns, each row is shown on its own, a column a line.
+        """
+        from rich.cells import cell_len
         from rich.table import Table
         from rich.text import Text
 
+        held, console = list(rows), self.console()
+        titles = [escape(title) for title, _ in heads]
+        widths = [max(map(cell_len, cells)) for cells in zip(titles, *held, strict=True)]
+        if sum(widths) + 2 * len(widths) > console.width and console.width < NARROWEST * len(widths):
+            self._blocks(titles, held)
+            return
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for title, is_number in heads:
-            table.add_column(Text(escape(title)), justify="right" if is_number else "left", overflow="fold")
-        for cells in rows:
+        for title, (_, is_number) in zip(titles, heads, strict=True):
+            table.add_column(Text(title), justify="right" if is_number else "left", overflow="fold")
+        for cells in held:
             table.add_row(*(Text(cell, style=_style(cell)) for cell in cells))
-        console = self.console()
         if self.stdout.isatty():
             console.print(table)
             return
         with console.capture() as captured:
             console.print(table)
         print("\n".join(text.rstrip() for text in captured.get().splitlines()), file=self.stdout, flush=True)
+
+    def _blocks(self, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        from rich.text import Text
+
+        width = max(map(len, titles))
+        for place, cells in enumerate(rows, 1):
+            self.console().print(Text(f"── {place} ──", style="dim"))
+            for title, cell in zip(titles, cells, strict=True):
+                line = Text.assemble((f"{title:<{width}}  ", "bold"), (cell, _style(cell)))
+                self.console().print(line, soft_wrap=True)
 
     def facts(self, type_: str, pairs: Sequence[tuple[Column, Any]], **more: Any) -> None:  # noqa: ANN401 - JSON values
         """Answer one thing: its facts, one a line. `more` is given to machines only."""

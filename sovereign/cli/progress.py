@@ -150,5 +150,5 @@ def stream_line(event: StreamDone) -> str:
         changes or say("aucun changement", "no change"),
     ]
     if event.sequence is not None:
-        parts.append(say(f"copie {event.sequence}", f"snapshot {event.sequence}"))
+        parts.append(say(f"instantané {event.sequence}", f"snapshot {event.sequence}"))
     return " · ".join(parts)

@@ -14,12 +14,10 @@ from sovereign.cli.marks import number, rows, several, size
 from sovereign.cli.naming import DATASET, dotted, snapshot
 from sovereign.cli.output import Column, shown
 from sovereign.cli.query import CLEARANCE
-from sovereign.language import say
 
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
     from snapshots.manifest import Manifest
-    from sovereign.site import Site
 
 command = Noun(
     "snapshot",
@@ -89,13 +87,6 @@ def _row(dataset: "DatasetId", manifest: "Manifest") -> dict[str, Any]:
     }
 
 
-def _chosen(site: "Site", dataset: "DatasetId", which: str | None) -> "Manifest":
-    moment = snapshot(which, site.settings.site.zone) if which else None
-    if moment is None and (head := site.heads().get(dataset)) is not None:
-        return head
-    return site.repository.find(dataset, moment)
-
-
 FACTS: Final = {
     "dataset": Column("dataset", "jeu de données", "dataset"),
     "sequence": Column("sequence", "numéro", "number"),
@@ -124,7 +115,7 @@ FACTS: Final = {
 def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str) -> None:
     """Facts, then columns, then evidence and drift."""
     site = door.site()
-    manifest = _chosen(site, _id(dataset), as_of)
+    manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of else None)
     counts, origin = manifest.counts, manifest.provenance
     schema = site.repository.schema(manifest, clearance)
     fields = [
@@ -235,50 +226,69 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
 
 @command.verb(
     "export",
-    fr="Écrit un jeu de données en clair dans un fichier, pour un autre outil ; inscrit au journal d'audit.",
-    en="Write a dataset in clear to a file, for another tool; entered in the audit log.",
+    fr="Remet un instantané dans un nouveau dossier : les lignes en Parquet, le schéma, les empreintes, un mode d'emploi.",
+    en="Hand over a snapshot in a new folder: rows in Parquet, the schema, hashes, how to read them.",
 )
 @argument("dataset", type=DATASET, fr="Le jeu de données.", en="The dataset.")
 @option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
-    metavar="FILE",
-    fr="Le fichier ; son suffixe choisit la forme (.parquet .arrow .csv .json .jsonl).",
-    en="The file; its suffix chooses the shape (.parquet .arrow .csv .json .jsonl).",
+    metavar="DIR",
+    fr="Le dossier, qui ne doit pas exister.",
+    en="The folder, which must not exist.",
 )
 @AS_OF
 @CLEARANCE
-def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None, clearance: str) -> None:
-    """Stream it to the file, through a session of that clearance."""
-    from snapshots.formats import FORMATS, write
-
-    kind = output.suffix.removeprefix(".")
-    if kind not in FORMATS:
-        known = ", ".join(f".{each}" for each in FORMATS)
-        raise click.BadParameter(
-            say(f"suffixe inconnu ; connus : {known}", f"unknown suffix; known: {known}"), param_hint="--output"
-        )
+@option(
+    "--sealed",
+    is_flag=True,
+    fr="Chiffré : seul ce site l'ouvre (snapshot open).",
+    en="Encrypted: only this site opens it (snapshot open).",
+)
+def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None, clearance: str, sealed: bool) -> None:
+    """Whole or not at all; entered in the audit log."""
     site = door.site()
     moment = snapshot(as_of, site.settings.site.zone) if as_of else None
-    with (
-        # Both names were checked against their form, which has no quote.
-        site.query(f'SELECT * FROM "{dataset[0]}"."{dataset[1]}"', clearance=clearance, as_of=moment) as answer,  # noqa: S608
-        written_privately(output) as sink,
-    ):
-        done = write(answer.reader, kind, sink)
+    done = site.export(_id(dataset), output, clearance=clearance, as_of=moment, sealed=sealed)
     door.out.done(
         "export",
-        f"{rows(done.rows)}, {size(done.bytes)} : {output}",
-        f"{rows(done.rows)}, {size(done.bytes)}: {output}",
+        f"{rows(done.rows)}, {size(done.bytes)} : {output}/",
+        f"{rows(done.rows)}, {size(done.bytes)}: {output}/",
         dataset=".".join(dataset),
         rows=done.rows,
         bytes=done.bytes,
         output=str(output),
         clearance=clearance,
+        sealed=sealed,
     )
-    door.out.remark(
-        "! Ce fichier est en clair : il sort de la protection du site.",
-        "! This file is in clear: the site no longer protects it.",
-        style="yellow",
+    if not sealed:
+        door.out.remark(
+            "! Ces fichiers sont en clair : ils sortent de la protection du site.",
+            "! These files are in clear: the site no longer protects them.",
+            style="yellow",
+        )
+
+
+@command.verb("open", fr="Ouvre un fichier d'un export scellé.", en="Open a file of a sealed export.")
+@argument(
+    "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True), fr="L'export.", en="The export."
+)
+@argument("name", metavar="NAME", fr="Le fichier, sans « .sealed ».", en="The file, without `.sealed`.")
+@option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    fr="Où l'écrire.",
+    en="Where to write it.",
+)
+def open_(door: Door, folder: Path, name: str, output: Path) -> None:
+    """It appears once it was read and verified to its end."""
+    from snapshots.export import open_sealed
+
+    with written_privately(output) as sink:
+        opened = open_sealed(folder, name, door.site().keys, sink)
+    door.out.done(
+        "opened", f"{size(opened)} : {output}", f"{size(opened)}: {output}", name=name, bytes=opened, output=str(output)
     )

@@ -152,12 +152,20 @@ def test_answers_come_in_the_shape_asked_for(run: Run, shell: Run, pulled: Path,
     assert json.loads(said.err)["rows"] == 250
 
 
-def test_a_dataset_is_exported_whole_to_a_private_file(run: Run, pulled: Path, tmp_path: Path) -> None:
-    said = run("snapshot", "export", "geo.communes", "--output", "communes.parquet", "--clearance", "personal")
+def test_a_snapshot_is_handed_over_in_clear_or_sealed(run: Run, pulled: Path) -> None:
+    said = run("snapshot", "export", "geo.communes", "--output", "clear", "--clearance", "personal")
     assert said.code == 0
-    assert "no longer protects it" in said.err
-    assert sorted(pq.read_table("communes.parquet").column("maire").to_pylist()) == sorted(row["maire"] for row in TOWNS)
-    assert run("snapshot", "export", "geo.communes", "--output", "communes.docx").code == 2
+    assert "no longer protects them" in said.err
+    mayors = sorted(row["maire"] for row in TOWNS)
+    assert sorted(pq.read_table("clear/communes.parquet").column("maire").to_pylist()) == mayors
+    assert run("snapshot", "export", "geo.communes", "--output", "clear").code == 2
+
+    assert run("snapshot", "export", "geo.communes", "--output", "kept", "--clearance", "personal", "--sealed").code == 0
+    assert b"PAR1" not in Path("kept/communes.parquet.sealed").read_bytes()
+    assert run("snapshot", "open", "kept", "communes.parquet", "--output", "back.parquet").code == 0
+    assert sorted(pq.read_table("back.parquet").column("maire").to_pylist()) == mayors
+    exported = run("audit", "show", "--json", "--act", "snapshot.exported").records
+    assert [entry["facts"]["sealed"] for entry in exported] == [False, True]
 
 
 def test_the_past_can_be_asked(run: Run, pulled: Path, vendor: Sandbox) -> None:
