@@ -15,6 +15,7 @@ audit log).
 """
 
 import fcntl
+import math
 import os
 import secrets
 import shutil
@@ -82,7 +83,8 @@ class Session:
         self._clearance = clearance
         self._names = ", ".join(sorted(mart.name for mart in marts.values()))
         self._limits = limits
-        self._watch = threading.Lock()  # the engine works for one thread at a time
+        self._working_one = threading.Lock()  # the engine works for one thread at a time
+        self._watchdog = _Watchdog(self._expire)
         self._serial = 0
         self._stopped: str | None = None
         self._folder = _private_folder(spill)
@@ -130,9 +132,10 @@ class Session:
         self._folder = (-1, folder)
         if (instance := getattr(self, "_duckdb", None)) is not None:
             self.cancel()
-            while not self._watch.acquire(timeout=0.1):
+            while not self._working_one.acquire(timeout=0.1):
                 instance.interrupt()  # the other thread may have been about to start
-            self._watch.release()
+            self._working_one.release()
+            self._watchdog.close()
             instance.close()
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
@@ -177,7 +180,7 @@ class Session:
     @contextmanager
     def _working(self, left: "_Budget") -> Iterator[None]:
         """Let the engine work for what is left of the question's time, and translate what it raises."""
-        with self._watch, left.spending(self._expire):
+        with self._working_one, self._watchdog.spending(left):
             self._stopped = None
             try:
                 yield
@@ -198,25 +201,60 @@ class Session:
         return translated(text, self._clearance)
 
 
-class _Budget:
-    """The seconds of work that a question has left."""
+class _Watchdog:
+    """Calls `expire` when a block of work outlasts its time: one thread a session, asleep nearly always."""
 
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
+    def __init__(self, expire: Callable[[], None]) -> None:
+        self._expire = expire
+        self._bell = threading.Condition()
+        self._deadline = self._asleep_until = math.inf
+        self._thread: threading.Thread | None = None
+        self._closed = False
 
     @contextmanager
-    def spending(self, expire: Callable[[], None]) -> Iterator[None]:
-        """Count the time of the block, and call `expire` from another thread when none is left."""
+    def spending(self, left: "_Budget") -> Iterator[None]:
+        """Watch a block of work, and take its time from what was left."""
         started = time.monotonic()
-        alarm = threading.Timer(max(self._left, 0.001), expire)
-        alarm.daemon = True
-        alarm.start()
+        self._watch(started + max(left.seconds, 0.001))
         try:
             yield
         finally:
-            alarm.cancel()
-            alarm.join()
-            self._left -= time.monotonic() - started
+            self._watch(math.inf)
+            left.seconds -= time.monotonic() - started
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._bell:
+            self._closed = True
+            self._bell.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self, deadline: float) -> None:
+        with self._bell:
+            self._deadline = deadline
+            if deadline < self._asleep_until:  # else it wakes in time by itself, and sleeps again if all is well
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, daemon=True, name="sovereign-session")
+                    self._thread.start()
+                self._bell.notify()
+
+    def _run(self) -> None:
+        with self._bell:
+            while not self._closed:
+                now = time.monotonic()
+                if now >= self._deadline:
+                    self._deadline = math.inf
+                    self._expire()
+                self._asleep_until = self._deadline
+                self._bell.wait(None if self._deadline == math.inf else self._deadline - now)
+
+
+@dataclass(slots=True)
+class _Budget:
+    """The seconds of work that a question has left."""
+
+    seconds: float
 
 
 def sweep(spill: Path) -> int:

@@ -14,7 +14,7 @@ It opens nothing: names are only listed, not looked up.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import duckdb
@@ -99,8 +99,9 @@ class Statement:
     catalogue: bool = False
 
 
+@lru_cache(maxsize=256)
 def parse(sql: str) -> Statement:
-    """Read one statement and decide whether a session runs it.
+    """Read one statement and decide whether a session runs it; the last ones read are remembered, refusals are not.
 
     Raises BadQuery with the place of the mistake, or NotAllowed with the reason.
     """
