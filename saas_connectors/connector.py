@@ -44,9 +44,9 @@ class Stream:
     """One table of a vendor: what its records hold, what names them, how they are pulled.
 
     `schema` may be empty: it is then found from the first page. `classes` gives the class of each field; a field that no one
-    classified is `personal`. `found` names the fields of `schema` that nobody declared: a sample showed them, so a change there is
-    drift. `cursor` names the field that moves forward, when there is one. Streams of one `group` come out of
-    the same responses and are read together.
+    classified is `personal`. `found` names the fields of `schema` that nobody declared: a sample showed them, so a change there
+    is drift. `cursor` names the field that moves forward, when there is one. Streams of one `group` come out of the same
+    responses and are read together.
     """
 
     name: str

@@ -16,6 +16,7 @@ from saas_connectors.request import Headers, Request, Response
 from saas_connectors.rest import Rest
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from saas_connectors.sandbox.vendor import SECRET, USER
+from tests.servers import wayout
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 STYLES = ["page", "offset", "cursor", "link", "next", "odata", "hal", "keyset", "bare", "whole", "windows"]
@@ -228,3 +229,12 @@ def test_a_replay_that_differs_is_caught() -> None:
     connector = Wrong(connect("http://vendor.example", "/page/people"), "order")
     with pytest.raises(suite.Violation):
         suite.run(connector, vendor.respond, resumes=4)
+
+
+def test_the_laws_hold_through_the_product_s_own_way_out(sandbox: Sandbox) -> None:
+    settings = {"kind": "oauth2", "client": USER, "secret": "api", "token_url": f"{sandbox.url}/oauth/token"}
+    flow = auth(settings, lambda _: SECRET.encode())
+    with wayout.way(sandbox.url, flow) as transport:
+        connector = connect(sandbox.url, "/auth/oauth/page/people")
+        report = suite.run(connector, transport.send, secrets=[SECRET], resumes=2, started_at=NOW)
+    assert report.rows == {"people": 620}

@@ -184,3 +184,28 @@ def test_a_table_too_big_is_cut_into_pieces_that_hold_every_row() -> None:
     assert len(found) > 1
     assert all(piece.nbytes <= MAX_TABLE for piece in found)
     assert pa.concat_tables(found).equals(big)
+
+
+def test_after_the_first_page_no_value_becomes_a_python_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = Records()
+    first = table([{"a": 1, "b": "x", "c": {"d": [0.25]}}], records)
+
+    def refuse(*_: object) -> None:
+        pytest.fail("this page was read value by value")
+
+    monkeypatch.setattr(Records, "_exact", refuse)
+    assert table([{"b": "y", "a": 2, "c": None}, {"a": 3}], records).schema == first.schema
+    assert table([{"b": "y", "a": 2}], schema=first.schema).num_rows == 1
+
+
+def test_a_null_among_the_records_is_refused_on_any_page() -> None:
+    records = Records()
+    table([{"a": 1}], records)
+    with pytest.raises(Malformed):
+        table([{"a": 1}, None], records)
+
+
+def test_an_error_inside_a_success_is_called_so() -> None:
+    response = Response(200, ASKED.url, b'{"error": {"message": "Jeanne"}}')
+    with pytest.raises(Malformed, match="an error inside a successful answer"):
+        cut(ASKED, response, "items")
