@@ -150,8 +150,14 @@ def test_a_process_opened_before_a_rotation_follows_it(place: Place) -> None:
     theirs = place.open()
     place.rotate(theirs)
     assert ours.unwrap(theirs.wrap(KEY, CONTEXT), CONTEXT) == KEY
+
+
+def test_a_process_opened_before_a_rotation_wraps_under_the_new_master(place: Place) -> None:
+    ours = place.create()
+    theirs = place.open()
+    place.rotate(theirs)
     theirs.retire()
-    assert theirs.unwrap(ours.wrap(KEY, CONTEXT), CONTEXT) == KEY
+    assert ours.wrap(KEY, CONTEXT)[1:17] == theirs.wrap(KEY, CONTEXT)[1:17]
 
 
 def test_a_retired_master_opens_nothing_more(place: Place) -> None:

@@ -90,6 +90,7 @@ def test_what_was_destroyed_stays_destroyed_after_a_restore(keys: Keys, tmp_path
     keys.destroy("ville", "personal", "2026")
     folder, provider = backup(keys, tmp_path / "elsewhere"), Mortal()
     assert recovery.restore(folder, shares[:2], provider) == recovery.Restored(2, ())
+    assert [(r.state, r.wrapped, r.sealed) for r in KeyringFile(folder).read().records[2:]] == [("destroyed", b"", b"")]
     with pytest.raises(Shredded):
         Keys.open(folder, provider, clock).unwrap(wrapped, CONTEXT)
 
@@ -211,9 +212,9 @@ def test_a_site_key_that_someone_else_chose_stops_the_restore(keys: Keys, tmp_pa
     shares = recovery.export(keys, 2, 3)
     keyring = KeyringFile(keys.directory).read()
     assert keyring.kit is not None
-    chosen = kit.seal(keyring.kit, keyring.records[0], b"\x41" * 32, b"\x41" * 32)
     folder = backup(keys, tmp_path / "elsewhere")
-    edited(folder, {"sealed": chosen}, 0)
+    for at, record in enumerate(keyring.records):
+        edited(folder, {"sealed": kit.seal(keyring.kit, record, b"\x41" * 32, b"\x41" * 32)}, at)
     before = (folder / "keyring.json").read_bytes()
     with pytest.raises(Corrupt):
         recovery.restore(folder, shares[:2], Mortal())
