@@ -26,6 +26,8 @@ COLUMNS = (
     Column("on", "sur quoi", "on what"),
     Column("how", "faits", "facts"),
 )
+UNTOLD = {"datasets", "manifest", "unchanged"}
+"""Facts that a person reads elsewhere; machines are given all of them."""
 SHORT = 16
 """Characters shown of a hash."""
 
@@ -69,21 +71,24 @@ def show(door: Door, act: str | None, since: str | None, limit: int) -> None:
                 "at": entry.at,
                 "who": say("effacé", "erased") if entry.erased else body.get("actor"),
                 "said": say(ACTS[entry.act].fr, ACTS[entry.act].en),
-                "on": _on(entry.subject),
+                "on": _on(entry.subject, entry.facts),
                 "how": _facts(entry.facts),
             }
         )
     door.out.table("entry", COLUMNS, rows)
 
 
-def _on(subject: Mapping[str, Any]) -> str:
+def _on(subject: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     if "connection" in subject and "stream" in subject:
         return f"{subject['connection']}.{subject['stream']}"
+    if isinstance(read := facts.get("datasets"), dict):
+        return ", ".join(f"{name}@{sequence}" for name, sequence in read.items()) or "·"
     return ", ".join(_short(value) for key, value in subject.items() if key != "run") or "·"
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={_short(value)}" for key, value in facts.items() if value not in (None, "", [], {}))
+    told = {key: value for key, value in facts.items() if key not in UNTOLD and value not in (None, "", 0, [], {})}
+    return " ".join(f"{key}={_short(value)}" for key, value in told.items())
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any value that JSON can carry

@@ -61,15 +61,18 @@ class Story:
 
 
 def _typed(arguments: Sequence[str]) -> str:
-    words = [shlex.quote(each) if not each.startswith("SELECT") else f'"{each}"' for each in arguments]
-    lines, line = [], ""
-    for word in words:
-        if line and len(line) + len(word) > 110:
-            lines.append(line)
-            line = f"    {word}"
+    """Write a command as one would type it, cut before its options when it is long."""
+    pieces: list[str] = []
+    for word in arguments:
+        text = f'"{word}"' if word.startswith("SELECT") else shlex.quote(word)
+        if pieces and pieces[-1].startswith("--") and " " not in pieces[-1]:
+            pieces[-1] += f" {text}"
         else:
-            line = f"{line} {word}" if line else word
-    return " \\\n".join([*lines, line])
+            pieces.append(text)
+    if sum(map(len, pieces)) < 110 and "\n" not in "".join(pieces):
+        return " ".join(pieces)
+    head = [piece for piece in pieces if not piece.startswith("--")]
+    return " \\\n    ".join([" ".join(head), *(piece for piece in pieces if piece.startswith("--"))])
 
 
 def _bold(text: str) -> str:
@@ -170,13 +173,13 @@ def ask(story: Story) -> None:
     story.title("Trois questions, en SQL, sans le fournisseur", "Three questions, in SQL, without the vendor")
     story.type(
         "query",
-        "SELECT departement, count(*) AS communes, sum(population) AS habitants FROM geo.communes "
-        "WHERE departement = '42' AND type = 'commune-actuelle' GROUP BY ALL",
+        "SELECT departement, count(*) AS communes, sum(population) AS habitants\n"
+        "  FROM geo.communes WHERE departement = '42' AND type = 'commune-actuelle' GROUP BY ALL",
     )
     story.type(
         "query",
-        "SELECT code, nom, population, siren FROM geo.communes "
-        "WHERE departement = '42' AND type = 'commune-actuelle' ORDER BY population DESC LIMIT 5",
+        "SELECT code, nom, population, siren\n"
+        "  FROM geo.communes WHERE departement = '42' AND type = 'commune-actuelle' ORDER BY population DESC LIMIT 5",
     )
     story.tell(
         "Les marchés par acheteur ; le SIREN de l'acheteur retrouve sa commune dans l'autre source.",
@@ -184,9 +187,10 @@ def ask(story: Story) -> None:
     )
     story.type(
         "query",
-        "SELECT coalesce(c.nom, 'SIRET ' || m.acheteur) AS acheteur, count(*) AS marches, sum(m.montant) AS euros "
-        "FROM decp.marches m LEFT JOIN geo.communes c ON c.siren = left(m.acheteur, 9) AND c.type = 'commune-actuelle' "
-        "GROUP BY ALL ORDER BY euros DESC",
+        "SELECT coalesce(c.nom, 'SIRET ' || m.acheteur) AS acheteur, count(*) AS marches, sum(m.montant) AS euros\n"
+        "  FROM decp.marches m\n"
+        "  LEFT JOIN geo.communes c ON c.siren = left(m.acheteur, 9) AND c.type = 'commune-actuelle'\n"
+        "  GROUP BY ALL ORDER BY euros DESC",
     )
 
 
