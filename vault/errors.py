@@ -137,8 +137,8 @@ class Shredded(VaultError):
     kind = "sealed"
     fr = "{what} : la clé a été détruite le {destroyed} ; ces données sont effacées pour toujours."
     en = "{what}: the key was destroyed on {destroyed}; this data is erased for good."
-    todo_fr = "C'est l'effet voulu d'une destruction de clé ; aucune sauvegarde ne les rendra."
-    todo_en = "This is what destroying a key is for; no backup brings it back."
+    todo_fr = "C'est l'effet voulu d'une destruction de clé ; aucune sauvegarde des instantanés ne les rendra."
+    todo_en = "This is what destroying a key is for; no backup of the snapshots brings it back."
 
 
 class Corrupt(VaultError):
