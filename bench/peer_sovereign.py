@@ -32,7 +32,7 @@ def main() -> None:
     with Site.open(folder, passphrase=lambda: "a bench has no secret") as site:
         outcome = site.syncs.run("vendor")
         if outcome.state != "succeeded":
-            raise SystemExit(f"the pull ended as {outcome.state}")
+            raise SystemExit(f"the pull ended as {outcome.state}: {outcome.fault} {outcome.streams}")
         print(outcome.streams[0].counts["rows"])
     if len(sys.argv) <= 2:
         shutil.rmtree(folder.parent)

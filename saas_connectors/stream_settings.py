@@ -75,7 +75,10 @@ def read_streams(kind: type[T], at: str, streams: Json, said: Said = SAID) -> tu
 
 
 def read_classes(at: str, written: Mapping[str, Json], said: Said = SAID) -> dict[str, Class]:
-    """Give each field its class: written `field = "class"`, or `class = ["field", …]`; raises `SettingsError`."""
+    """Give each field its class: written `field = "class"`, or `class = ["field", …]`; raises `SettingsError`.
+
+    A field must be named: `*` would class what no one has seen yet.
+    """
     kinds: tuple[Class, ...] = get_args(Class)
     found: dict[str, Class] = {}
     for name, value in written.items():
@@ -84,4 +87,10 @@ def read_classes(at: str, written: Mapping[str, Json], said: Said = SAID) -> dic
         if not listed and not single:
             raise SettingsError(field=f"{at}.classes.{name}", expected_fr=said["classes"][0], expected_en=said["classes"][1])
         found |= dict.fromkeys(value, listed[0]) if listed else {name: single[0]}
+    if "*" in found:
+        raise SettingsError(
+            field=f"{at}.classes.*",
+            expected_fr="des champs nommés : « * » classerait ceux que personne n'a encore vus",
+            expected_en="named fields: `*` would class those that no one has seen yet",
+        )
     return found

@@ -219,8 +219,8 @@ class OgcFeatures:
                 fields[column] = kind
         if said.bbox:
             fields["bbox"] = pa.list_(pa.float64())
-        declared = read_classes(collection.stream, said.classes)
-        classes = dict.fromkeys(fields, declared.pop("*", "personal")) | declared
+        classes: dict[str, Class] = dict.fromkeys(fields, "personal")
+        classes |= read_classes(collection.stream, said.classes)
         return Stream(
             name=collection.stream,
             title=collection.title,

@@ -28,7 +28,7 @@ Pulling: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | N
 
 
 class CollectionSettings(StreamSettings, frozen=True, forbid_unknown_fields=True):
-    """What can be said of one collection; `classes` may hold `"*"`, for all the fields known when the run begins."""
+    """What can be said of one collection."""
 
     collection: Text | None = None
     key: Texts | None = None

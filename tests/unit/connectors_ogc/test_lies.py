@@ -174,10 +174,16 @@ def test_the_bounds_of_a_geometry_are_given_when_asked(server: Simulated) -> Non
     assert pulled.rows("lieux")[1]["geometry"] is None
 
 
-@pytest.mark.parametrize("declared", [{"*": "internal", "nom": "personal"}, {"internal": ["*"], "personal": ["nom"]}])
-def test_classes_are_declared_one_by_one_or_for_all(server: Simulated, declared: dict[str, object]) -> None:
+@pytest.mark.parametrize("declared", [{"id": "internal", "maj": "internal"}, {"internal": ["id", "maj"], "personal": ["nom"]}])
+def test_classes_are_declared_by_field_or_by_class(server: Simulated, declared: dict[str, object]) -> None:
     (stream,) = discover(server.connector(streams={"lieux": {"classes": declared}}), server).streams
-    assert dict(stream.classes) == {"id": "internal", "geometry": "internal", "maj": "internal", "nom": "personal"}
+    assert dict(stream.classes) == {"id": "internal", "geometry": "personal", "maj": "internal", "nom": "personal"}
+
+
+@pytest.mark.parametrize("declared", [{"*": "internal"}, {"internal": ["*"]}])
+def test_a_star_would_class_what_no_one_has_seen(server: Simulated, declared: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=r"named fields"):
+        discover(server.connector(streams={"lieux": {"classes": declared}}), server)
 
 
 def test_types_may_be_declared(server: Simulated) -> None:
