@@ -24,6 +24,7 @@ from saas_connectors.answer import accept, cut, decode, malformed
 from saas_connectors.connector import (
     Catalog,
     Checked,
+    Class,
     Exchange,
     Fetch,
     Json,
