@@ -156,8 +156,8 @@ class Keys:
         return self._wrap(self._active(_scope(record)), self.unwrap(wrapped, context), context)
 
     def is_current(self, wrapped: Wrapped) -> bool:
-        """Say whether `rewrap` would change nothing: its KEK is the newest generation of its scope."""
-        return self._record(wrapped.kek).state == "active"
+        """Say whether `rewrap` has nothing to do: its KEK is the newest generation of its scope, or was destroyed."""
+        return self._record(wrapped.kek).state != "retired"
 
     # The life of key-encryption keys
 

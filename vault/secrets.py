@@ -1,12 +1,13 @@
 """Vendor secrets at rest: one sealed file a secret, opened only for the connection and the name it was stored under.
 
-    secrets/CONNECTION/NAME.secret   {"format": "sovereign-secret/1", "wrapped": {"kek", "key"}, "sealed": base64 envelope}
+    CONNECTION/NAME.secret   {"format": "sovereign-secret/1", "wrapped": {"kek", "key"}, "sealed": base64 envelope}
 
 The data key belongs to the scope (connection, `secret`, `always`): destroying it erases the secrets of a connection. A secret
 moved to another connection or name does not open. Values are bytes, at most 64 KiB; they are never logged, shown or listed.
 """
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -42,8 +43,9 @@ class Secrets:
         path, context = self._path(connection, name), _context(connection, name)
         if len(value) > LIMIT:
             raise BadName(given=name, expected_fr="un secret de 64 Kio au plus", expected_en="a secret of at most 64 KiB")
-        key, wrapped = self._keys.new_data_key(Scope(connection, "secret", "always"), context)
-        self._write(path, _Stored(FORMAT, wrapped, envelope.seal(key, context, value)))
+        with self._writing():
+            key, wrapped = self._keys.new_data_key(Scope(connection, "secret", "always"), context)
+            self._write(path, _Stored(FORMAT, wrapped, envelope.seal(key, context, value)))
 
     def get(self, connection: str, name: str) -> bytes:
         """Open a secret; `NoSecret` when there is none of that name, `Shredded` when its key was destroyed."""
@@ -58,25 +60,33 @@ class Secrets:
 
     def remove(self, connection: str, name: str) -> None:
         """Remove a secret; `NoSecret` when there is none of that name."""
+        path = self._path(connection, name)
         try:
-            files.remove(self._path(connection, name))
+            with self._writing():
+                files.remove(path)
         except FileNotFoundError:
             raise NoSecret(connection=connection, name=name) from None
 
     def rewrap(self) -> int:
         """Put every data key under the newest generation of its scope; give the count of files changed."""
         changed = 0
-        for connection, name in self._all():
-            stored, context = self._read(connection, name), _context(connection, name)
-            if not self._keys.is_current(stored.wrapped):
-                rewrapped = self._keys.rewrap(stored.wrapped, context)
-                self._write(self._path(connection, name), msgspec.structs.replace(stored, wrapped=rewrapped))
-                changed += 1
+        with self._writing():
+            for connection, name in self._all():
+                stored, context = self._read(connection, name), _context(connection, name)
+                if not self._keys.is_current(stored.wrapped):
+                    rewrapped = self._keys.rewrap(stored.wrapped, context)
+                    self._write(self._path(connection, name), msgspec.structs.replace(stored, wrapped=rewrapped))
+                    changed += 1
         return changed
 
     def keks_in_use(self) -> set[str]:
         """Give the ids of the key-encryption keys that some secret needs."""
-        return {self._read(connection, name).wrapped.kek for connection, name in self._all()}
+        with self._writing():
+            return {self._read(connection, name).wrapped.kek for connection, name in self._all()}
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """One writer at a time, from taking a data key to storing it: `keks_in_use` after `rewrap` then misses none."""
+        return files.locked(self._directory / ".lock")
 
     def _all(self) -> list[tuple[str, str]]:
         connections = (path.name for path in self._directory.glob("*") if path.is_dir() and _NAME.fullmatch(path.name))

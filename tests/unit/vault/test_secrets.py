@@ -2,6 +2,7 @@
 
 import base64
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,6 +97,35 @@ def test_destroying_the_key_of_a_connection_erases_its_secrets(secrets: Secrets,
     keys.destroy("maarch", "secret", None)
     with pytest.raises(Shredded):
         secrets.get("maarch", "token")
+
+
+def test_rotation_goes_on_beside_a_secret_whose_key_was_destroyed(secrets: Secrets, keys: Keys) -> None:
+    secrets.put("decp", "key", VALUE)
+    keys.destroy("maarch", "secret", None)
+    keys.rotate()
+    assert secrets.rewrap() == 1
+    assert secrets.get("decp", "key") == VALUE
+
+
+def test_a_secret_put_while_keys_rotate_is_never_left_under_a_key_that_goes(
+    secrets: Secrets, keys: Keys, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+
+    def put() -> None:
+        theirs = Secrets(keys, tmp_path / "secrets")
+        while not stop.is_set():
+            theirs.put("maarch", "token", VALUE)
+
+    writer = threading.Thread(target=put)
+    writer.start()
+    for _ in range(25):
+        keys.rotate()
+        secrets.rewrap()
+        keys.retire(secrets.keks_in_use())
+    stop.set()
+    writer.join()
+    assert secrets.get("maarch", "token") == VALUE
 
 
 def test_damage_and_later_formats_are_named_and_hold_no_value(secrets: Secrets, path: Path) -> None:
