@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers.masters import Mortal
 from vault.errors import BadName, Corrupt, NoSecret, Shredded, UnknownVersion, WrongKey
-from vault.keys import Keys
+from vault.keys import Keys, Scope, Wrapped
 from vault.secrets import Secrets
 
 VALUE = "clé-du-fournisseur-très-secrète".encode()
@@ -107,25 +107,30 @@ def test_rotation_goes_on_beside_a_secret_whose_key_was_destroyed(secrets: Secre
     assert secrets.get("decp", "key") == VALUE
 
 
-def test_a_secret_put_while_keys_rotate_is_never_left_under_a_key_that_goes(
-    secrets: Secrets, keys: Keys, tmp_path: Path
-) -> None:
-    stop = threading.Event()
+def test_a_secret_stored_while_keys_rotate_is_never_left_under_a_key_that_goes(secrets: Secrets, keys: Keys) -> None:
+    rotations: list[threading.Thread] = []
 
-    def put() -> None:
-        theirs = Secrets(keys, tmp_path / "secrets")
-        while not stop.is_set():
-            theirs.put("maarch", "token", VALUE)
-
-    writer = threading.Thread(target=put)
-    writer.start()
-    for _ in range(25):
+    def rotation() -> None:
         keys.rotate()
         secrets.rewrap()
         keys.retire(secrets.keks_in_use())
-    stop.set()
-    writer.join()
-    assert secrets.get("maarch", "token") == VALUE
+
+    class Slow(Keys):
+        """Between taking the data key and storing it, a whole rotation has the time to happen."""
+
+        def new_data_key(self, scope: Scope, context: bytes) -> tuple[bytes, Wrapped]:
+            taken = super().new_data_key(scope, context)
+            rotations.append(threading.Thread(target=rotation))
+            rotations[-1].start()
+            rotations[-1].join(timeout=0.5)
+            return taken
+
+    slow = Slow.open(keys.directory, keys._provider, keys.now)
+    Secrets(slow, secrets._directory).put("maarch", "token", b"newer")
+    for thread in rotations:
+        thread.join()
+    assert len(keys.list()) == 2
+    assert secrets.get("maarch", "token") == b"newer"
 
 
 def test_damage_and_later_formats_are_named_and_hold_no_value(secrets: Secrets, path: Path) -> None:
