@@ -24,7 +24,7 @@ from sovereign.audit import AuditLog
 from sovereign.clock import Clock
 from sovereign.settings import Connection, Settings
 from sovereign.state import Jobs as Diary
-from sovereign.state import Leases, Occurrence, Runs, State
+from sovereign.state import Leases, Occurrence, Run, Runs, State
 from sovereign.sync.cadence import Cadence, parse
 from sovereign.sync.engine import Syncs, lease_of
 from sovereign.sync.errors import NoCadence
@@ -84,11 +84,13 @@ class Jobs:
         """Every job, the next one due first. Looking changes nothing."""
         present = self.clock()
         found = []
+        known = {job.connection: job for job in self.diary.list()}
+        pauses = self._pauses()
         for name, cadence in self._cadences().items():
-            job = self.diary.get(name)
+            job = known.get(name)
             due = job.due_at if job and job.due_at and job.cadence == cadence.text else cadence.after(present, name)
             running = self.leases.holder(lease_of(name)) is not None
-            pause = self._pause(name)
+            pause = pauses[name].waiting_until if name in pauses else None
             late = not running and present - due > LATE and (pause is None or pause <= present)
             last = (job.last_due_at, job.last_state, job.last_run) if job else (None, None, None)
             found.append(JobStatus(name, cadence.text, cadence.zone.key, due, running, late, pause, *last))
@@ -124,29 +126,30 @@ class Jobs:
     def look(self, workers: Workers) -> None:
         """Enqueue what is due now."""
         present, busy = self.clock(), workers.busy()
-        cadences = self._cadences()
-        for run in self.runs.list(state="waiting"):
+        known = {job.connection: job for job in self.diary.list()}
+        pauses = self._pauses()
+        for run in pauses.values():
             if run.waiting_until and run.waiting_until <= present and self._free(run.connection, busy):
                 workers.enqueue(Work(run.id, run.connection, run.waiting_until, "resume"))
-                busy = workers.busy()
-        for name, cadence in cadences.items():
-            job = self.diary.get(name)
+        busy = workers.busy()
+        for name, cadence in self._cadences().items():
+            job = known.get(name)
             if job is None or job.due_at is None or job.cadence != cadence.text:
                 self.diary.plan(name, cadence.text, cadence.after(present, name))
-                continue
-            pause = self._pause(name)
-            if job.due_at > present or not self._free(name, busy) or (pause and pause > present):
-                continue
-            skip = self.settings().connections[name].missed == "skip" and present - job.due_at > LATE
-            with self.state.begin() as transaction:
-                id_ = self.diary.claim(name, job.due_at, state="missed" if skip else "started", within=transaction)
-                self.diary.plan(name, cadence.text, cadence.after(present, name), within=transaction)
-                if id_ is not None:
-                    act = "job.missed" if skip else "job.due"
-                    self.audit.append(act, {"connection": name, "job": id_}, {}, within=transaction)
-            if id_ is not None and not skip:
-                workers.enqueue(Work(id_, name, job.due_at, "job"))
-                busy = workers.busy()
+            elif job.due_at <= present and name not in pauses and self._free(name, busy):
+                self._fall_due(workers, name, cadence, job.due_at)
+
+    def _fall_due(self, workers: Workers, name: str, cadence: Cadence, due_at: datetime) -> None:
+        present = self.clock()
+        skip = self.settings().connections[name].missed == "skip" and present - due_at > LATE
+        with self.state.begin() as transaction:
+            id_ = self.diary.claim(name, due_at, state="missed" if skip else "started", within=transaction)
+            self.diary.plan(name, cadence.text, cadence.after(present, name), within=transaction)
+            if id_ is not None:
+                act = "job.missed" if skip else "job.due"
+                self.audit.append(act, {"connection": name, "job": id_}, {}, within=transaction)
+        if id_ is not None and not skip:
+            workers.enqueue(Work(id_, name, due_at, "job"))
 
     def _take_up(self, workers: Workers) -> None:
         """At the start: continue what a process that died had begun, and forget jobs that no longer are."""
@@ -202,6 +205,7 @@ class Jobs:
     def _free(self, connection: str, busy: frozenset[str]) -> bool:
         return connection not in busy and self.leases.holder(lease_of(connection)) is None
 
-    def _pause(self, connection: str) -> datetime | None:
-        latest = self.runs.list(connection, limit=1)
-        return latest[0].waiting_until if latest and latest[0].state == "waiting" else None
+    def _pauses(self) -> dict[str, Run]:
+        """The runs that wait for their vendor, by connection; one that a later run replaced waits for nothing."""
+        waiting = self.runs.list(state="waiting")
+        return {run.connection: run for run in waiting if self.runs.list(run.connection, limit=1)[0].id == run.id}

@@ -22,8 +22,13 @@ def pull(root: Path, rows: int) -> int:
     with Site.open(root) as site:
         outcome = site.syncs.run(CONNECTION)
     if outcome.state != "succeeded":
-        print(outcome, file=sys.stderr)
+        sys.stderr.write(f"{outcome}\n")
     return 0 if outcome.state == "succeeded" else 1
+
+
+def tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -32,8 +37,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             os._exit(pull(root, int(line.split()[1])))
-        print(child, flush=True)
-        print(os.waitpid(child, 0)[1], flush=True)
+        tell(child)
+        tell(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":

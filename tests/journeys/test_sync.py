@@ -1,18 +1,19 @@
 """A sync from end to end, on a whole site: what is pulled, what is published, what is continued."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from saas_connectors.sandbox import Table
 from snapshots.dataset import CLASSES
 from sovereign.state import LeaseHeld
 from sovereign.sync.engine import lease_of
 from sovereign.sync.errors import UnknownConnection, UnknownStream
 from sovereign.sync.outcome import RunOutcome
-from sovereign.sync.progress import Awaited, Reading, Recorder, RunStarted
+from sovereign.sync.progress import Awaited, Event, Reading, Recorder, RunStarted
 from tests.servers.sites import AGENTS, CONNECTION, Town, agents, town
 
 
@@ -113,7 +114,7 @@ def test_a_run_that_is_stopped_is_continued_where_it_was(tmp_path: Path) -> None
         def __init__(self, rows: int) -> None:
             self.stop, self.rows = threading.Event(), rows
 
-        def emit(self, event: Any) -> None:
+        def emit(self, event: Event) -> None:
             if isinstance(event, Reading) and event.rows >= self.rows:
                 self.stop.set()
 
@@ -148,13 +149,16 @@ def test_an_unfinished_run_is_not_continued_under_other_settings(tmp_path: Path)
         (lambda table: table.remove(*([n] for n in range(500))), "empty"),
         (lambda table: table.remove(*([n] for n in range(300))), "fall"),
         (
-            lambda table: (table.remove(*([n] for n in range(200))), table.put(*({**r, "id": r["id"] + 9000} for r in agents(190)))),
+            lambda table: [
+                table.remove(*([n] for n in range(200))),
+                table.put(*({**row, "id": row["id"] + 9000} for row in agents(190))),
+            ],
             "deletions",
         ),
     ],
     ids=["empty", "fall", "deletions"],
 )  # fmt: skip
-def test_a_copy_that_shrinks_too_much_is_kept_aside(tmp_path: Path, change: Any, rule: str) -> None:
+def test_a_copy_that_shrinks_too_much_is_kept_aside(tmp_path: Path, change: Callable[[Table], object], rule: str) -> None:
     with town(tmp_path) as here:
         here.sync()
         good = here.held()

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from shutil import copytree
 from urllib.parse import quote
 
 import duckdb
@@ -34,6 +35,15 @@ def _duckdb(folder: Path, canary: str) -> None:
     with closing(duckdb.connect(str(folder / "mart.duckdb"))) as db:
         db.execute("CREATE TABLE t AS SELECT range AS id, 'filler ' || range AS name FROM range(200000)")
         db.execute("UPDATE t SET name = ? WHERE id = 777", [canary])
+
+
+def _spill(folder: Path, canary: str) -> None:
+    """What DuckDB writes when it sorts more than its memory holds, as it is without `temp_file_encryption`."""
+    settings = {"temp_directory": str(folder / "work"), "memory_limit": "48MB", "threads": 1}
+    with closing(duckdb.connect(config=settings)) as db:
+        question = "SELECT ? || (range * 7919 % 100003) AS s, 'x' || (range * 31 % 1000) AS t FROM range(600000) ORDER BY s, t"
+        db.execute(question, [canary]).to_arrow_reader(1000).read_next_batch()
+        copytree(folder / "work", folder / "spill")
 
 
 def _sqlite(folder: Path, canary: str) -> None:
@@ -74,6 +84,7 @@ FORMS: dict[str, Callable[[Path, str], None]] = {
     "parquet, brotli": _parquet("brotli", dictionary=False),
     "arrow stream": _arrow,
     "duckdb": _duckdb,
+    "duckdb spill": _spill,
     "sqlite": _sqlite,
     "sqlite, removed row": _sqlite_removed,
     "zstd after a header": _bytes(lambda c: b"header\x00\x01" + _zstd((c * 3).encode())),

@@ -29,13 +29,15 @@ import pyarrow.parquet as pq
 DEEP = 4
 LARGEST = 64 * 2**20
 """Bytes that one decoding may give at most."""
+WINDOW = 4 * 2**20
+"""Bytes of a gzip or zlib stream that are read: random bytes look like the beginning of one every few kilobytes."""
 
 _FRAMES = {"zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18", "gzip": b"\x1f\x8b\x08"}
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_\-]{16,}")
 _HEX = re.compile(rb"[0-9a-fA-F]{16,}")
-_PERCENT = re.compile(rb"[!-~]*(?:%[0-9a-fA-F]{2}[!-~]*)+")
-_ESCAPED = re.compile(rb"(?:[ -~]*\\u[0-9a-fA-F]{4})+[ -~]*")
+_PERCENT = re.compile(rb"%[0-9a-fA-F]{2}")
+_ESCAPED = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _SQLITE, _PARQUET, _DUCKDB = b"SQLite format 3\x00", b"PAR1", b"DUCK"
 
 
@@ -62,7 +64,7 @@ def search(folders: Iterable[Path], canaries: Sequence[str]) -> Report:
     """Look for `canaries` (at least 8 characters each) in every file below `folders`."""
     if not canaries or any(len(each) < 8 for each in canaries):
         raise ValueError("canaries of 8 characters at least")
-    needles = [(each, [each.encode(), each.encode("utf-16-le"), each.encode("utf-16-be")]) for each in canaries]
+    needles = [(each, forms(each)) for each in canaries]
     report = Report()
     for folder in folders:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
@@ -76,6 +78,12 @@ def search(folders: Iterable[Path], canaries: Sequence[str]) -> Report:
     return report
 
 
+def forms(canary: str) -> list[bytes]:
+    """Give the ways a text stands in memory: UTF-8, UTF-16, and each byte plus one, as DuckDB's sort keys have it."""
+    plain = canary.encode()
+    return [plain, canary.encode("utf-16-le"), canary.encode("utf-16-be"), bytes((each + 1) % 256 for each in plain)]
+
+
 def _dig(data: bytes, how: tuple[str, ...], path: Path, needles: list[tuple[str, list[bytes]]], report: Report) -> None:
     _look(data, how, path, needles, report)
     if len(how) >= DEEP:
@@ -86,8 +94,8 @@ def _dig(data: bytes, how: tuple[str, ...], path: Path, needles: list[tuple[str,
 
 
 def _look(data: bytes, how: tuple[str, ...], path: Path, needles: list[tuple[str, list[bytes]]], report: Report) -> None:
-    for canary, forms in needles:
-        if any(form in data for form in forms):
+    for canary, written in needles:
+        if any(form in data for form in written):
             report.found.append(Found(path, how, canary))
 
 
@@ -115,10 +123,10 @@ def _texts(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield "base64", b"\n".join(_unbase64(run[shift:]) for run in runs for shift in range(4))
     if hexes := [match[0] for match in _HEX.finditer(data)]:
         yield "hex", b"\n".join(_unhex(run[shift:]) for run in hexes for shift in range(2))
-    if b"%" in data and (quoted := [match[0] for match in _PERCENT.finditer(data)]):
-        yield "percent", b"\n".join(unquote_to_bytes(each) for each in quoted)
-    if b"\\u" in data and (escaped := [match[0] for match in _ESCAPED.finditer(data)]):
-        yield "escape", b"\n".join(each.decode("unicode_escape", "replace").encode("utf-8", "replace") for each in escaped)
+    if _PERCENT.search(data):
+        yield "percent", unquote_to_bytes(data)
+    if b"\\u" in data and _ESCAPED.search(data):
+        yield "escape", _ESCAPED.sub(lambda run: run[0].decode("unicode_escape").encode("utf-8", "replace"), data)
 
 
 def _offsets(data: bytes, magic: bytes) -> Iterator[int]:
@@ -130,22 +138,20 @@ def _offsets(data: bytes, magic: bytes) -> Iterator[int]:
 
 def _frame(data: memoryview, codec: str) -> bytes:
     """Decompress as much as can be: a frame that was cut, or that something else follows, still gives all it holds."""
-    whole = b""
+    whole = bytearray()
     for step in (2**20, 4096, 64, 1):
         with suppress(OSError, pa.ArrowException), pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-            pieces = [stream.read(len(whole))] if whole else []
-            taken = len(whole)
-            while taken < LARGEST and (piece := stream.read(step)):
-                pieces.append(piece)
-                taken += len(piece)
-                whole = b"".join(pieces) if step > 64 else whole + piece
-            return whole
-    return whole
+            if whole:
+                stream.read(len(whole))
+            while len(whole) < LARGEST and (piece := stream.read(step)):
+                whole += piece
+            break
+    return bytes(whole)
 
 
 def _inflated(data: memoryview) -> bytes:
     with suppress(zlib.error):
-        return zlib.decompressobj(47).decompress(data, LARGEST)  # 47: gzip or zlib, whichever the header says
+        return zlib.decompressobj(47).decompress(data[:WINDOW], LARGEST)  # 47: gzip or zlib, whichever the header says
     return b""
 
 

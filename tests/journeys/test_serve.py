@@ -1,0 +1,113 @@
+"""`serve` on a whole site: runs are made when they are due, missed ones once, and a stop is clean."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sovereign.errors import Locked
+from sovereign.state import Jobs as Diary
+from tests.servers.sites import CONNECTION, Town, town
+
+SECONDS = 20.0
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(here: Town) -> Iterator[threading.Event]:
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def serve() -> None:
+        try:
+            here.site.jobs().serve(stop)
+        except BaseException as error:  # noqa: BLE001 — told to the test
+            failed.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert failed == []
+
+
+def test_a_run_is_made_when_it_is_due_and_entered(tmp_path: Path) -> None:
+    with town(tmp_path, every="15 minutes") as here:
+        jobs = here.site.jobs()
+        with serving(here):
+            until(lambda: here.site.audit.entries(act="serve.started"))
+            time.sleep(0.3)
+            assert jobs.history() == ()
+            here.clock.offset = timedelta(minutes=16)
+            until(lambda: [due for due in jobs.history() if due.state == "succeeded"])
+        (due,) = jobs.history()
+        assert due.run == here.site.runs.latest(CONNECTION, 1)[0].run
+        assert here.held() == here.there()
+        assert [entry.act for entry in here.site.audit.entries(act="serve")] == ["serve.started", "serve.stopped"]
+        assert jobs.list()[0].last_state == "succeeded"
+
+
+def test_a_run_missed_while_nothing_served_is_made_once_at_the_start(tmp_path: Path) -> None:
+    with town(tmp_path, every="15 minutes") as here:
+        with serving(here):
+            until(lambda: here.site.audit.entries(act="serve.started"))
+            time.sleep(0.3)
+        here.clock.offset = timedelta(hours=5)
+        with serving(here):
+            until(lambda: [due for due in here.site.jobs().history() if due.state == "succeeded"])
+            time.sleep(1.5)
+        assert len(here.site.jobs().history()) == 1
+
+
+def test_a_run_that_waits_for_the_vendor_goes_on_when_the_pause_is_over(tmp_path: Path) -> None:
+    with town(tmp_path, every="15 minutes", style="cursor") as here:
+        here.trouble("throttle", 3600, at=7)
+        with serving(here):
+            until(lambda: here.site.audit.entries(act="serve.started"))
+            here.clock.offset = timedelta(minutes=16)
+            until(lambda: [run for run in here.site.runs.latest(CONNECTION) if run.state == "waiting"])
+            here.clock.offset = timedelta(hours=1, minutes=17)
+            until(lambda: [run for run in here.site.runs.latest(CONNECTION) if run.state == "succeeded"])
+        assert here.held() == here.there()
+
+
+def test_a_stop_ends_the_run_under_way_and_keeps_what_it_had(tmp_path: Path) -> None:
+    with town(tmp_path, 3000, latency=0.05, style="cursor", every="15 minutes") as here:
+        with serving(here) as stop:
+            until(lambda: here.site.audit.entries(act="serve.started"))
+            here.clock.offset = timedelta(minutes=16)
+            until(lambda: here.vendor.calls and len(here.vendor.calls) > 5)
+            stop.set()
+        run = here.site.runs.latest(CONNECTION, 1)[0]
+        assert run.state == "cancelled"
+        assert here.site.repository.drafts() == [run.run]
+        assert here.site.jobs().history()[0].state == "cancelled"
+
+
+def test_a_run_that_its_process_died_of_is_made_at_the_start(tmp_path: Path) -> None:
+    with town(tmp_path, every="15 minutes") as here:
+        died_at = here.clock() - timedelta(minutes=1)
+        Diary(here.site.state, here.clock).claim(CONNECTION, died_at)  # then the machine lost power
+        with serving(here):
+            until(lambda: [due for due in here.site.jobs().history() if due.state == "succeeded"])
+        assert len(here.site.runs.latest(CONNECTION)) == 1
+
+
+def test_one_process_serves_a_site(tmp_path: Path) -> None:
+    with town(tmp_path, every="15 minutes") as here, serving(here):
+        until(lambda: here.site.audit.entries(act="serve.started"))
+        with pytest.raises(Locked):
+            here.site.jobs().serve(threading.Event())
