@@ -2,13 +2,13 @@
 
 1. A manifest may be replaced at its place in history: same dataset, sequence and parent, `amends` naming the old hash. It is a
    manifest like any other, signed and named by its hash.
-2. Each replacement publishes an amendment, a signed note: old hash, new hash, reason, certificate. `verify` follows it, asks for it,
-   and accepts a child that still names the old hash as its parent.
+2. Each replacement publishes an amendment, a signed note: old hash, new hash, reason, certificate. `verify` follows it, asks
+   for it, and accepts a child that still names the old hash as its parent.
 3. Order: new key file, new manifest (from then on it counts), amendment, then the old manifest and its key file are removed. A
    crash in between leaves a history that reads right; doing it again ends it.
 
-`erase` is its first use: a class of a dataset leaves every snapshot, its files with it. Destroying the class's key (`keys destroy`)
-already makes it unreadable, in backups too; erasing also removes the bytes.
+`erase` is its first use: a class of a dataset leaves every snapshot, its files with it. Destroying the class's key (`keys
+destroy`) already makes it unreadable, in backups too; erasing also removes the bytes.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
+# ruff: noqa: S608 - every name in SQL is ours; values and vendors' names never enter it
 """A base, then deltas: which rows of a manifest's parts are alive, and how to lay them onto a table.
 
-1. Parts apply in their order. For each key, the row of the last part that names it is the one that counts; if that part says `d`
-   there is none. Within the parts of one commit a key is named once.
+1. Parts apply in their order. For each key, the row of the last part that names it is the one that counts; if that part says
+   `d` there is none. Within the parts of one commit a key is named once.
 2. Rows are never merged: each part is read whole, and rows that a later part outdates are left out. Memory does not grow with
    the snapshot; it grows with the deltas, which a new base ends before they reach half of its bytes, and spills encrypted.
 3. Older parts are brought to the manifest's schema: columns they lack are null, narrower types are widened.
@@ -86,7 +87,7 @@ class Chain:
         return pa.concat_tables([table for _, table in self.batches(part, columns)])
 
     def read_keys(self, part: int) -> pa.Table:
-        """Read the key of each row of a part, in columns `k0`, `k1`…"""
+        """Read the key of each row of a part, in columns `k0`, `k1` and so on."""
         table = self.read_part(part, self.key_schema.names)
         return table.rename_columns([f"k{number}" for number in range(table.num_columns)])
 
@@ -104,7 +105,7 @@ class Chain:
         resolved: `outdated` has been called on it already.
         """
         if not self.keyed or all(part.kind == "base" for part in self.manifest.parts):
-            for number, part in enumerate(self.manifest.parts[first:], first):
+            for number in range(first, len(self.manifest.parts)):
                 for at, table in self.batches(number, columns):
                     yield Piece(number, counting(table.num_rows, at), table)
             return
@@ -122,7 +123,7 @@ class Chain:
                 yield without(Piece(number, counting(table.num_rows, at), table), gone)
 
     def outdated(self, workspace: Workspace, first: int = 0) -> None:
-        """Make the table `dead` of the rows, from part `first` on, that a later part outdates or that only say `d`: `part`, `place`.
+        """Make the table `dead(part, place)` of the rows, from part `first` on, that a later part outdates or that say `d`.
 
         Makes also the table `touched` of the keys that deltas from part `first` on insert, update or delete.
         """
@@ -131,7 +132,8 @@ class Chain:
         empty = self.key_schema.empty_table()
         sql.register("chunk", empty.rename_columns([f"k{number}" for number in range(len(self.key_schema))]))
         workspace.run(
-            "CREATE OR REPLACE TABLE deltas AS SELECT *, 0::INTEGER AS part, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
+            "CREATE OR REPLACE TABLE deltas AS "
+            "SELECT *, 0::INTEGER AS part, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
         )
         sql.unregister("chunk")
         for number, part in enumerate(self.manifest.parts):
@@ -142,7 +144,8 @@ class Chain:
                 workspace.insert("deltas", f"SELECT {keys}, {number}, place, gone FROM chunk", chunk)
         workspace.run(f"CREATE OR REPLACE TABLE touched AS SELECT {keys}, max(part) AS latest FROM deltas GROUP BY ALL")
         workspace.run(
-            f"CREATE OR REPLACE TABLE dead AS SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < latest OR gone"
+            "CREATE OR REPLACE TABLE dead AS "
+            f"SELECT part, place FROM deltas JOIN touched USING ({keys}) WHERE part < latest OR gone"
         )
         workspace.run("DROP TABLE deltas")
         gathered: list[pa.Table] = []
@@ -185,8 +188,8 @@ def load(
 ) -> Loaded:
     """Lay a snapshot's rows onto a DuckDB table, named `table` (an SQL identifier, quoted by the caller where it must be).
 
-    With `since`, the snapshot that the table already holds for the same classes, only what changed is applied when `manifest` stands
-    on it; otherwise the table is made anew. The caller wraps it in a transaction if readers are there.
+    With `since`, the snapshot that the table already holds for the same classes, only what changed is applied when `manifest`
+    stands on it; otherwise the table is made anew. The caller wraps it in a transaction if readers are there.
     Columns have stored names; two names that SQL would confuse (`Id`, `ID`) are told apart by a number.
     """
     chain = Chain(repository, manifest, classes)
@@ -239,13 +242,13 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, name
     with Workspace(chain.work) as workspace:
         chain.outdated(workspace, first)
         touched = workspace.table("SELECT * EXCLUDE (latest) FROM touched")
-        _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)  # noqa: S608  # names are quoted
+        _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)
         pieces = chain.pieces(workspace, first=first, resolved=True)
         return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in pieces)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:
-    _run(connection, f"INSERT INTO {table} SELECT * FROM chunk", rows)  # noqa: S608  # names are quoted
+    _run(connection, f"INSERT INTO {table} SELECT * FROM chunk", rows)
     return int(rows.num_rows)
 
 

@@ -1,7 +1,7 @@
 """Arrow columns as snapshots keep them: which types, how they are written down, how a table is brought to a schema.
 
-1. `normal` says what a type is stored as: what Parquet and DuckDB both hold without loss. Dictionaries are decoded, views and large
-   variants become plain ones, a structure without fields becomes null.
+1. `normal` says what a type is stored as: what Parquet and DuckDB both hold without loss. Dictionaries are decoded, views and
+   large variants become plain ones, a structure without fields becomes null.
 2. `conform` gives a table exactly the columns of a schema, in its order: columns it lacks are null, others are cast without
    loss. It never drops a value: a cast that would lose one raises `pyarrow.ArrowInvalid`.
 3. Types are written in JSON: a name for a plain type, one object a nested one.
@@ -28,7 +28,7 @@ _PLAIN = {
 }  # fmt: skip
 
 
-def normal(kind: pa.DataType) -> pa.DataType:  # noqa: C901, PLR0911  # one line a family of types
+def normal(kind: pa.DataType) -> pa.DataType:  # noqa: C901  # one line a family of types
     """Give the type under which values of a type are stored."""
     types = pa.types
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
@@ -64,8 +64,29 @@ def nested(kind: pa.DataType) -> bool:
 def normalised(table: pa.Table) -> pa.Table:
     """Give a table whose columns all have the type they are stored under, without metadata."""
     fields = [pa.field(each.name, normal(each.type)) for each in table.schema]
-    columns = [converted(column, each.type) for column, each in zip(table.columns, fields, strict=True)]
+    columns = [_normal(column, each.type) for column, each in zip(table.columns, fields, strict=True)]
     return pa.table(columns, schema=pa.schema(fields))
+
+
+def _normal(column: Any, kind: pa.DataType) -> Any:  # noqa: ANN401  # pyarrow has no types
+    """Bring a column to its normal type; structures without fields are emptied row by row where they hide in others."""
+    if not _holds_nothing(column.type):
+        return converted(column, kind)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column))
+    return pa.chunked_array([pa.array([_emptied(each) for each in column.to_pylist()], kind)])
+
+
+def _holds_nothing(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_holds_nothing(each.type) for each in kind)
+    return nested(kind) and any(_holds_nothing(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _emptied(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {name: _emptied(each) for name, each in value.items()} or None
+    return [_emptied(each) for each in value] if isinstance(value, list) else value
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -87,8 +108,8 @@ def converted(column: Any, kind: pa.DataType) -> Any:  # noqa: ANN401  # pyarrow
     have = column.type
     if have.equals(kind):
         return column
-    if pa.types.is_null(kind) and not pa.types.is_null(have):
-        return pa.nulls(len(column), kind)  # only a structure without fields is stored as null
+    if pa.types.is_float64(kind) and pa.types.is_integer(have):
+        return column.cast(kind, safe=False)  # beyond 2^53, the nearest double
     if pa.types.is_string(kind) and nested(have):
         return as_json(column)
     if pa.types.is_decimal(kind) and pa.types.is_integer(have):
@@ -119,7 +140,7 @@ def fits(column: Any, kind: pa.DataType) -> Any:  # noqa: ANN401  # pyarrow has 
         return pa.concat_arrays([fits(column.slice(0, half), kind), fits(column.slice(half), kind)])
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return pc.is_null(column).combine_chunks() if isinstance(column, pa.ChunkedArray) else pc.is_null(column)
-    return pa.repeat(pa.scalar(True), len(column))  # noqa: FBT003  # an Arrow value
+    return pa.repeat(pa.scalar(True), len(column))
 
 
 def described(kind: pa.DataType) -> Json:

@@ -1,9 +1,9 @@
 """How a measured draft becomes a snapshot: as a delta on the current one, or as a new base.
 
-1. A delta holds the rows that were inserted (`i`) or updated (`u`) and the keys of those deleted (`d`), and nothing else: the cost
-   follows the change. When nothing changed there is no new part, only a manifest.
-2. A new base is written for a first snapshot, when the deltas would pass half of the base's bytes, when a field changed class or the
-   primary key changed, and on the first commit of a key period, so that older periods can be destroyed.
+1. A delta holds the rows that were inserted (`i`) or updated (`u`) and the keys of those deleted (`d`), and nothing else: the
+   cost follows the change. When nothing changed there is no new part, only a manifest.
+2. A new base is written for a first snapshot, when the deltas would pass half of the base's bytes, when a field changed class
+   or the primary key changed, and on the first commit of a key period, so that older periods can be destroyed.
 3. A base adopts the draft's own segments as they are, when all their rows count and they are not small; other rows are gathered
    into new parts. Nothing is rewritten for the pleasure of it.
 4. Parts are linked into place and made durable, then the key file, then the manifest. A crash before that leaves the current
@@ -36,7 +36,10 @@ _SMALL = 4
 def commit(
     comparison: Comparison, *, cursor: Json, verdict: Verdict, provenance: Provenance, mode: Mode, drift: Sequence[Drift]
 ) -> Manifest:
-    """Publish what was compared; gives the new snapshot. Errors: NotCommitted when the current one is no longer that of the measure."""
+    """Publish what was compared; gives the new snapshot.
+
+    Errors: NotCommitted when the current one is no longer that of the measure.
+    """
     ground, head, measure = comparison.ground, comparison.head, comparison.measure
     now = ground.repository.head(ground.id)
     if (now.hash if now else None) != (head.hash if head else None):
@@ -154,19 +157,9 @@ class _Hopper:
                 self._write(piece)
 
     def _write(self, table: pa.Table) -> None:
-        ground, repository = self.ground, self.ground.repository
-        part, wraps = parts.write(
-            ground.folder,
-            ground.id,
-            ground.shape,
-            table,
-            kind=self._kind,
-            keys=repository.keys,
-            period=repository.period(),
-            entropy=repository.entropy,
-        )
-        self.made.append(part)
-        self.wraps |= wraps
+        ground = self.ground
+        press = ground.repository.press(ground.id, ground.folder, self.wraps)
+        self.made.append(press.write(ground.shape, table, self._kind))
 
 
 def _gather(hopper: _Hopper, tables: Iterator[pa.Table], kind: parts.Kind) -> None:
@@ -197,8 +190,8 @@ def _changed(comparison: Comparison, *, told: bool = False) -> Iterator[pa.Table
         if part.kind != "removed" and rows.num_rows:
             for at, table in comparison.ground.batches(number):
                 here = rows.filter(pc.and_(pc.greater_equal(rows["row"], at), pc.less(rows["row"], at + table.num_rows)))
-                table = table.take(pc.subtract(here["row"], at))
-                yield table.append_column(OP, pc.if_else(here["inserted"], "i", "u")) if told else table
+                chosen = table.take(pc.subtract(here["row"], at))
+                yield chosen.append_column(OP, pc.if_else(here["inserted"], "i", "u")) if told else chosen
 
 
 def _delta(comparison: Comparison) -> Iterator[pa.Table]:

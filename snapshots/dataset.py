@@ -1,8 +1,8 @@
 """A dataset, its classes, and the shape of its rows.
 
 1. A dataset is one stream of one connection. Both names are folder names: a lower-case letter, then letters, digits and `_`.
-2. Every field has a class, `internal` < `personal` < `sensitive`; a field that no one classified is `personal`. A clearance is the
-   highest class that may be read.
+2. Every field has a class, `internal` < `personal` < `sensitive`; a field that no one classified is `personal`. A clearance is
+   the highest class that may be read.
 3. Rows are told apart by their primary key. When a field of that key is personal or sensitive, the row is named in the
    internal class by `_key`, a keyed pseudonym, and the field itself stays in its own class.
 4. `_key` and `_op` are ours. A vendor's column of that name is kept under one more underscore and given back as it was.
@@ -35,7 +35,7 @@ _OURS = re.compile(r"_+(key|op)")
 
 def visible(clearance: str) -> tuple[ClassName, ...]:
     """Give the classes that a clearance may read, lowest first."""
-    return CLASSES[: CLASSES.index(clearance) + 1]  # type: ignore[arg-type]  # an unknown clearance raises ValueError here
+    return CLASSES[: [str(each) for each in CLASSES].index(clearance) + 1]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,7 +67,8 @@ class DatasetId:
 class DatasetSpec:
     """What is known of a dataset before it is pulled.
 
-    `classes` gives the class of each field that someone classified; `schema` may be empty, and is then found from the first records.
+    `classes` gives the class of each field that someone classified; `schema` may be empty, and is then found from the first
+    records.
     An empty `primary_key` means that nothing names a row: such a dataset is stored whole at each change.
     """
 
@@ -78,7 +79,10 @@ class DatasetSpec:
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     def shape(self, schema: pa.Schema) -> "Shape":
-        """Give the shape of rows of this dataset that have the columns of `schema`; a key that no row showed yet is of type null."""
+        """Give the shape of rows of this dataset that have the columns of `schema`.
+
+        A column of the key that no row showed yet is of type null.
+        """
         for name in self.primary_key:
             if name not in schema.names:
                 schema = schema.append(pa.field(name, pa.null()))
@@ -87,7 +91,7 @@ class DatasetSpec:
 
 
 def _class(name: str) -> ClassName:
-    return CLASSES[CLASSES.index(name)]  # type: ignore[arg-type]  # an unknown class raises ValueError here
+    return CLASSES[[str(each) for each in CLASSES].index(name)]
 
 
 def stored_name(column: str) -> str:
@@ -115,14 +119,17 @@ class Shape:
 
     def class_of(self, column: str) -> ClassName:
         """Give the class of a column, by the vendor's name."""
-        return self.classes[self.schema.get_field_index(column)]
+        return dict(zip(self.schema.names, self.classes, strict=True))[column]
 
     def columns(self, classes: tuple[str, ...]) -> list[str]:
         """Give the vendor's names of the columns of these classes, in order."""
         return [name for name, at in zip(self.schema.names, self.classes, strict=True) if at in classes]
 
     def described(self, classes: tuple[str, ...] = CLASSES) -> pa.Schema:
-        """Give the Arrow schema of these classes; each field's metadata has its `class`, and `key` when it is in the primary key."""
+        """Give the Arrow schema of these classes.
+
+        Each field's metadata has its `class`, and `key` when it is in the primary key.
+        """
         fields = [
             each.with_metadata({"class": at, **({"key": "true"} if each.name in self.primary_key else {})})
             for each, at in zip(self.schema, self.classes, strict=True)

@@ -1,9 +1,10 @@
 """A run in progress: rows gathered, sealed and resumable, until they are published, set apart or dropped.
 
 1. One draft a run, for several streams read out of the same responses. One process holds it at a time.
-2. Rows become segments, which are encrypted parts already: a first pull adopts them as they are. Nothing readable touches the disk.
-3. `checkpoint` alone moves the resume point: segments and raw archive first, durable, then one sealed file. `reopen` drops whatever
-   came after it, so a row is never lost nor doubled by a crash, provided the reader starts again from `resume`.
+2. Rows become segments, which are encrypted parts already: a first pull adopts them as they are. Nothing readable touches the
+   disk.
+3. `checkpoint` alone moves the resume point: segments and raw archive first, durable, then one sealed file. `reopen` drops
+   whatever came after it, so a row is never lost nor doubled by a crash, provided the reader starts again from `resume`.
 4. Rows keep the order in which they came: of several with one key the last counts, and a removal counts like a row.
 5. Rows without a key, and rows that a `discard_row` contract refuses, are put aside, never dropped without a trace.
 6. Publishing a stream twice is impossible: a reopened draft finds the manifest that its run already published.
@@ -11,49 +12,36 @@
 Memory: at most one segment a stream, two in all beyond the page being appended. It is thread safe: slices append concurrently.
 """
 
+import dataclasses
 import fcntl
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from snapshots import checkpoint, keyfile, parts, quarantine, raw
-from snapshots.checkpoint import Aside, Checkpoint, StreamState
-from snapshots.columns import Json, conform, normalised
+from snapshots import checkpoint, keyfile, quarantine, raw
+from snapshots.checkpoint import Aside, Checkpoint
+from snapshots.columns import Json
 from snapshots.commit import commit
-from snapshots.dataset import OP, DatasetId, DatasetSpec, stored_name
+from snapshots.dataset import CLASSES, DatasetId, DatasetSpec
 from snapshots.drift import Watch
 from snapshots.durable import remove_tree
 from snapshots.errors import BadName, DraftBusy, NoDraft
+from snapshots.gathered import Gathered, spec_of
 from snapshots.manifest import Drift, Manifest, Mode, Provenance, RawSegment, Verdict
 from snapshots.measure import Comparison, Ground, Measure
-from snapshots.parts import BYTES, ROWS, Part
+from snapshots.parts import BYTES
 from snapshots.repository import Repository, opener
 from vault import files
 from vault.keys import Scope, Wrapped
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,127}")
-
-
-@dataclass(slots=True)
-class _Stream:
-    """What is gathered of one stream."""
-
-    spec: DatasetSpec
-    watch: Watch
-    segments: list[Part] = field(default_factory=list)
-    aside: list[Aside] = field(default_factory=list)
-    buffer: list[tuple[str, pa.Table]] = field(default_factory=list)
-    rows: int = 0
-    bytes: int = 0
-    kept: int = 0
 
 
 class Draft:
@@ -69,9 +57,9 @@ class Draft:
         self.raw_folder = repository.root / connection / ".raw" / run
         self.resume: Json = None
         self.plan: Json = None
-        self._streams = {name: _Stream(spec, Watch(spec, _known(repository, spec.id))) for name, spec in sorted(specs.items())}
         self._created = repository.clock().isoformat()
         self._wraps: dict[str, Wrapped] = {}
+        self._streams = {name: self._gathered(spec) for name, spec in sorted(specs.items())}
         self._raw: list[RawSegment] = []
         self._raw_key: bytes | None = None
         self._writer: raw.SegmentWriter | None = None
@@ -92,7 +80,7 @@ class Draft:
         folder = _folder(repository, connection, run)
         if (folder / "checkpoint").is_file():
             raise DraftBusy(run=run)
-        remove_tree(folder)  # a run that died before its first checkpoint has nothing
+        _sweep(folder.parent)
         draft = cls(repository, connection, run, specs)
         draft.plan = plan
         name = checkpoint.key_name(connection, run)
@@ -113,16 +101,7 @@ class Draft:
             state = checkpoint.read(found[0], connection, run, opener(repository.keys, folder / "draft.keys"))
         finally:
             os.close(handle)
-        specs = {
-            each.stream: DatasetSpec(
-                DatasetId(connection, each.stream),
-                each.primary_key,
-                each.classes,
-                each.contract,
-                checkpoint.schema(each.declared),
-            )
-            for each in state.streams
-        }
+        specs = {each.stream: spec_of(connection, each) for each in state.streams}
         draft = cls(repository, connection, run, specs)
         draft._restore(state)
         return draft
@@ -142,7 +121,7 @@ class Draft:
     @property
     def counts(self) -> dict[str, int]:
         """Rows gathered a stream."""
-        return {name: each.kept + each.rows + sum(one.part.rows for one in each.aside) for name, each in self._streams.items()}
+        return {name: each.count for name, each in self._streams.items()}
 
     @property
     def buffered_rows(self) -> int:
@@ -170,23 +149,9 @@ class Draft:
         Errors: ContractBroken, and then nothing of this page is kept.
         """
         with self._guard:
-            each = self._streams[stream]
-            admitted = each.watch.admit(records)
-            if admitted.aside is not None:
-                self._put_aside(each, admitted.aside, "contract")
-            table = admitted.table
-            if each.spec.primary_key and table.num_rows:
-                missing = _any_null([table.column(name) for name in each.spec.primary_key])
-                if pc.any(missing).as_py():
-                    self._put_aside(each, table.filter(missing), "keyless")
-                    table = table.filter(pc.invert(missing))
-            self._gather(each, "base", table)
-            if removed is not None:
-                self._gather(each, "removed", normalised(removed.select(list(each.spec.primary_key))))
-            if each.rows >= ROWS or each.bytes >= BYTES:
-                self._flush(each, whole=False)
-            elif self.buffered_bytes >= 2 * BYTES:
-                self._flush(max(self._streams.values(), key=lambda one: one.bytes), whole=True)
+            self._streams[stream].add(records, removed)
+            if self.buffered_bytes >= 2 * BYTES:
+                max(self._streams.values(), key=lambda one: one.bytes).flush(whole=True)
 
     def archive(self, exchange: raw.RawExchange) -> None:
         """Seal what the vendor answered; durable at the next checkpoint."""
@@ -203,7 +168,7 @@ class Draft:
         """Make everything appended and archived durable, then move the resume point."""
         with self._guard:
             for each in self._streams.values():
-                self._flush(each, whole=True)
+                each.flush(whole=True)
             if self._writer is not None:
                 self._raw.append(self._writer.close(len(self._raw) + 1, self._raw[-1].chain if self._raw else None))
                 self._writer = None
@@ -221,12 +186,12 @@ class Draft:
         """Compare what was gathered with the current snapshot, in bounded memory; gathers nothing more."""
         with self._guard:
             each = self._streams[stream]
-            self._flush(each, whole=True)
+            each.flush(whole=True)
             if stream in self._comparisons:
                 self._comparisons.pop(stream).close()
             shape = each.spec.shape(each.watch.schema)
             ground = Ground(self.repository, each.spec.id, shape, self.segments_folder, tuple(each.segments), dict(self._wraps))
-            comparison = Comparison(ground, mode, keyless=sum(one.part.rows for one in each.aside if one.reason == "keyless"))
+            comparison = Comparison(ground, mode, keyless=each.keyless)
             self._comparisons[stream] = comparison
             return comparison.measure
 
@@ -246,9 +211,7 @@ class Draft:
             each, comparison = self._streams[stream], self._comparisons.pop(stream)
             quarantine.keep(self.repository, each.spec, self.run, each.aside, self.segments_folder, self._wraps)
             if not provenance.raw and self._raw:
-                provenance = Provenance(
-                    provenance.run, provenance.connector, provenance.connector_version, provenance.host, self.raw_segments
-                )
+                provenance = msgspec.structs.replace(provenance, raw=self.raw_segments)
             with comparison:
                 drift = each.watch.drift + each.watch.absent()
                 return commit(comparison, cursor=cursor, verdict=verdict, provenance=provenance, mode=mode, drift=drift)
@@ -257,9 +220,12 @@ class Draft:
         """Keep a stream apart, unpublished, under `quarantine/<run>`; this draft has done with it."""
         with self._guard:
             each = self._streams[stream]
-            self._flush(each, whole=True)
+            each.flush(whole=True)
             whole = [Aside(part, reason) for part in each.segments] + each.aside
-            quarantine.keep(self.repository, each.spec, self.run, whole, self.segments_folder, self._wraps, whole=True)
+            counts = None if measure is None else dataclasses.asdict(measure)
+            quarantine.keep(
+                self.repository, each.spec, self.run, whole, self.segments_folder, self._wraps, whole=True, counts=counts
+            )
             if stream in self._comparisons:
                 self._comparisons.pop(stream).close()
             del self._streams[stream]
@@ -299,64 +265,12 @@ class Draft:
 
     # Inside
 
-    def _gather(self, each: _Stream, kind: str, table: pa.Table) -> None:
-        if table.num_rows:
-            each.buffer.append((kind, table))
-            each.rows += table.num_rows
-            each.bytes += table.nbytes
-
-    def _flush(self, each: _Stream, *, whole: bool) -> None:
-        """Write what is gathered as segments; unless `whole`, what does not fill one waits for more."""
-        pending, each.buffer, each.rows, each.bytes = each.buffer, [], 0, 0
-        at = 0
-        while at < len(pending):
-            kind, end = pending[at][0], at
-            while end < len(pending) and pending[end][0] == kind:
-                end += 1
-            names = list(each.spec.primary_key) if kind == "removed" else each.watch.schema.names
-            schema = pa.schema([each.watch.schema.field(name) for name in names])
-            table = pa.concat_tables([conform(one, schema) for _, one in pending[at:end]])
-            step = max(1, min(ROWS, table.num_rows * BYTES // max(1, table.nbytes)))
-            last = end == len(pending) and not whole
-            for start in range(0, table.num_rows, step):
-                rows = table.slice(start, step)
-                if last and rows.num_rows < step:
-                    self._gather(each, kind, rows)
-                else:
-                    self._write(each, kind, rows)
-            at = end
-
-    def _write(self, each: _Stream, kind: str, table: pa.Table) -> None:
-        shape = each.spec.shape(each.watch.schema)
-        stored = shape.stored(table, self.repository.pseudonym_key(each.spec.id))
-        if kind == "removed":
-            stored = stored.select(list(shape.key))
-            stored = stored.append_column(OP, pa.repeat("d", stored.num_rows))
-        part = self._write_part(each, stored, "removed" if kind == "removed" else "base")
-        each.segments.append(part)
-        each.kept += part.rows if kind == "base" else 0
-
-    def _put_aside(self, each: _Stream, rows: pa.Table, reason: str) -> None:
-        rows = normalised(rows)
-        for start in range(0, rows.num_rows, ROWS):
-            piece = rows.slice(start, ROWS).rename_columns([stored_name(name) for name in rows.column_names])
-            each.aside.append(Aside(self._write_part(each, piece, "aside", rows.schema), reason))
-
-    def _write_part(self, each: _Stream, table: pa.Table, kind: parts.Kind, schema: pa.Schema | None = None) -> Part:
-        shape = each.spec.shape(each.watch.schema if schema is None else schema)
-        repository = self.repository
-        part, wraps = parts.write(
-            self.segments_folder,
-            each.spec.id,
-            shape,
-            table,
-            kind=kind,
-            keys=repository.keys,
-            period=repository.period(),
-            entropy=repository.entropy,
-        )
-        self._wraps |= wraps
-        return part
+    def _gathered(self, spec: DatasetSpec) -> Gathered:
+        """Begin a stream, against the columns of its current snapshot as far as their keys were not destroyed."""
+        repository, head = self.repository, self.repository.head(spec.id)
+        known = None if head is None else repository.shape(head, repository.readable(head)).schema
+        press = repository.press(spec.id, self.segments_folder, self._wraps)
+        return Gathered(spec, Watch(spec, known), press, repository.pseudonym_key(spec.id))
 
     def _open_archive(self) -> bytes:
         files.folder(self.raw_folder)
@@ -378,7 +292,7 @@ class Draft:
         keyfile.write(self.folder / "draft.keys", self._wraps)
         state = Checkpoint(
             checkpoint.FORMAT, self.connection, self.run, self._created, self.plan, self.resume,
-            [_state(name, each) for name, each in self._streams.items()], self._raw,
+            [each.state() for each in self._streams.values()], self._raw,
         )  # fmt: skip
         name = checkpoint.key_name(self.connection, self.run)
         checkpoint.write(self.folder / "checkpoint", state, self.repository.keys.unwrap(self._wraps[name], name.encode()))
@@ -394,44 +308,22 @@ class Draft:
                 if int(path.stem) > len(self._raw):
                     path.unlink()
         names = {checkpoint.key_name(self.connection, self.run)}
-        names |= {
-            parts.key_name(DatasetId(self.connection, each.stream), one, at)
-            for each in state.streams
-            for one in kept
-            for at in ("internal", "personal", "sensitive")
-        }
-        self._wraps = {name: one for name, one in keyfile.read(self.folder / "draft.keys").items() if name in names}
+        names |= {f"{self.connection}/{each.stream}/{one}/{at}" for each in state.streams for one in kept for at in CLASSES}
+        entries = keyfile.read(self.folder / "draft.keys")
+        self._wraps.update((name, entry) for name, entry in entries.items() if name in names)
         for each in state.streams:
-            stream = self._streams[each.stream]
-            stream.watch.expected = checkpoint.schema(each.expected)
-            stream.watch.restore(checkpoint.schema(each.schema), each.seen, each.drift)
-            stream.segments, stream.aside = list(each.segments), list(each.aside)
-            stream.kept = sum(part.rows for part in each.segments if part.kind == "base")
-
-
-def _state(name: str, each: _Stream) -> StreamState:
-    watch, spec = each.watch, each.spec
-    return StreamState(
-        name, spec.primary_key, dict(spec.classes), spec.contract, checkpoint.pairs(spec.schema), checkpoint.pairs(watch.expected),
-        checkpoint.pairs(watch.schema), sorted(watch.seen), watch.drift, each.segments, each.aside,
-    )  # fmt: skip
-
-
-def _known(repository: Repository, dataset: DatasetId) -> pa.Schema | None:
-    """Give the columns of the current snapshot, as far as their keys were not destroyed."""
-    head = repository.head(dataset)
-    return None if head is None else repository.shape(head, repository.readable(head)).schema
-
-
-def _any_null(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    missing = pc.is_null(columns[0])
-    for column in columns[1:]:
-        missing = pc.or_(missing, pc.is_null(column))
-    return missing
+            self._streams[each.stream].restore(each)
 
 
 def _folder(repository: Repository, connection: str, run: str) -> Path:
     return repository.root / connection / ".drafts" / run
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is left of runs that died before their first checkpoint, or while they were discarded."""
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if not (each / "checkpoint").is_file() and not held(each):
+            remove_tree(each)
 
 
 def _hold(folder: Path, run: str) -> int:

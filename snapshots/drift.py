@@ -4,13 +4,14 @@ Each page is held against the stream's contract: the declared schema, else the l
 
 1. A column that is narrower than the contract is widened without a word; a column that the page lacks is null.
 2. For a declared column, values that read as its type are taken as such (text that is a date, a number that is a decimal).
-3. Anything else is drift, and is recorded with the field, its type before and now, what was done, and how many values it touched:
+3. Anything else is drift, and is recorded with the field, its type before and now, what was done, and how many values it
+   touched:
    `evolve`         a new field is added; a type is widened, and becomes text when nothing narrower holds both
    `freeze`         ContractBroken
    `discard_row`    the rows that differ are put aside, with the reason
    `discard_value`  the values that differ become null; new fields are left out
-4. Widening is `widened`: null to anything, integers to wider ones, to decimals and to doubles (the nearest one), decimals to more
-   digits, dates to timestamps, and the same inside lists and structures. It is symmetrical and never narrows.
+4. Widening is `widened`: null to anything, integers to wider ones, to decimals and to doubles (the nearest one), decimals to
+   more digits, dates to timestamps, and the same inside lists and structures. It is symmetrical and never narrows.
 
 It never names a personal field in a fault: places only.
 """
@@ -27,7 +28,7 @@ from snapshots.errors import ContractBroken
 from snapshots.manifest import Drift
 
 
-def widened(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:  # noqa: C901, PLR0911  # one line a family of types
+def widened(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:  # noqa: C901  # one line a family of types
     """Give the narrowest type that holds the values of both, None when only text does."""
     types = pa.types
     if one.equals(two) or types.is_null(two):
@@ -163,6 +164,24 @@ class Watch:
             return Admitted(kept)
         return Admitted(kept.filter(pc.invert(refused)), page.filter(refused))
 
+    def admit_keys(self, removed: pa.Table) -> pa.Table:
+        """Give the primary keys of removed records, as the contract holds them; raises ContractBroken."""
+        table = normalised(removed.select(list(self._spec.primary_key)))
+        columns = []
+        for place, each in enumerate(table.schema):
+            at = self.schema.get_field_index(each.name)
+            if at < 0:
+                self.schema = self.schema.append(each)
+                columns.append(table.column(place))
+                continue
+            kind = widened(self.schema.field(at).type, each.type) or self.schema.field(at).type
+            try:
+                columns.append(converted(table.column(place), kind))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+                raise self._broken("une clé retirée d'un autre type", "a removed key of another type") from None
+            self.schema = self.schema.set(at, pa.field(each.name, kind))
+        return pa.table(columns, names=table.column_names)
+
     def _column(
         self, name: str, column: pa.ChunkedArray, place: int, first: bool
     ) -> tuple[pa.ChunkedArray | None, pa.ChunkedArray | None]:
@@ -193,7 +212,7 @@ class Watch:
         self, name: str, column: pa.ChunkedArray, place: int, first: bool
     ) -> tuple[pa.ChunkedArray | None, pa.ChunkedArray | None]:
         values = len(column) - column.null_count
-        if first or self._spec.contract == "evolve":
+        if first or self._spec.contract == "evolve" or name in self._spec.primary_key:
             self.schema = self.schema.append(pa.field(name, column.type))
             if not first:
                 self._record(name, None, column.type, "added", values)

@@ -2,7 +2,8 @@
 
 1. A key file maps the name of what a key opens to that key, wrapped. The name is also the context under which the key was
    wrapped, so an entry moved to another name does not unwrap.
-2. It is the only file of a snapshot that changes: rotation rewrites it in place, in one step. It is written before what points to it.
+2. It is the only file of a snapshot that changes: rotation rewrites it in place, in one step. It is written before what points
+   to it.
 3. It holds no key in clear and decides nothing: losing it loses the data, altering it opens nothing.
 
 Format: docs/formats/key-file.md.

@@ -1,10 +1,11 @@
 """A manifest: what one snapshot is, in a signed text named by its hash.
 
 1. The text is canonical JSON (RFC 8785) in a signed note (C2SP signed-note); the file is named by the SHA-256 of that JSON.
-2. It tells nothing personal: columns of the personal and sensitive classes, their drift and the cursor are sealed blocks, each under
-   a data key that the manifest's key file wraps. The primary key is given by places of columns, not by names.
+2. It tells nothing personal: columns of the personal and sensitive classes, their drift and the cursor are sealed blocks, each
+   under a data key that the manifest's key file wraps. The primary key is given by places of columns, not by names.
 3. It holds no key and no key's name, so rotation never touches it.
-4. Parts are listed in the order in which they apply: the base, then deltas. A `d` or `u` of a later part outdates earlier rows of that key.
+4. Parts are listed in the order in which they apply: the base, then deltas. A `d` or `u` of a later part outdates earlier rows
+   of that key.
 
 Format: docs/formats/manifest.md.
 """

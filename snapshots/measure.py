@@ -1,13 +1,14 @@
+# ruff: noqa: S608 - every name in SQL is ours; values and vendors' names never enter it
 """What a draft changes: its rows against the current snapshot's, by primary key, in bounded memory.
 
-1. Rows are compared by a hash of their values, after both sides were brought to one schema; keys are compared as they are, never by
-   hash. Hashes, keys and places go to a `Workspace`; the values of changed rows are read again from their part.
+1. Rows are compared by a hash of their values, after both sides were brought to one schema; keys are compared as they are,
+   never by hash. Hashes, keys and places go to a `Workspace`; the values of changed rows are read again from their part.
 2. In a full refresh, a key that the draft lacks is deleted. In an incremental run, only a key that the vendor said is removed.
 3. Of several rows with one key the last counts: those equal to it are `repeated_same`, the others `repeated_different`.
 4. Rows without a primary key are compared as a multiset of whole rows.
 
-A 64-bit hash of a row misses one change in 10^19. It is an engine's hash, not a cryptographic one: a vendor that wishes to hide a
-change from its own client need not collide hashes to do so.
+A 64-bit hash of a row misses one change in 10^19. It is an engine's hash, not a cryptographic one: a vendor that wishes to
+hide a change from its own client need not collide hashes to do so.
 """
 
 from collections.abc import Iterator
@@ -31,13 +32,16 @@ from vault.keys import Wrapped
 SHIFT = 32
 """A place is the part's number times 2^32, plus the row's number."""
 
+_LOT, _LOTS = 1_000_000, 32
+"""Rows of both sides compared at once, and the most lots: past that, the engine spills."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What publishing a draft would do.
 
-    `rows`: gathered with a key; `distinct`: those that count; `repeated_*`: those that do not (law 3); `keyless`: put aside, without
-    a key; `inserted`, `updated`, `deleted`, `unchanged`: against the `previous_rows` of the current snapshot.
+    `rows`: gathered with a key; `distinct`: those that count; `repeated_*`: those that do not (law 3); `keyless`: put aside,
+    without a key; `inserted`, `updated`, `deleted`, `unchanged`: against the `previous_rows` of the current snapshot.
     """
 
     mode: Mode
@@ -106,7 +110,6 @@ class Comparison:
         self.workspace = Workspace(ground.repository.work)
         try:
             self.measure = self._measure(keyless)
-            self.workspace.shrink()
         except BaseException:
             self.close()
             raise
@@ -130,10 +133,12 @@ class Comparison:
         self._tables()
         self._load_fresh(values=not light)
         rows = work.number("SELECT count(*) FROM fresh WHERE NOT gone")
-        if light and work.number(f"SELECT count(*) FROM (SELECT DISTINCT {self.k} FROM fresh)") < rows:
+        self._cut(rows + (head.rows if head else 0))
+        repeated = self.keyed and self._distinct() < work.number("SELECT count(*) FROM fresh")
+        if light and repeated:
             self._tables()
             self._load_fresh(values=True)
-        same, different = self._drop_repeated() if self.keyed else (0, 0)
+        same, different = self._drop_repeated() if repeated else (0, 0)
         previous = head.rows if head else 0
         if head is not None:
             self._load_past(head)
@@ -145,6 +150,15 @@ class Comparison:
             inserted, updated, deleted, previous - updated - deleted, previous, keyless,
         )  # fmt: skip
 
+    def _cut(self, rows: int) -> None:
+        """Choose how many lots, by hash of the key, keep each comparison within the workspace's memory."""
+        lots = max(1, min(_LOTS, rows // _LOT))
+        self.lots = ["true"] if lots == 1 else [f"hash({self.k}) % {lots} = {number}" for number in range(lots)]
+
+    def _distinct(self) -> int:
+        counted = f"SELECT count(*) FROM (SELECT DISTINCT {self.k} FROM fresh WHERE"
+        return sum(self.workspace.number(f"{counted} {lot})") for lot in self.lots)
+
     def _tables(self) -> None:
         sql = self.workspace.sql
         if self.keyed:
@@ -154,14 +168,15 @@ class Comparison:
         sql.register("chunk", keys.rename_columns([f"k{number}" for number in range(keys.num_columns)]))
         for table in ("fresh", "past"):
             self.workspace.run(
-                f"CREATE OR REPLACE TABLE {table} AS SELECT *, 0::UBIGINT AS hash, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
+                f"CREATE OR REPLACE TABLE {table} AS "
+                "SELECT *, 0::UBIGINT AS hash, 0::BIGINT AS place, false AS gone FROM chunk LIMIT 0"
             )
         self.workspace.run(f"CREATE OR REPLACE TABLE lost AS SELECT {self.k} FROM chunk LIMIT 0")
         self.workspace.run("CREATE OR REPLACE TABLE dropped (place BIGINT)")
         self.workspace.run("CREATE OR REPLACE TABLE changed (place BIGINT, inserted BOOLEAN)")
         sql.unregister("chunk")
 
-    def _insert(self, table: str, rows: pa.Table, places: Any, *, gone: bool = False, hashed: bool = True) -> None:
+    def _insert(self, table: str, rows: pa.Table, places: pa.Array, *, gone: bool = False, hashed: bool = True) -> None:
         """Add rows of the stored schema, or of their key alone when not `hashed`."""
         key = self.ground.shape.key
         columns = {f"k{number}": rows.column(name) for number, name in enumerate(key)}
@@ -182,14 +197,13 @@ class Comparison:
     def _drop_repeated(self) -> tuple[int, int]:
         """Keep the last row of each key; gives how many of the others are equal to it, and how many differ."""
         work, k = self.workspace, self.k
-        work.run(
-            f"CREATE OR REPLACE TABLE repeated AS SELECT {k}, max(place) AS latest FROM fresh GROUP BY ALL HAVING count(*) > 1"
-        )
-        if not work.number("SELECT count(*) FROM repeated"):
-            return 0, 0
+        work.run(f"CREATE OR REPLACE TABLE repeated AS SELECT {k}, place AS latest FROM fresh LIMIT 0")
+        for lot in self.lots:
+            work.run(f"INSERT INTO repeated SELECT {k}, max(place) FROM fresh WHERE {lot} GROUP BY ALL HAVING count(*) > 1")
         work.run(f"CREATE OR REPLACE TABLE claims AS SELECT fresh.*, latest FROM fresh JOIN repeated USING ({k})")
         work.run(
-            f"CREATE OR REPLACE TABLE final AS SELECT {k}, max(place) AS place, arg_max(hash, place) AS hash FROM claims WHERE NOT gone GROUP BY {k}"
+            f"CREATE OR REPLACE TABLE final AS SELECT {k}, max(place) AS place, arg_max(hash, place) AS hash "
+            f"FROM claims WHERE NOT gone GROUP BY {k}"
         )
         others = f"FROM claims JOIN final USING ({k}) WHERE NOT gone AND claims.place <> final.place AND claims.hash"
         same = work.number(f"SELECT count(*) {others} = final.hash")
@@ -236,14 +250,15 @@ class Comparison:
 
     def _compare(self) -> tuple[int, int, int]:
         work, k = self.workspace, self.k
-        work.run(
-            f"INSERT INTO changed SELECT fresh.place, past.k0 IS NULL FROM fresh LEFT JOIN past USING ({k}) "
-            "WHERE NOT fresh.gone AND (past.k0 IS NULL OR fresh.hash IS DISTINCT FROM past.hash)"
-        )
-        if self.mode == "full_refresh":
-            work.run(f"INSERT INTO lost SELECT {k} FROM past ANTI JOIN (FROM fresh WHERE NOT gone) USING ({k})")
-        else:
-            work.run(f"INSERT INTO lost SELECT {k} FROM past SEMI JOIN (FROM fresh WHERE gone) USING ({k})")
+        full = self.mode == "full_refresh"
+        for lot in self.lots:
+            fresh, past = f"(FROM fresh WHERE {lot})", f"(FROM past WHERE {lot})"
+            work.run(
+                f"INSERT INTO changed SELECT f.place, p.k0 IS NULL FROM {fresh} f LEFT JOIN {past} p USING ({k}) "
+                "WHERE NOT f.gone AND (p.k0 IS NULL OR f.hash IS DISTINCT FROM p.hash)"
+            )
+            named = "ANTI JOIN (FROM fresh WHERE NOT gone AND" if full else "SEMI JOIN (FROM fresh WHERE gone AND"
+            work.run(f"INSERT INTO lost SELECT {k} FROM {past} p {named} {lot}) USING ({k})")
         inserted = work.number("SELECT count(*) FROM changed WHERE inserted")
         updated = work.number("SELECT count(*) FROM changed WHERE NOT inserted")
         return inserted, updated, work.number("SELECT count(*) FROM lost")
@@ -287,7 +302,7 @@ class Comparison:
             yield conform(table, schema).append_column(OP, pa.repeat("d", table.num_rows))
 
     def replaced_in(self, part: int) -> Any:  # noqa: ANN401  # pyarrow has no types
-        """Give the numbers of the rows of a part of the current snapshot that the draft updates or deletes (incremental only)."""
+        """Give the numbers of the rows of a part of the snapshot that an incremental draft updates or deletes."""
         work, k = self.workspace, self.k
         work.run(
             f"CREATE TABLE IF NOT EXISTS replaced AS SELECT past.place FROM past SEMI JOIN "
@@ -301,7 +316,7 @@ def within(numbers: Any, first: int, count: int) -> Any:  # noqa: ANN401  # pyar
     return numbers.filter(pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, first + count)))
 
 
-def renamed(chain: Chain, table: pa.Table, places: Any, ground: Ground) -> tuple[pa.Table, Any]:
+def renamed(chain: Chain, table: pa.Table, places: pa.Array, ground: Ground) -> tuple[pa.Table, Any]:
     """Bring rows of a snapshot that was keyed otherwise to a draft's columns and key; rows without that key are left out."""
     names = chain.shape.schema.names
     logical = conform(table.select([stored_name(name) for name in names]).rename_columns(names), ground.shape.schema)

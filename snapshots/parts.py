@@ -10,8 +10,8 @@
 Source: Parquet modular encryption. Format: docs/formats/part.md.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +26,9 @@ from snapshots.errors import Damaged
 from vault.keys import Keys, Scope, Wrapped
 
 ROWS = 131_072
-BATCH = 32_768
+BATCH = 16_384
 BYTES = 32 << 20
+_READ = 1 << 16
 
 Kind = Literal["base", "delta", "removed", "aside"]
 
@@ -77,35 +78,36 @@ def split(shape: Shape, names: Sequence[str]) -> dict[str, list[str]]:
     return by_class
 
 
-def write(
-    folder: Path,
-    dataset: DatasetId,
-    shape: Shape,
-    table: pa.Table,
-    *,
-    kind: Kind,
-    keys: Keys,
-    period: str,
-    entropy: Callable[[int], bytes] = os.urandom,
-) -> tuple[Part, dict[str, Wrapped]]:
-    """Write rows as one part, fsynced file by file; the folder is left for the caller to fsync.
+@dataclass(slots=True)
+class Press:
+    """Writes parts of one dataset, and keeps the wrapped keys of what it wrote.
 
-    Arguments: table: stored columns (`Shape.stored`), at most about `BYTES`.
-    Returns: the part, and its wrapped data keys by name.
+    The folder is left for the caller to make durable; files are, one by one.
     """
-    part, wraps, written = entropy(16).hex(), {}, {}
-    by_class = split(shape, table.column_names)
-    if not by_class["internal"]:
-        table = table.append_column(OP, pa.array(["i"]).take(pa.nulls(table.num_rows, pa.int8()).fill_null(0)))
-        by_class["internal"] = [OP]
-    for class_name in (each for each in CLASSES if each in by_class):
-        name = key_name(dataset, part, class_name)
-        data_key, wraps[name] = keys.new_data_key(Scope(dataset.connection, class_name, period), name.encode())
-        data = encrypted(table.select(by_class[class_name]), data_key, name)
-        write_new(folder / file_name(part, class_name), data)
-        pa.default_memory_pool().release_unused()
-        written[class_name] = ClassFile(digest_of(data), len(data))
-    return Part(part, kind, period, table.num_rows, written), wraps
+
+    folder: Path
+    dataset: DatasetId
+    keys: Keys
+    period: Callable[[], str]
+    entropy: Callable[[int], bytes]
+    wraps: dict[str, Wrapped]
+
+    def write(self, shape: Shape, table: pa.Table, kind: Kind) -> Part:
+        """Write rows as one part; `table` has stored columns (`Shape.stored`), at most about `BYTES`."""
+        part, period, written = self.entropy(16).hex(), self.period(), {}
+        by_class = split(shape, table.column_names)
+        if not by_class["internal"]:
+            table = table.append_column(OP, pa.repeat("i", table.num_rows))
+            by_class["internal"] = [OP]
+        for class_name in (each for each in CLASSES if each in by_class):
+            name = key_name(self.dataset, part, class_name)
+            scope = Scope(self.dataset.connection, class_name, period)
+            data_key, self.wraps[name] = self.keys.new_data_key(scope, name.encode())
+            data = encrypted(table.select(by_class[class_name]), data_key, name)
+            write_new(self.folder / file_name(part, class_name), data)
+            pa.default_memory_pool().release_unused()
+            written[str(class_name)] = ClassFile(digest_of(data), len(data))
+        return Part(part, kind, period, table.num_rows, written)
 
 
 def encrypted(table: pa.Table, data_key: bytes, prefix: str) -> memoryview:
@@ -184,13 +186,13 @@ def class_batches(
     path, rows = folder / file_name(part.id, class_name), 0
     opening = pe.create_decryption_properties(data_key, aad_prefix=key_name(dataset, part.id, class_name).encode())
     try:
-        with pq.ParquetFile(path, decryption_properties=opening, pre_buffer=False) as file:
+        with pq.ParquetFile(path, decryption_properties=opening, pre_buffer=False, buffer_size=_READ) as file:
             wanted = None if columns is None else [each for each in columns if each in file.schema_arrow.names]
             if wanted == []:
                 counted = range(0, file.metadata.num_rows, size)
                 found = (_bare(min(size, file.metadata.num_rows - start)) for start in counted)
             else:
-                found = file.iter_batches(size, columns=wanted)
+                found = file.iter_batches(size, columns=wanted, use_threads=False)
             for batch in found:
                 rows += batch.num_rows
                 yield batch
@@ -203,7 +205,9 @@ def class_batches(
             reason_en="cut, altered or swapped: it does not decrypt",
         ) from None
     if rows != part.rows:
-        raise Damaged(file=path.name, reason_fr=f"{rows} lignes au lieu de {part.rows}", reason_en=f"{rows} rows instead of {part.rows}")
+        raise Damaged(
+            file=path.name, reason_fr=f"{rows} lignes au lieu de {part.rows}", reason_en=f"{rows} rows instead of {part.rows}"
+        )
 
 
 def _bare(rows: int) -> pa.RecordBatch:

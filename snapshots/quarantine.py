@@ -27,7 +27,10 @@ LIMIT = 64 << 20
 
 
 class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows kept apart. `whole`: the stream was not published at all; otherwise it was, without these rows."""
+    """Rows kept apart; `counts` is the measure of what was not published, when there was one.
+
+    `whole`: the stream was not published at all; otherwise it was, without these rows.
+    """
 
     format: str
     dataset: str
@@ -35,6 +38,7 @@ class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
     whole: bool
     rows: list[Aside]
+    counts: dict[str, int | str] = {}
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -54,6 +58,7 @@ def keep(
     wraps: Mapping[str, Wrapped],
     *,
     whole: bool = False,
+    counts: dict[str, int | str] | None = None,
 ) -> None:
     """Keep rows apart; does nothing when there are none and the stream is published."""
     if not rows and not whole:
@@ -69,7 +74,7 @@ def keep(
     scope = Scope(spec.id.connection, "manifest", repository.period())
     data_key, wrapped = repository.keys.new_data_key(scope, name.encode())
     keyfile.write(folder / "quarantine.keys", {each: wraps[each] for each in names} | {name: wrapped})
-    told = Quarantined(FORMAT, str(spec.id), run, repository.clock().isoformat(), whole, list(rows))
+    told = Quarantined(FORMAT, str(spec.id), run, repository.clock().isoformat(), whole, list(rows), counts or {})
     files.write(folder / "quarantine", envelope.seal(data_key, name.encode(), msgspec.json.encode(told)))
 
 

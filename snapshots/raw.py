@@ -1,10 +1,11 @@
 """The raw archive: what the vendor answered, sealed, so that a snapshot can be rebuilt without it.
 
-1. A run's archive is a sequence of segments, one a checkpoint, each a zstd stream of exchanges in an envelope; its keys are of the
-   class `raw`, apart from the rows', and opened by replay alone.
+1. A run's archive is a sequence of segments, one a checkpoint, each a zstd stream of exchanges in an envelope; its keys are of
+   the class `raw`, apart from the rows', and opened by replay alone.
 2. Segments are chained: chain(n) = SHA-256(chain(n-1) || SHA-256(file n)), from 32 zero bytes. Manifests record the chain, so a
    segment changed, dropped or put in another's place is seen.
-3. It keeps no credential: only the headers named in `HEADERS` are written, and addresses without their query's secrets are the caller's duty.
+3. It keeps no credential: only the headers named in `HEADERS` are written, and addresses without their query's secrets are the
+   caller's duty.
 
 Format: docs/formats/raw-segment.md.
 """
@@ -24,9 +25,9 @@ from vault.errors import Corrupt
 
 HEADERS = frozenset(
     {
-        "content-type", "content-encoding", "content-length", "content-language", "date", "etag", "last-modified", "link", "location",
-        "retry-after", "age", "cache-control", "x-total-count", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
-        "content-range", "content-crs", "server",
+        "age", "cache-control", "content-crs", "content-encoding", "content-language", "content-length", "content-range",
+        "content-type", "date", "etag", "last-modified", "link", "location", "retry-after", "server", "x-ratelimit-limit",
+        "x-ratelimit-remaining", "x-ratelimit-reset", "x-total-count",
     }
 )  # fmt: skip
 LIMIT = 2 << 30

@@ -9,7 +9,8 @@
              /<connection>/.raw/<run>/                                  sealed vendor responses
 
 1. A snapshot exists once its manifest has its name. What a crash left before that is not a snapshot, and is swept.
-2. Files are never changed, key files apart. Reading checks signatures, hashes of manifests and the tags of every page it decrypts.
+2. Files are never changed, key files apart. Reading checks signatures, hashes of manifests and the tags of every page it
+   decrypts.
 3. The folder plus the site's keys rebuild everything; nothing else is needed.
 
 It does not decide who may read: it opens what the caller's clearance names.
@@ -24,14 +25,15 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from snapshots import keyfile, manifest as manifests
+from snapshots import keyfile
+from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.columns import Json
 from snapshots.dataset import CLASSES, DatasetId, Shape, stored_name, visible
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
-from snapshots.parts import Opener, Part, key_name
+from snapshots.parts import Opener, Part, Press, key_name
 from vault import files
 from vault.errors import Finding, Shredded
 from vault.keys import Keys, Scope, Wrapped
@@ -95,8 +97,8 @@ class Repository:
     def manifests(self, dataset: DatasetId) -> list[Manifest]:
         """Give all the snapshots of a dataset, oldest first.
 
-        A manifest that an amendment replaced is not among them. One that cannot be read is never passed over: Damaged, NotSigned or
-        UnknownVersion names it.
+        A manifest that an amendment replaced is not among them. One that cannot be read is never passed over: Damaged,
+        NotSigned or UnknownVersion names it.
         """
         paths = sorted((self.folder(dataset) / "manifests").glob("*.manifest"))
         every = [self._manifest(path) for path in paths]
@@ -116,7 +118,10 @@ class Repository:
         return self._manifest(path)
 
     def head(self, dataset: DatasetId, known: str | None = None) -> Manifest | None:
-        """Give the current snapshot of a dataset: the one `known` to the audit log if it is there, else the newest; None if none."""
+        """Give the current snapshot of a dataset: the one `known` to the audit log if it is there, else the newest.
+
+        None when there is no snapshot at all.
+        """
         if known is not None:
             try:
                 return self.manifest(dataset, known)
@@ -128,7 +133,7 @@ class Repository:
         return found[-1] if found else None
 
     def find(self, dataset: DatasetId, as_of: int | datetime | None = None) -> Manifest:
-        """Give the snapshot of that sequence, or the last one published at that instant or before; the current one when None."""
+        """Give the snapshot of that sequence, or the last one at that instant or before; the newest when None."""
         found = self.manifests(dataset)
         if as_of is None:
             chosen = found[-1:]
@@ -175,6 +180,10 @@ class Repository:
             except Shredded:
                 continue
         return tuple(found)
+
+    def press(self, dataset: DatasetId, folder: Path, wraps: dict[str, Wrapped]) -> Press:
+        """Give what writes parts of a dataset into a folder, under keys of this period; their wrapped keys go to `wraps`."""
+        return Press(folder, dataset, self.keys, self.period, self.entropy, wraps)
 
     def pseudonym_key(self, dataset: DatasetId) -> bytes:
         """Give the secret under which a dataset's personal keys are named."""
@@ -277,7 +286,7 @@ class Repository:
     def amend(
         self, old: Manifest, new: Manifest, wraps: Mapping[str, Wrapped], reason: str, certificate: Json = None
     ) -> Manifest:
-        """Replace a manifest by another at the same place in history, and publish the signed amendment. See `snapshots.amendments`."""
+        """Replace a manifest by another at its place in history, with a signed amendment; see `snapshots.amendments`."""
         from snapshots import amendments
 
         return amendments.amend(self, old, new, wraps, reason, certificate)
@@ -300,7 +309,10 @@ class Repository:
         return sum(keyfile.rewrap(path, self.keys) for path in self._key_files() if not busy(path))
 
     def keks_in_use(self) -> set[str]:
-        """Give the key-encryption keys that wrap something here; those of a connection whose draft is being written, all of them."""
+        """Give the key-encryption keys that wrap something here.
+
+        All those of a connection whose draft is being written are among them.
+        """
         used: set[str] = set()
         for path in self._key_files():
             used |= {entry.kek for entry in keyfile.read(path).values()}

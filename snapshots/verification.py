@@ -4,13 +4,13 @@ What is checked, and under which code it is told:
 
     snapshot.rollback          the snapshot last published, as the audit log knows it, is not there
     snapshot.unrecorded        (warning) a newer snapshot than the audit log knows: a crash between the two
-    manifest.*                 unreadable, unsigned, edited, of another dataset, forked, missing in the sequence, child of another parent
-    amendment.*                unreadable, or missing for a manifest that replaces another
+    manifest.*                 unreadable, unsigned, edited, of another dataset, forked, missing in the sequence, child of
+    another parent amendment.*                unreadable, or missing for a manifest that replaces another
     counts.*                   rows that do not add up from parent to child, or that are not those really there
-    key_file.*                 missing, unreadable, lacking a key, holding one that does not open (wrong or swapped), outdated (put back)
-    key.destroyed              (warning) a class whose keys were destroyed: erased on purpose
-    part.*                     missing, truncated, swapped with another, altered, or of other rows than listed (every page is decrypted)
-    block.*                    a sealed block that does not open
+    key_file.*                 missing, unreadable, lacking a key, holding one that does not open (wrong or swapped), outdated
+    (put back) key.destroyed              (warning) a class whose keys were destroyed: erased on purpose
+    part.*                     missing, truncated, swapped with another, altered, or of other rows than listed (every page is
+    decrypted) block.*                    a sealed block that does not open
     raw.*                      a raw segment missing or altered, or its chain broken; nothing when the archive has been removed
     leftover                   (warning) files that no snapshot and no draft names: what a crash leaves, or a deleted manifest's
 
@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from snapshots import amendments, keyfile, manifest as manifests, parts, raw
+from snapshots import amendments, keyfile, parts, raw
+from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.dataset import CLASSES, DatasetId, digest_of
 from snapshots.durable import read_bounded
@@ -130,7 +131,7 @@ class _Check:
             )
             return
         if each.sequence != expected:
-            gap = f"{expected}" if each.sequence == expected + 1 else f"{expected}–{each.sequence - 1}"
+            gap = f"{expected}" if each.sequence == expected + 1 else f"{expected} … {each.sequence - 1}"
             self.error("manifest.missing", each.hash, f"il manque avant lui : {gap}", f"missing before it: {gap}")
             return
         parent = self.current(each.parent) if each.parent else None
@@ -179,7 +180,7 @@ class _Check:
     # Keys
 
     def keys(self) -> None:
-        """Open every key of every manifest, and its sealed blocks; newest first, so that parts are checked under the newest keys."""
+        """Open every key of every manifest, and its sealed blocks, newest first: parts are checked under the newest keys."""
         gone: set[str] = set()
         for each in reversed(self.chain):
             path = self.repository.key_file(each)
@@ -239,7 +240,7 @@ class _Check:
                 )
 
     def _put_back(self, entry: Wrapped) -> bool:
-        """Whether a destroyed key was superseded by rotation, not by the destruction of its scope: then its file is an old one."""
+        """Whether a destroyed key was superseded by rotation, not by the destruction of its scope: its file is then old."""
         records = {each.id: each for each in self.repository.keys.list()}
         mine = records.get(entry.kek)
         return mine is not None and any(

@@ -1,7 +1,7 @@
 """A private place to compare more rows than memory holds.
 
-1. It is a DuckDB of its own, in a folder of its own (0700), bounded in memory and threads; what does not fit goes to an encrypted
-   database file and an encrypted spill, under keys that exist only in this process. A crash leaves nothing readable.
+1. It is a DuckDB of its own, in a folder of its own (0700), bounded in memory and threads; what does not fit goes to an
+   encrypted database file and an encrypted spill, under keys that exist only in this process. A crash leaves nothing readable.
 2. Rows enter as Arrow and are known by number: columns are named by position, so no vendor's name ever meets SQL.
 3. It is removed when closed; what a crash left is swept by the next one.
 """
@@ -24,9 +24,8 @@ from snapshots.parts import ROWS
 from vault import files
 
 MEMORY = 64
-IDLE = 32
 CEILING = 1024
-"""Memory limits in MiB: at work, between works, and what a comparison may grow to when it cannot do with less."""
+"""MiB: the memory a comparison starts with, and what it may grow to when it cannot do with less."""
 
 THREADS = 2
 
@@ -74,12 +73,6 @@ class Workspace:
                     raise
                 self._memory *= 2
                 self.sql.execute(f"SET memory_limit='{self._memory}MiB'")
-
-    def shrink(self) -> None:
-        """Give memory back once the comparison is made: what remains is read little by little."""
-        self._memory = IDLE
-        self.sql.execute(f"SET memory_limit='{IDLE}MiB'")
-        pa.default_memory_pool().release_unused()
 
     def table(self, query: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Give the result of a query that is known to be small."""
