@@ -119,7 +119,8 @@ class Shape:
 
     def class_of(self, column: str) -> ClassName:
         """Give the class of a column, by the vendor's name."""
-        return dict(zip(self.schema.names, self.classes, strict=True))[column]
+        names: list[str] = self.schema.names
+        return self.classes[names.index(column)]
 
     def columns(self, classes: tuple[str, ...]) -> list[str]:
         """Give the vendor's names of the columns of these classes, in order."""

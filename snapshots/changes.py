@@ -1,0 +1,190 @@
+# ruff: noqa: S608 - every name in SQL is ours; values and vendors' names never enter it
+"""What changed between two snapshots of a dataset, row by row.
+
+1. A change is `_op` (`i` inserted, `u` updated, `d` deleted), `before` and `after`: the row then and now, null where there is
+   none, both in the columns of both snapshots; and `_key` where the primary key is not internal.
+2. It tells what a clearance may see: an update of columns beyond it is no change.
+3. When one snapshot is the other plus deltas, only the keys that deltas name are looked at; otherwise both are compared whole.
+   Either way in bounded memory, what does not fit being spilled encrypted.
+4. Rows without a primary key, or whose key changed, are compared as whole rows: inserted or deleted, never updated.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snapshots.chain import Chain, Piece, extends
+from snapshots.columns import conform, converted
+from snapshots.dataset import KEY, OP, stored_name, visible
+from snapshots.drift import widened
+from snapshots.manifest import Manifest
+from snapshots.measure import SHIFT
+from snapshots.repository import Repository
+from snapshots.workspace import Workspace, counting
+
+
+def changes(
+    repository: Repository, before: Manifest, after: Manifest, clearance: str, *, batch_rows: int = 16_384
+) -> Iterator[pa.RecordBatch]:
+    """Give the changes from one snapshot to another, in no order.
+
+    Arguments: clearance: the highest class to show; a class whose keys were destroyed is left out; batch_rows: at most.
+    """
+    readable = set(repository.readable(before)) & set(repository.readable(after))
+    classes = [each for each in visible(clearance) if each in readable]
+    with Workspace(repository.work) as workspace:
+        yield from _Difference(workspace, Chain(repository, before, classes), Chain(repository, after, classes)).batches(
+            batch_rows
+        )
+
+
+class _Difference:
+    """Two snapshots laid side by side."""
+
+    def __init__(self, workspace: Workspace, before: Chain, after: Chain) -> None:
+        self.work, self.before, self.after = workspace, before, after
+        self.keyed = before.keyed and after.keyed and before.key_schema.names == after.key_schema.names
+        self.columns = _both(before, after)
+        own = [pa.field(KEY, pa.string())] if self.keyed and KEY in after.key_schema.names else []
+        self.schema = pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.columns])
+        self.key = list(after.key_schema.names) if self.keyed else []
+        self.k = ", ".join(f"k{number}" for number in range(len(self.key))) if self.keyed else "k0, k1"
+
+    def batches(self, size: int) -> Iterator[pa.RecordBatch]:
+        """Find which rows differ, then read those alone."""
+        first = len(self.before.manifest.parts)
+        if self.keyed and extends(self.after.manifest, self.before.manifest):
+            if first == len(self.after.manifest.parts):
+                return
+            self._index_touched(first)
+        else:
+            for side, chain in (("before", self.before), ("after", self.after)):
+                self._index(side, chain.pieces(self.work), hashed=True)
+        self.work.run(
+            "CREATE TABLE wanted AS SELECT row_number() OVER () AS n, b.place AS before, a.place AS after "
+            f"FROM before_index b FULL JOIN after_index a USING ({self.k}) "
+            "WHERE b.digest IS NULL OR a.digest IS DISTINCT FROM b.digest"
+        )
+        self._load("before", self.before)
+        self._load("after", self.after)
+        yield from self._joined(size)
+
+    def _index(self, side: str, pieces: Iterator[Piece], *, hashed: bool, where: str = "") -> None:
+        """Note the key, digest and place of live rows; without their values, the digest is left for later."""
+        schema = self.schema if hashed else pa.schema([self.schema.field(name) for name in self.key])
+        self._make(f"{side}_index", schema, "digest", "place")
+        for piece in pieces:
+            chunk = _carried(conform(piece.table, schema), self.key).append_column(
+                "place", pc.add(piece.places, piece.part << SHIFT)
+            )
+            digest = _digest(chunk) if hashed else "NULL"
+            keys = self.k if self.keyed else f"{digest}, 0"
+            self.work.insert(f"{side}_index", f"SELECT {keys}, {digest}, place FROM chunk {where}", chunk)
+        if not self.keyed:  # the n-th of several equal rows has its own name: it meets the n-th of the other side
+            named = f"SELECT * REPLACE (row_number() OVER (PARTITION BY k0) AS k1) FROM {side}_index"
+            self.work.run(f"CREATE OR REPLACE TABLE {side}_index AS {named}")
+
+    def _index_touched(self, first: int) -> None:
+        """Note only the rows of the keys that parts from `first` on name."""
+        self.after.outdated(self.work, first)
+        self.work.run("CREATE TABLE named AS SELECT * EXCLUDE (latest) FROM touched")
+        self._index("after", self.after.pieces(self.work, self.key, first=first, resolved=True), hashed=False)
+        self._index("before", self.before.pieces(self.work, self.key), hashed=False, where=f"SEMI JOIN named USING ({self.k})")
+
+    def _make(self, table: str, schema: pa.Schema, *numbers: str) -> None:
+        chunk = _carried(schema.empty_table(), self.key)
+        keys = self.k if self.keyed else "0::UBIGINT AS k0, 0::BIGINT AS k1"
+        told = ", ".join(f"0::UBIGINT AS {name}" if name == "digest" else f"0::BIGINT AS {name}" for name in numbers)
+        self.work.sql.register("chunk", chunk)
+        self.work.run(f"CREATE TABLE {table} AS SELECT {keys}, {told} FROM chunk LIMIT 0")
+        self.work.sql.unregister("chunk")
+
+    def _load(self, side: str, chain: Chain) -> None:
+        """Read the rows that are wanted, from the parts that have some."""
+        self.work.sql.register("chunk", _carried(self.schema.empty_table(), self.key))
+        self.work.run(f"CREATE TABLE {side}_rows AS SELECT 0::BIGINT AS n, 0::UBIGINT AS digest, * FROM chunk LIMIT 0")
+        self.work.sql.unregister("chunk")
+        for part in range(len(chain.manifest.parts)):
+            low, high = part << SHIFT, (part + 1) << SHIFT
+            if not self.work.number(f"SELECT count(*) FROM wanted WHERE {side} >= {low} AND {side} < {high}"):
+                continue
+            for at, table in chain.batches(part):
+                chunk = _carried(conform(table, self.schema), self.key)
+                digest = _digest(chunk)
+                chunk = chunk.append_column("place", counting(table.num_rows, low + at))
+                query = f"SELECT n, {digest}, chunk.* EXCLUDE (place) FROM chunk JOIN wanted ON wanted.{side} = chunk.place"
+                self.work.insert(f"{side}_rows", query, chunk)
+
+    def _joined(self, size: int) -> Iterator[pa.RecordBatch]:
+        names = _carried(self.schema.empty_table(), self.key).column_names
+        sides = "".join(f", {side}.{name} AS {side}_{name}" for side in ("b", "a") for name in names)
+        kind = f"CASE WHEN b.n IS NULL THEN 'i' WHEN a.n IS NULL THEN 'd' ELSE 'u' END AS {OP}"
+        rows = "before_rows b FULL JOIN after_rows a USING (n) WHERE a.digest IS DISTINCT FROM b.digest"
+        for batch in self.work.run(f"SELECT {kind}{sides} FROM {rows}").to_arrow_reader(size):
+            yield self._batch(pa.Table.from_batches([batch]), names)
+
+    def _batch(self, table: pa.Table, names: Sequence[str]) -> pa.RecordBatch:
+        kinds = table.column(OP).combine_chunks()
+        sides: dict[str, pa.Table] = {}
+        for side in ("b", "a"):
+            found = table.select([f"{side}_{name}" for name in names]).rename_columns(list(names))
+            sides[side] = _given_back(found, self.schema, self.key)
+        fields, arrays = [pa.field(OP, pa.string())], [kinds]
+        if KEY in self.schema.names and self.schema.names[0] == KEY and KEY in self.key:
+            fields.append(pa.field(KEY, pa.string()))
+            arrays.append(pc.coalesce(sides["a"].column(KEY), sides["b"].column(KEY)).combine_chunks())
+        for name, side, absent in (("before", "b", "i"), ("after", "a", "d")):
+            rows = sides[side].select([stored_name(each.name) for each in self.columns])
+            children = [column.combine_chunks() for column in rows.columns]
+            whole = (
+                pa.StructArray.from_arrays(children, fields=list(self.columns), mask=pc.equal(kinds, absent))
+                if children
+                else None
+            )
+            arrays.append(pa.nulls(len(kinds), pa.struct([])) if whole is None else whole)
+            fields.append(pa.field(name, pa.struct(list(self.columns))))
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _digest(chunk: pa.Table) -> str:
+    """Give the expression that hashes a row's values, its key apart."""
+    values = ", ".join(name for name in chunk.column_names if name.startswith("v"))
+    return f"hash({values})" if values else "0"
+
+
+def _both(before: Chain, after: Chain) -> pa.Schema:
+    """Give the columns of both snapshots, in types that hold both."""
+    fields = {each.name: each for each in after.shape.schema}
+    for each in before.shape.schema:
+        known = fields.get(each.name)
+        fields[each.name] = each if known is None else pa.field(each.name, widened(known.type, each.type) or pa.string())
+    return pa.schema(list(fields.values()))
+
+
+def _exact(kind: pa.DataType) -> bool:
+    """Whether the engine gives values of a type back as they were."""
+    fine = pa.types.is_timestamp(kind) and kind.unit == "ns" and kind.tz is not None
+    return not (pa.types.is_duration(kind) or fine)
+
+
+def _carried(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Name columns by position, keys first; types that the engine would round are carried as whole numbers."""
+    names = [*key, *(name for name in table.column_names if name not in key)]
+    columns: list[Any] = []
+    for name in names:
+        column = table.column(name)
+        columns.append(column if _exact(column.type) else column.cast(pa.int64()))
+    told = [*(f"k{number}" for number in range(len(key))), *(f"v{number}" for number in range(len(names) - len(key)))]
+    return pa.table(columns, names=told)
+
+
+def _given_back(table: pa.Table, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
+    """Undo `_carried`."""
+    names = [*key, *(name for name in schema.names if name not in key)]
+    columns = []
+    for name, column in zip(names, table.columns, strict=True):
+        kind = schema.field(name).type
+        columns.append(pa.chunked_array([pa.nulls(len(column))]) if pa.types.is_null(kind) else converted(column, kind))
+    return pa.table(columns, names=names).select(schema.names)
