@@ -9,7 +9,7 @@ Doors call it; it calls everything else. Nothing imports it but doors.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +24,8 @@ from vault import files
 from vault.errors import Fault
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
     from saas_connectors.connector import Catalog, Checked, Connector
     from snapshots.dataset import DatasetId
     from snapshots.formats import Written
@@ -350,6 +352,16 @@ class Site:
         """The snapshot that is served of a dataset, or the one that was; raises NoSnapshot."""
         served = self.heads().get(dataset) if as_of is None else None
         return served or self.repository.find(dataset, as_of)
+
+    def changes(
+        self, dataset: "DatasetId", before: "Manifest", after: "Manifest", *, clearance: str
+    ) -> "Iterator[RecordBatch]":
+        """What changed from one snapshot to another, as far as a clearance sees; see `snapshots.changes`."""
+        from snapshots.changes import changes
+
+        facts = {"before": before.sequence, "after": after.sequence, "clearance": clearance}
+        self.audit.append("snapshot.compared", {"connection": dataset.connection, "stream": dataset.stream}, facts)
+        return changes(self.repository, before, after, clearance)
 
     def export(
         self,

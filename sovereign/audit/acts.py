@@ -37,6 +37,7 @@ ACTS: dict[str, Act] = {
     "snapshot.recovered": Act("copie retrouvée après un arrêt brutal", "snapshot recovered after a crash", head=True),
     "snapshot.amended": Act("copie amendée", "snapshot amended", head=True),
     "snapshot.verified": Act("copies vérifiées", "snapshots verified"),
+    "snapshot.compared": Act("copies comparées", "snapshots compared"),
     "snapshot.exported": Act("copie exportée", "snapshot exported"),
     "quarantine.released": Act("quarantaine levée", "quarantine released", head=True),
     "quarantine.discarded": Act("quarantaine abandonnée", "quarantine discarded"),

@@ -203,13 +203,13 @@ def change(story: Story, communes: Any) -> None:  # noqa: ANN401 - a table of th
     town, village = rows["42218", "commune-actuelle"], rows["42186", "commune-actuelle"]
     communes.put(
         {**town, "population": town["population"] + 1864},
-        {**village, "nom": f"{village['nom']}-en-Forez"},
+        {**village, "nom": village["nom"].replace("-", " ")},
         {**town, "code": "42999", "nom": "Nouvelle-Commune", "siren": "214299990", "population": 12},
     )
-    communes.remove(("01015", "commune-deleguee") if ("01015", "commune-deleguee") in rows else next(iter(rows)))
+    communes.remove(("01015", "commune-deleguee"))
     story.tell(
-        "Chez le fournisseur : une population corrigée, un nom changé, une commune créée, une autre retirée.",
-        "At the vendor: a population corrected, a name changed, a commune created, another removed.",
+        "Chez le fournisseur : une population corrigée, un nom corrigé, une commune créée, une autre retirée.",
+        "At the vendor: a population corrected, a name corrected, a commune created, another removed.",
     )
     story.type("sync", "run", "geo")
     story.type("snapshot", "diff", "geo.communes", "1", "2")

@@ -25,6 +25,9 @@ command = Noun(
     en="Snapshots: encrypted, signed, dated datasets. A dataset is written connection.stream, as in SQL.",
 )
 
+SHOWN: Final = 30
+"""Changes that `diff` shows when --limit does not say."""
+
 COLUMNS: Final = (
     Column("dataset", "jeu de données", "dataset"),
     Column("sequence", "n°", "no.", "number"),
@@ -185,6 +188,33 @@ def _hidden(manifest: "Manifest", clearance: str) -> list[str]:
 
     beyond = CLASSES[CLASSES.index(clearance) + 1 :]
     return [each for each in beyond if each in manifest.sealed]
+
+
+@command.verb(
+    "diff",
+    fr="Compare deux instantanés ligne à ligne : ajouts, changements, retraits.",
+    en="Compare two snapshots row by row: inserted, updated, deleted.",
+)
+@argument("dataset", type=DATASET, fr="Le jeu de données.", en="The dataset.")
+@argument("before", metavar="A", fr="Le premier : numéro, jour ou instant.", en="The first: a number, a day or an instant.")
+@argument("after", metavar="B", required=False, fr="Le second ; le dernier sinon.", en="The second; the latest otherwise.")
+@CLEARANCE
+@option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    metavar="N",
+    fr=f"Changements montrés au plus ; {SHOWN} dans un terminal, 0 pour tous. Tous sont comptés.",
+    en=f"Changes shown at most; {SHOWN} to a person, 0 for all. All are counted.",
+)
+def diff(door: Door, dataset: tuple[str, str], before: str, after: str | None, clearance: str, limit: int | None) -> None:
+    """Show changes, and count them."""
+    from sovereign.cli.difference import compare
+
+    site, zone = door.site(), door.site().settings.site.zone
+    first = site.snapshot(_id(dataset), snapshot(before, zone))
+    second = site.snapshot(_id(dataset), snapshot(after, zone) if after else None)
+    compare(door, _id(dataset), first, second, clearance, (0 if door.out.json else SHOWN) if limit is None else limit)
 
 
 @command.verb(
