@@ -80,9 +80,10 @@ class Records:
                     newlines_in_values=True, explicit_schema=self._settled, unexpected_field_behavior="error"
                 ),
             )
+            rows = page.column(0).chunk(0).flatten()
+            rows.validate()  # pyarrow miscounts the values of a list that only ever held nulls
         except pa.ArrowInvalid:
             return None
-        rows = page.column(0).chunk(0).flatten()
         return None if rows.null_count else rows
 
     def _exact(self, records: bytes) -> pa.StructArray:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import orjson
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from saas_connectors.answer import cut
@@ -63,6 +63,7 @@ def plain(value: object) -> object:
 
 
 @given(pages())
+@example([[{"id": []}], [{"id": [None, None]}]])
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_table_holds_what_the_page_holds(stream: list[list[dict[str, object]]]) -> None:
     records = Records()
