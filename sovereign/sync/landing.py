@@ -6,8 +6,8 @@
 2. A checkpoint is made when 131,072 records or 32 MiB are waiting, or 5 seconds after the last one when there is something new.
 3. Evidence is condensed as it comes, so that a resume point stays small however long the read.
 
-One thread calls it. After a fault of `take` the draft must not be checkpointed again: a page may be half in. It decides
-nothing about the verdict, and publishes nothing.
+One thread calls it. After a fault of `take` or `checkpoint` the draft must not be checkpointed again: a page may be half in.
+It decides nothing about the verdict, and publishes nothing.
 """
 
 import time
@@ -25,6 +25,8 @@ from sovereign.sync.reading import Answered, Ended, Item, Stopped
 ROWS: Final = 131_072
 BYTES: Final = 32 * 2**20
 SECONDS: Final = 5.0
+_TOGETHER: Final = 16_384
+"""Records of one stream that are given to the draft at once: checking a page costs as much as checking many."""
 _KEPT: Final = 200
 """Pieces of evidence of one check that a run keeps for each stream; what comes after is condensed into the last."""
 
@@ -84,6 +86,7 @@ class Landing:
         self.advanced = False
         """Whether this attempt made anything durable."""
         self._held: dict[str, list[Answered | Page | Evidence]] = {}
+        self._gathered: dict[str, list[pa.Table]] = {}
         self._new = False
         self._rows = self._bytes = 0
         self._last = monotonic()
@@ -109,7 +112,7 @@ class Landing:
                 self.point.requests += 1
                 self.point.bytes_in += len(what.response.body)
             elif isinstance(what, Page):
-                self._draft.append(what.stream, what.records, what.removed)
+                self._gather(what)
                 self.point.rows += what.records.num_rows
                 self.point.pages += 1
                 self._rows += what.records.num_rows
@@ -117,6 +120,21 @@ class Landing:
             else:
                 self.point.evidence = condense(self.point.evidence, [Noted.of(what)])
         self._new = True
+
+    def _gather(self, page: Page) -> None:
+        """Put a page with those of its stream that have the same columns."""
+        tables = self._gathered.setdefault(page.stream, [])
+        if tables and not tables[0].schema.equals(page.records.schema):
+            self._hand_over(page.stream)
+        tables.append(page.records)
+        if page.removed is not None or sum(table.num_rows for table in tables) >= _TOGETHER:
+            self._hand_over(page.stream, page.removed)
+
+    def _hand_over(self, stream: str, removed: pa.Table | None = None) -> None:
+        tables = self._gathered[stream]
+        records = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        tables.clear()
+        self._draft.append(stream, records, removed)
 
     @property
     def due(self) -> bool:
@@ -129,6 +147,9 @@ class Landing:
         """Make what has landed durable; what is still held back will be asked for again."""
         if not self._new and not even_unchanged:
             return
+        for stream, tables in self._gathered.items():
+            if tables:
+                self._hand_over(stream)
         self._draft.checkpoint(msgspec.to_builtins(self.point))
         self.advanced = self.advanced or self._new
         self._new = False
