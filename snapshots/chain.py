@@ -185,23 +185,24 @@ def load(
     manifest: Manifest,
     classes: Sequence[str],
     since: Manifest | None = None,
+    group: int = parts.ROWS,
 ) -> Loaded:
     """Lay a snapshot's rows onto a DuckDB table, named `table` (an SQL identifier, quoted by the caller where it must be).
 
     With `since`, the snapshot that the table already holds for the same classes, only what changed is applied when `manifest`
     stands on it; otherwise the table is made anew. The caller wraps it in a transaction if readers are there.
-    Columns have stored names; two names that SQL would confuse (`Id`, `ID`) are told apart by a number.
+    `group` is the table's row group, in rows. Columns have stored names; two names that SQL would confuse (`Id`, `ID`) are told
+    apart by a number.
     """
     chain = Chain(repository, manifest, classes)
     names = distinct(chain.schema.names)
     described = tuple(zip(names, _classes(chain), strict=True))
     if since is not None and extends(manifest, since) and Chain(repository, since, classes).schema.equals(chain.schema):
-        return Loaded(False, _apply(connection, table, chain, names, len(since.parts)), described)
+        return Loaded(False, _apply(connection, table, chain, names, len(since.parts), group), described)
     _run(
         connection, f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM chunk", chain.schema.empty_table().rename_columns(names)
     )
-    rows = sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in chain.pieces())
-    return Loaded(True, rows, described)
+    return Loaded(True, _pour(connection, table, names, group, chain.pieces()), described)
 
 
 def extends(manifest: Manifest, since: Manifest) -> bool:
@@ -229,12 +230,12 @@ def _classes(chain: Chain) -> list[str]:
     return ["internal"] * own + list(chain.shape.classes)
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, names: list[str], first: int) -> int:
+def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, names: list[str], first: int, group: int) -> int:
     """Apply deltas from part `first` on: what they touch goes, what they hold alive comes."""
     if first == len(chain.manifest.parts):
         return 0
     if not chain.keyed:
-        return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in chain.pieces(first=first))
+        return _pour(connection, table, names, group, chain.pieces(first=first))
     in_table = dict(zip(chain.schema.names, names, strict=True))
     same = " AND ".join(
         f"{table}.{quote(in_table[name])} = chunk.k{number}" for number, name in enumerate(chain.key_schema.names)
@@ -243,8 +244,22 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, name
         chain.outdated(workspace, first)
         touched = workspace.table("SELECT * EXCLUDE (latest) FROM touched")
         _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)
-        pieces = chain.pieces(workspace, first=first, resolved=True)
-        return sum(_insert(connection, table, piece.table.rename_columns(names)) for piece in pieces)
+        return _pour(connection, table, names, group, chain.pieces(workspace, first=first, resolved=True))
+
+
+def _pour(connection: duckdb.DuckDBPyConnection, table: str, names: list[str], group: int, pieces: Iterator[Piece]) -> int:
+    """Insert rows a row group at a time: less than one would pass through DuckDB's write-ahead log, and be written twice."""
+    held: list[pa.Table] = []
+    room, written = group, 0
+    for piece in pieces:
+        rows = piece.table.rename_columns(names)
+        while rows.num_rows:
+            held.append(rows.slice(0, room))
+            rows, room = rows.slice(room), room - held[-1].num_rows
+            if not room or sum(each.nbytes for each in held) >= parts.BYTES:
+                written += _insert(connection, table, pa.concat_tables(held))
+                held, room = [], group
+    return written + (_insert(connection, table, pa.concat_tables(held)) if held else 0)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:

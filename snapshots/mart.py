@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 
+from snapshots.parts import ROWS
 from snapshots.refusals import MartUnreadable
 
 DATA = "data"
@@ -104,9 +105,14 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, path: Path, key: str, alias: str, *, read_only: bool) -> None:
-    """Open an encrypted file under `alias`; the caller turns what DuckDB raises into a fault without its text."""
-    mode = "READ_ONLY, " if read_only else ""
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, key: str, alias: str, *, read_only: bool, group: int = ROWS
+) -> None:
+    """Open an encrypted file under `alias`; the caller turns what DuckDB raises into a fault without its text.
+
+    `group`: rows in a row group of the tables that are made in it, a multiple of 2,048.
+    """
+    mode = "READ_ONLY, " if read_only else f"ROW_GROUP_SIZE {group}, "
     connection.execute(
         f"ATTACH {literal(str(path))} AS {quote(alias)} ({mode}ENCRYPTION_KEY {literal(key)}, ENCRYPTION_CIPHER 'GCM')"
     )
@@ -129,11 +135,19 @@ def open_mart(connection: duckdb.DuckDBPyConnection, mart: Mart, alias: str) -> 
     return [MartColumn(*column) for column in columns]
 
 
-@contextmanager
-def written(path: Path, key: str, *, memory: int, threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a mart to write, under the name `mart`, in one transaction; on leaving it is whole on disk, without a log beside it.
+def row_group(columns: int) -> int:
+    """Give how many rows a row group of so many columns has: a part's, fewer where the table is wide (about 64 MiB)."""
+    return max(4_096, min(ROWS, 32 * ROWS // max(1, columns) // 2_048 * 2_048))
 
-    Arguments: memory: bytes the engine may hold; what does not fit spills encrypted beside the file.
+
+@contextmanager
+def written(path: Path, key: str, *, memory: int, group: int = ROWS, threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a mart to write, under the name `mart`; on leaving it is whole on disk, without a log beside it.
+
+    No transaction is around it: one would keep every Arrow table that it read, and nobody reads the file before it is whole.
+
+    Arguments: memory: bytes the engine may hold; what does not fit spills encrypted beside the file; group: see `attach`.
+    Rows that come a whole row group at a time go straight to their place, without passing through the write-ahead log.
     """
     connection = connect()
     try:
@@ -145,11 +159,9 @@ def written(path: Path, key: str, *, memory: int, threads: int = 2) -> Iterator[
             "TimeZone='UTC'",
         ):
             connection.execute(f"SET {setting}")
-        attach(connection, path, key, "mart", read_only=False)
+        attach(connection, path, key, "mart", read_only=False, group=group)
         path.chmod(0o600)
-        connection.execute("BEGIN")
         yield connection
-        connection.execute("COMMIT")
         connection.execute("CHECKPOINT mart")
         connection.execute("DETACH mart")
     finally:

@@ -29,7 +29,7 @@ from snapshots.dataset import KEY, DatasetId, Shape, visible
 from snapshots.errors import Damaged, NoSnapshot
 from snapshots.generations import Pointer
 from snapshots.manifest import Manifest
-from snapshots.mart import DATA, Mart, MartColumn, stamp, written
+from snapshots.mart import DATA, Mart, MartColumn, row_group, stamp, written
 from snapshots.refusals import MartNotMade
 from snapshots.repository import Repository
 from vault import files
@@ -37,7 +37,8 @@ from vault.errors import Corrupt, NoKey, Shredded, WrongKey
 from vault.keys import Keys, Scope
 
 KEY_CLASS = "mart"
-MEMORY = 160 << 20
+MIB = 1 << 20
+MEMORY = 64 * MIB
 GRACE = 600.0
 KEPT_DAYS = 7.0
 
@@ -45,8 +46,8 @@ KEPT_DAYS = 7.0
 class Marts:
     """The marts of a site.
 
-    Arguments: directory: their folder; memory: bytes that making one may hold; grace: seconds a replaced generation stays;
-    kept_days: days that the mart of an older snapshot stays after its last use.
+    Arguments: directory: their folder; memory: bytes that the engine may hold while it makes one (a wide table is given more);
+    grace: seconds a replaced generation stays; kept_days: days that the mart of an older snapshot stays after its last use.
     """
 
     def __init__(
@@ -193,11 +194,13 @@ class Marts:
     def _fill(
         self, path: Path, key: str, clearance: str, manifest: Manifest, classes: Sequence[str], since: Manifest | None
     ) -> None:
-        with written(path, key, memory=self._memory) as connection:
-            table = f"mart.main.{DATA}"
-            shape = self._shape(manifest, classes)
+        shape, table = self._shape(manifest, classes), f"mart.main.{DATA}"
+        width = len(shape.schema)
+        # DuckDB holds at least a block of each column that it writes.
+        memory, group = self._memory + max(0, width - 32) * MIB, row_group(width)
+        with written(path, key, memory=memory, group=group) as connection:
             if shape.schema.names or manifest.primary_key:
-                loaded = load(connection, table, self._repository, manifest, classes, since)
+                loaded = load(connection, table, self._repository, manifest, classes, since, group)
                 own = len(loaded.columns) - len(shape.schema)
                 hidden = bool(shape.primary_key)  # whoever sees the key itself needs no pseudonym of it
                 shown = distinct([*([KEY] * own), *shape.schema.names] if not hidden else shape.schema.names)

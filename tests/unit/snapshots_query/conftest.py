@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from snapshots import keyfile, parts
+from snapshots import keyfile
 from snapshots.dataset import OP, DatasetId, DatasetSpec
 from snapshots.engine import Limits, Session
 from snapshots.manifest import Counts, Manifest, Provenance, Verdict
 from snapshots.mart import Mart
 from snapshots.repository import Repository
 from snapshots.serving import Marts
-from vault.keys import Keys
+from vault.keys import Keys, Wrapped
 
 VISITS = DatasetSpec(
     DatasetId("town", "visits"),
@@ -87,14 +87,14 @@ class Town:
         shape = spec.shape(rows.schema)
         folder = self.repository.parts_folder(spec.id)
         folder.mkdir(parents=True, exist_ok=True)
-        table = shape.stored(rows, self.keys.derive(f"pseudonym/{spec.id.connection}"))
+        table = shape.stored(rows, self.repository.pseudonym_key(spec.id))
         if on is not None:
             if op == "d":
                 table = table.select(list(shape.key))
             table = table.append_column(OP, pa.array([op] * rows.num_rows))
-        period, kind = self.repository.period(), "base" if on is None else "delta"
         wraps = {} if on is None else keyfile.read(self.repository.key_file(on))
-        part, made = parts.write(folder, spec.id, shape, table, kind=kind, keys=self.keys, period=period)
+        made: dict[str, Wrapped] = {}
+        part = self.repository.press(spec.id, folder, made).write(shape, table, "base" if on is None else "delta")
         changes = Counts(rows.num_rows, rows.num_rows, 0, 0, 0)
         if on is not None:
             count = on.rows + (rows.num_rows if op == "i" else -rows.num_rows if op == "d" else 0)
