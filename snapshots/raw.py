@@ -88,8 +88,9 @@ class SegmentWriter:
         return RawSegment(segment, digest.hex(), chained(previous, digest))
 
     def abandon(self) -> None:
-        """Drop what was written."""
+        """Drop what was written; the streams above are closed into nothing, else they complain when they are collected."""
         self._file.discard()
+        self._stream.close()
 
 
 class _Hashing:
@@ -101,8 +102,9 @@ class _Hashing:
         self._path, self._file, self._hash = path, path.open("wb"), hashlib.sha256()
 
     def write(self, data: memoryview, /) -> None:
-        self._hash.update(data)
-        self._file.write(data)
+        if not self._file.closed:
+            self._hash.update(data)
+            self._file.write(data)
 
     def close(self) -> bytes:
         import os

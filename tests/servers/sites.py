@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from saas_connectors.connector import Json
 from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
 from snapshots.dataset import CLASSES, DatasetId
 from sovereign.site import Site
@@ -74,10 +75,10 @@ class Town:
             self._site.close()
             self._site = None
 
-    def sync(self, **asked: Any) -> RunOutcome:
+    def sync(self, **asked: Json) -> RunOutcome:
         return self.site.syncs.run(CONNECTION, **asked)
 
-    def trouble(self, kind: str, value: Any = None, *, at: int = 1, times: int = 1, path: str = "/auth") -> None:
+    def trouble(self, kind: str, value: Json = None, *, at: int = 1, times: int = 1, path: str = "/auth") -> None:
         self.vendor.troubles.plan(Trouble(kind, value, path, at, times))
 
     def calm(self) -> None:
@@ -101,7 +102,7 @@ def held(site: Site) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"])
 
 
-def settings(url: str, style: str = "page", **more: Any) -> dict[str, Any]:
+def settings(url: str, style: str = "page", **more: Json) -> dict[str, Any]:
     """The table of the connection, as `sovereign connection add` would write it."""
     stream = {
         "path": f"/auth/bearer/{style}/agents",
@@ -117,7 +118,7 @@ def settings(url: str, style: str = "page", **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def town(
-    folder: Path, count: int = 500, *, cap: int = 50, latency: float = 0.0, cursor: bool = False, **asked: Any
+    folder: Path, count: int = 500, *, cap: int = 50, latency: float = 0.0, cursor: bool = False, **asked: Json
 ) -> Iterator[Town]:
     """A new site connected to a vendor that has `count` records, in pages of `cap`."""
     table = Table.of(agents(count), ("id",), "updated" if cursor else None)
