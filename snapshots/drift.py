@@ -4,8 +4,8 @@ Each page is held against the stream's contract: the declared schema, else the l
 
 1. A column that is narrower than the contract is widened without a word; a column that the page lacks is null.
 2. For a declared column, values that read as its type are taken as such (text that is a date, a number that is a decimal).
-3. Anything else is drift, and is recorded with the field, its type before and now, what was done, and how many values it
-   touched:
+3. Anything else is drift, recorded with the field, its type before and now, what was done, and how many values it touched. The
+   first pull of a stream that nobody declared has nothing to differ from: under `evolve` it records none.
    `evolve`         a new field is added; a type is widened, and becomes text when nothing narrower holds both
    `freeze`         ContractBroken
    `discard_row`    the rows that differ are put aside, with the reason
@@ -203,7 +203,7 @@ class Watch:
         if self._spec.contract == "evolve" or pa.types.is_null(expected):
             grown = wider or pa.string()
             self.schema = self.schema.set(at, pa.field(name, grown))
-            if not pa.types.is_null(expected):
+            if len(self.expected) and not pa.types.is_null(expected):
                 self._record(name, expected, grown, "widened" if wider else "text", len(column) - column.null_count)
             return converted(column, grown), None
         return self._refuse(name, column, place, expected)
@@ -214,7 +214,7 @@ class Watch:
         values = len(column) - column.null_count
         if first or self._spec.contract == "evolve" or name in self._spec.primary_key:
             self.schema = self.schema.append(pa.field(name, column.type))
-            if not first:
+            if len(self.expected):
                 self._record(name, None, column.type, "added", values)
             return column, None
         if not values:
