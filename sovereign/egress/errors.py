@@ -54,6 +54,10 @@ RULES: dict[str, tuple[str, str]] = {
     "egress.address.multicast": ("l'adresse est de multidiffusion", "the address is multicast"),
     "egress.address.reserved": ("l'adresse est réservée", "the address is reserved"),
     "egress.path": ("le chemin sort du dossier de la connexion", "the path leaves the connection's folder"),
+    "egress.name": (
+        "un nom de fichier du dossier n'est pas en UTF-8 : renommez-le",
+        "the name of a file of the folder is not in UTF-8: rename it",
+    ),
     "egress.kind": ("ce n'est pas un fichier ordinaire", "this is not a regular file"),
 }
 """Each rule, and the sentence a person reads (French, English)."""

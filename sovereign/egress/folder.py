@@ -111,13 +111,20 @@ class FolderTransport:
     def _listing(self, root: int) -> list[dict[str, object]]:
         files = []
         for name in sorted(os.listdir(root)):
-            status = os.stat(name, dir_fd=root, follow_symlinks=False)
-            if name.startswith(".") or not stat.S_ISREG(status.st_mode):
+            try:
+                status = os.stat(name, dir_fd=root, follow_symlinks=False)
+                if name.startswith(".") or not stat.S_ISREG(status.st_mode):
+                    continue
+                digest = self._digest(root, name, status)
+            except FileNotFoundError:
+                # It left, or took its final name, since the folder was read.
                 continue
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise self._refused("egress.name") from None
             modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
-            files.append(
-                {"name": name, "size": status.st_size, "modified": modified, "sha256": self._digest(root, name, status)}
-            )
+            files.append({"name": name, "size": status.st_size, "modified": modified, "sha256": digest})
         return files
 
     def _digest(self, root: int, name: str, status: os.stat_result) -> str:

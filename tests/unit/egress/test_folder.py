@@ -91,3 +91,18 @@ def test_a_file_beyond_the_cap_is_refused_and_a_folder_that_is_gone_is_not_sent(
 def test_it_reads_and_does_nothing_else(folder: Path, method: str, url: str) -> None:
     with way(f"folder:{folder}") as out, pytest.raises(Refused):
         out.send(Request(method, url))
+
+
+def test_a_name_that_is_not_text_is_refused_and_said(folder: Path) -> None:
+    (folder / os.fsdecode(b"march\xe9.xml")).write_bytes(b"<a/>")
+    with way(f"folder:{folder}") as out, pytest.raises(Refused) as refusal:
+        get(out, "folder:")
+    assert refusal.value.rule == "egress.name"
+
+
+def test_a_file_that_leaves_while_the_folder_is_listed_is_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.listdir
+    # What a listing began before the upload took its final name still shows.
+    monkeypatch.setattr(os, "listdir", lambda root: [*found(root), "upload.part"])
+    with way(f"folder:{folder}") as out:
+        assert [item["name"] for item in json.loads(get(out, "folder:").body)] == ["a é.json", "b.json"]
