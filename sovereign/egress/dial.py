@@ -4,7 +4,8 @@
    to
    one of those very addresses: a name that changes its answer in between (rebinding) gains nothing.
 2. Failing to connect is told as urllib3's `NewConnectionError`, so that "provably not sent" stays known (`DialFailed.fault`).
-3. Each read is held to the deadline of its call: a vendor that drips its answer is cut off. Headers are capped.
+3. Each read is held to the deadline of its call: a vendor that drips its answer is cut off. Headers are capped, and so is all
+   that one answer puts on the wire. Interim answers (1xx) are passed over: what follows is the answer (RFC 9110 section 15.2).
 4. Through a proxy, the proxy's own address is judged (its network may be private), and only the pinned proxy is dialled; the
    proxy resolves the vendor's name, and this guard does not see that address.
 
@@ -18,7 +19,8 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -37,7 +39,8 @@ _BUFFER = 64 * 1024
 
 for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry", "urllib3.response"):
     # These write URLs with their queries, and a vendor's malformed headers.
-    logging.getLogger(_name).disabled = True
+    # A filter, since configuring logging may enable a disabled logger again.
+    logging.getLogger(_name).addFilter(lambda _: False)
 
 
 class Call(threading.local):
@@ -45,12 +48,14 @@ class Call(threading.local):
 
     deadline: float = 0.0
     patience: float = 0.0
+    most: int = 0
     received: int = 0
     sent: int = 0
     committed: bool = False
 
-    def begin(self, seconds: float, patience: float) -> None:
-        """Start a call. seconds: until the whole answer is read; patience: of one silent read."""
+    def begin(self, seconds: float, patience: float, most: int) -> None:
+        """Start a call. seconds: until the whole answer is read; patience: of one silent read; most: bytes on the wire."""
+        self.most = most
         self.deadline = time.monotonic() + seconds
         self.patience = patience
         self.received = self.sent = 0
@@ -60,6 +65,11 @@ class Call(threading.local):
     def late(self) -> bool:
         """Whether the deadline passed."""
         return time.monotonic() >= self.deadline
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer put more on the wire than it may."""
+        return self.received > self.most
 
 
 CALL = Call()
@@ -144,6 +154,8 @@ class _Metered(io.RawIOBase):
         size = self._raw.readinto(buffer)
         if size:
             CALL.received += size
+            if CALL.over:
+                raise HTTPException("answer too large")
             if self.left is not None:
                 self.left -= size
                 if self.left < 0:
@@ -166,6 +178,17 @@ class _Answer(HTTPResponse):
         self._metered.left = MAX_HEADERS
         super().begin()
         self._metered.left = None
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client passes over 100 alone: any other interim answer would be given as the answer, and the true one to whoever
+        # uses the connection next.
+        while True:
+            version, status, reason = super()._read_status()
+            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise HTTPException("an upgrade nobody asked for")
+            if not HTTPStatus.PROCESSING <= status < HTTPStatus.OK:
+                return version, status, reason
+            parse_headers(self.fp)
 
 
 def _make(dialler: Dialler) -> dict[str, type[HTTPConnectionPool]]:

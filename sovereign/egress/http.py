@@ -1,7 +1,7 @@
 """The HTTP way out of one connection (law 1): admitted, paced, guarded, bounded, counted, said clearly when it fails.
 
-1. Only the connection's own origin, those it allows and its token endpoint are reached. Redirections are not followed, cookies
-   not kept, the environment's proxies not read.
+1. Only the connection's own origin and those it allows are reached, and its token endpoint by the authentication alone, never
+   by a connector. Redirections are not followed, cookies not kept, the environment's proxies not read.
 2. The credential is added here, for the connection's own origin alone (and, by the authentication itself, its token endpoint):
    another allowed origin never sees it, and no response or error shows it.
 3. A read (GET, HEAD, or marked `reads`) is tried again, with full jitter, when the connection failed or broke, was silent, or
@@ -32,8 +32,18 @@ from sovereign.clock import Clock
 from sovereign.egress import body, guard, redact, tls
 from sovereign.egress.budget import Budgets, HostBudget, retry_after
 from sovereign.egress.counters import Counters, Remark
-from sovereign.egress.dial import CALL, DialFailed, Dialler, GuardedAdapter
-from sovereign.egress.errors import Broken, EgressError, Interrupted, NotSent, Redirected, Refused, TimedOut, TlsFailed
+from sovereign.egress.dial import CALL, MAX_HEADERS, DialFailed, Dialler, GuardedAdapter
+from sovereign.egress.errors import (
+    Broken,
+    EgressError,
+    Interrupted,
+    NotSent,
+    Redirected,
+    Refused,
+    TimedOut,
+    TlsFailed,
+    TooLarge,
+)
 from sovereign.egress.origin import Origin, declared, origin, split
 from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.egress.remarks import remarks
@@ -93,7 +103,7 @@ class HttpTransport:
         tokens = [declared(url) for url in policy.credential_urls]
         tokens += [declared(host) for host in (auth.hosts if auth else ()) if host not in {token.host for token in tokens}]
         self._credential = {self._own, *map(self._admit, tokens)}
-        self._allowed = self._credential | {self._admit(declared(text)) for text in policy.allow}
+        self._allowed = {self._own} | {self._admit(declared(text)) for text in policy.allow}
         self._proxy = None if policy.proxy is None else str(declared(policy.proxy))
         proxy_headers = {}
         if policy.proxy_credential is not None:
@@ -109,10 +119,10 @@ class HttpTransport:
 
     def send(self, request: Request) -> Response:
         """Send one request, with the credential when it goes to the vendor itself; errors: EgressError."""
-        way, _ = self._way(request)
+        way, target = self._way(request, self._allowed, "egress.origin")
         reads = request.method in ("GET", "HEAD") or request.reads
         if self._auth is None or way.origin != self._own:
-            return self._deliver(request, request, reads)
+            return self._deliver(way, target, request, request, reads)
         flow = self._auth.flow(request)
         response: Response | None = None
         try:
@@ -120,11 +130,10 @@ class HttpTransport:
             while True:
                 # A token request is the flow's own, and may be repeated; the request itself as its method allows.
                 own = step.method != request.method or step.body is not request.body
-                if (place := self._way(step)[0].origin) not in self._credential:
-                    raise Refused("egress.credential", place.host, self._policy.connection)
+                stage, target = self._way(step, self._credential, "egress.credential")
                 # Of a token request, all but the address counts as credential.
                 asked = Request(step.method, step.url, max_bytes=step.max_bytes) if own else request
-                response = self._deliver(asked, step, own or reads)
+                response = self._deliver(stage, target, asked, step, own or reads)
                 step = flow.send(response)
         except StopIteration:
             if response is None:
@@ -158,7 +167,7 @@ class HttpTransport:
 
     def describe(self) -> tuple[Remark, ...]:
         """What guards this way out, and what they cannot see."""
-        return remarks(self._policy, sorted(map(str, self._allowed)))
+        return remarks(self._policy, sorted(map(str, self._allowed | self._credential)))
 
     def close(self) -> None:
         """Close the sockets."""
@@ -185,16 +194,16 @@ class HttpTransport:
                 raise Refused(refusal.rule, place.host, policy.connection) from None
         return place
 
-    def _way(self, request: Request) -> tuple[_Way, str]:
-        """The way to a request's origin, and its target; errors: Refused."""
+    def _way(self, request: Request, allowed: set[Origin], rule: str) -> tuple[_Way, str]:
+        """The way to a request's origin, and its target. rule: what forbids the origins not `allowed`; errors: Refused."""
         scheme, authority, target = split(request.full_url)
         way = self._known.get((scheme, authority))
+        place = way.origin if way is not None else origin(scheme, authority)
+        if place not in allowed:
+            clear = place.scheme == "http" and not self._policy.plaintext
+            raise Refused("egress.plaintext" if clear else rule, place.host, self._policy.connection)
         if way is not None:
             return way, target
-        place = origin(scheme, authority)
-        if place not in self._allowed:
-            rule = "egress.plaintext" if place.scheme == "http" and not self._policy.plaintext else "egress.origin"
-            raise Refused(rule, place.host, self._policy.connection)
         with self._lock:
             if place not in self._ways:
                 budget = self._budgets.join(
@@ -206,9 +215,8 @@ class HttpTransport:
                 self._known[scheme, authority] = way
         return way, target
 
-    def _deliver(self, asked: Request, sent: Request, again: bool) -> Response:
+    def _deliver(self, way: _Way, target: str, asked: Request, sent: Request, again: bool) -> Response:
         """Send until there is an answer to give, or a reason to stop. again: whether it may be sent more than once."""
-        way, target = self._way(sent)
         headers = self._dress(sent, way.origin)
         patience, attempt = self._policy.patience, 0
         while True:
@@ -247,7 +255,8 @@ class HttpTransport:
 
     def _once(self, way: _Way, target: str, headers: dict[str, str], asked: Request, sent: Request) -> Response:
         """One request on the wire, one whole answer."""
-        CALL.begin(self._policy.total_timeout, self._policy.timeout)
+        # An honest answer's framing (chunk sizes, trailers) weighs less than its body; what it waits behind has a cap too.
+        CALL.begin(self._policy.total_timeout, self._policy.timeout, 2 * self._cap(asked) + MAX_HEADERS)
         try:
             raw = way.pool.urlopen(
                 sent.method, target, body=sent.body, headers=headers, retries=_ONCE, redirect=False, assert_same_host=False,
@@ -272,11 +281,15 @@ class HttpTransport:
         if raw.status in _REDIRECTS:
             target = _target(raw.headers.get("location", ""), place)
             raise Redirected(host=place.host, connection=policy.connection, status=raw.status, target=target)
-        content = body.read(raw, min(asked.max_bytes or policy.max_bytes, policy.max_bytes), place.host, policy.connection)
+        content = body.read(raw, self._cap(asked), place.host, policy.connection)
         if raw.status >= 400:
             content = redact.error_body(content, raw.headers.get("content-type", ""), asked, sent)
         kept = Headers((name, value) for name, value in raw.headers.iteritems() if name.lower() not in redact.DROPPED)
         return Response(raw.status, asked.full_url, content, kept, self._clock())
+
+    def _cap(self, asked: Request) -> int:
+        """The most that an answer may hold, in bytes."""
+        return min(asked.max_bytes or self._policy.max_bytes, self._policy.max_bytes)
 
     def _dress(self, request: Request, place: Origin) -> dict[str, str]:
         """The headers as they go on the wire; errors: Refused."""
@@ -301,6 +314,8 @@ class HttpTransport:
         secure = cause.args[0] if isinstance(cause, SSLError) and cause.args else cause
         if isinstance(secure, ssl.SSLError) and (not CALL.committed or tls.refused_by_peer(secure)):
             return TlsFailed(host=host, connection=connection, reason=tls.reason(secure))
+        if CALL.over:
+            return TooLarge(host=host, connection=connection, limit=CALL.most, what="received")
         if not CALL.committed:
             refused = re.search(r"Tunnel connection failed: (\d{3})", str(cause))
             reason = f"proxy {refused[1]}" if refused else "proxy" if self._proxy else "timeout" if CALL.late else "network"

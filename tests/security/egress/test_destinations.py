@@ -183,7 +183,28 @@ def test_a_token_is_fetched_from_its_own_endpoint_and_renewed_once_on_401() -> N
             assert out.send(Request("GET", vendor.url)).body == b"2"
             with pytest.raises(Refused):
                 out.send(Request("GET", "http://127.0.0.1:9/"))
+            # The endpoint serves the authentication alone: no link of a vendor's leads there, with the pool open or not.
+            with pytest.raises(Refused) as refusal:
+                out.send(Request("GET", f"{desk.url}/token"))
+            assert refusal.value.rule == "egress.origin"
         assert len(desk.requests) == 2
         assert [b"jeton%d" % number in request for number, request in zip((1, 1, 2), vendor.requests, strict=True)] == [
             True
         ] * 3
+
+
+def test_a_token_endpoint_is_reached_without_being_listed_and_by_the_authentication_alone() -> None:
+    from saas_connectors.auth import ClientCredentials
+    from sovereign.clock import now
+
+    with peer(always(answer(b'{"access_token":"jeton"}'))) as desk, peer(always(answer(b"1"))) as vendor:
+        auth = ClientCredentials(f"{desk.url}/token", "ville", "secret", now)
+        with way(vendor.url, auth, credential_urls=(f"{desk.url}/token",)) as out:
+            with pytest.raises(Refused) as refusal:
+                out.send(Request("POST", f"{desk.url}/token", body=b"data"))
+            assert (refusal.value.rule, desk.requests) == ("egress.origin", [])
+            assert out.send(Request("GET", vendor.url)).body == b"1"
+            assert any(desk.url in remark.en for remark in out.describe())
+        with way(vendor.url, auth, credential_urls=(f"{desk.url}/token",), allow=(desk.url,)) as out:
+            out.send(Request("GET", f"{desk.url}/listed"))
+        assert b"authorization" not in desk.requests[-1].lower()

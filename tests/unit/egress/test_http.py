@@ -71,6 +71,21 @@ def test_chunked_and_close_delimited_answers_are_read_whole() -> None:
         assert [out.send(get(vendor.url)).body for _ in range(2)] == [b"abcdefg"] * 2
 
 
+def test_interim_answers_are_passed_over_and_never_shift_the_next_one() -> None:
+    def script(connection: socket.socket, request: bytes) -> None:
+        for interim in (b"100 Continue", b"102 Processing", b"103 Early Hints"):
+            connection.sendall(b"HTTP/1.1 " + interim + b"\r\nlink: </style.css>\r\n\r\n")
+        real_time.sleep(0.05)
+        connection.sendall(answer(request.split()[1]))
+
+    with peer(script) as vendor, way(vendor.url) as out:
+        for path in ("/1", "/2", "/3"):
+            response = out.send(get(vendor.url + path))
+            assert (response.status, response.body) == (200, path.encode())
+            assert "link" not in response.headers
+        assert vendor.connections == 1
+
+
 def test_head_and_304_have_no_body() -> None:
     with peer(
         each(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\netag: x\r\n\r\n")
@@ -304,7 +319,9 @@ def test_the_environment_does_not_choose_a_proxy(monkeypatch: pytest.MonkeyPatch
         assert out.send(get(vendor.url)).body == b"direct"
 
 
-def test_nothing_is_logged_of_a_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_of_a_request(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As `logging.config.dictConfig` with `disable_existing_loggers: false` leaves it.
+    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", False)
     with (
         caplog.at_level(logging.DEBUG),
         peer(
