@@ -6,7 +6,10 @@ only when it is JSON or XML, and holds nothing of the credential that was sent. 
 
 import base64
 import binascii
+import json
 import re
+from collections.abc import Iterator
+from html import escape
 from urllib.parse import parse_qsl, quote, quote_plus
 
 from saas_connectors.request import Request
@@ -41,6 +44,14 @@ def _spellings(asked: Request, sent: Request) -> set[bytes]:
             except (binascii.Error, UnicodeDecodeError):
                 continue
             secrets |= {pair, pair.partition(":")[2]}
-    return {
-        form.encode() for secret in secrets if len(secret) > 3 for form in (secret, quote(secret, safe=""), quote_plus(secret))
-    }
+    return {form.encode() for secret in secrets if len(secret) > 3 for form in _forms(secret)}
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is, and as URLs, JSON (slashes escaped or not, as PHP does by default) and XML write it."""
+    yield secret
+    yield from (coded := quote(secret, safe=""), quote_plus(secret), coded.lower())
+    for ascii_only in (True, False):
+        written = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        yield from (written, written.replace("/", "\\/"))
+    yield from (escape(secret, quote=False), escape(secret), escape(secret).replace("&#x27;", "&apos;"))

@@ -236,3 +236,45 @@ def test_a_key_in_the_query_is_in_no_response_and_no_error() -> None:
         out.send(Request("GET", vendor.url))
     assert "cle-secrete" not in f"{fault.value} {fault.value.fields} {fault.value.__cause__}"
     assert fault.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [
+        ("application/json", rb'{"error":"cl\/e&s\"c"}'),
+        ("application/json", rb'{"error":"cl/e&s\"c"}'),
+        ("application/xml", b"<e>cl/e&amp;s&quot;c</e>"),
+        ("application/xml", b'<e>cl/e&amp;s"c</e>'),
+        ("application/json", b'{"next":"/?k=cl%2fe%26s%22c"}'),
+    ],
+)
+def test_a_key_echoed_as_json_xml_or_urls_escape_it_goes_no_further(kind: str, page: bytes) -> None:
+    with (
+        peer(always(answer(page, status="403 No", content_type=kind))) as vendor,
+        way(vendor.url, Key("X-Key", 'cl/e&s"c')) as out,
+    ):
+        assert out.send(Request("GET", vendor.url)).body == b""
+
+
+@pytest.mark.parametrize("piece", [b"x: " + b"y" * 60_000 + b"\r\n", b"1;" + b"y" * 60_000 + b"\r\n \r\n"])
+def test_endless_trailers_and_chunk_extensions_are_cut_off_by_their_weight_and_not_by_the_clock(piece: bytes) -> None:
+    def script(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        if piece.startswith(b"x"):
+            connection.sendall(b"2\r\n{}\r\n0\r\n")
+        while True:
+            connection.sendall(piece)
+
+    with peer(script) as vendor, way(vendor.url, max_bytes=1_000_000, attempts=1) as out:
+        with pytest.raises(TooLarge):
+            out.send(Request("GET", vendor.url))
+        assert out.counters.bytes_in < 3_000_000
+
+
+def test_an_upgrade_nobody_asked_for_is_broken() -> None:
+    with (
+        peer(always(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n")) as vendor,
+        way(vendor.url, attempts=1) as out,
+        pytest.raises(Broken),
+    ):
+        out.send(Request("GET", vendor.url))
