@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from sovereign import settings as toml
@@ -21,7 +23,6 @@ from sovereign.clock import Clock, now
 from sovereign.errors import SiteExists
 from sovereign.settings import Connection, Settings
 from vault import files
-from vault.errors import Fault
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -270,14 +271,12 @@ class Site:
         from saas_connectors.registry import make
         from sovereign.sync.jobs import cadence_of
 
-        self.settings = toml.add_connection(self.root / SETTINGS, name, values)
-        made = self.settings.connections[name]
-        try:
+        with TemporaryDirectory(dir=self.root) as aside:  # tried on a copy first
+            proposed = toml.add_connection(Path(copyfile(self.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
+            made = proposed.connections[name]
             make(made.connector, name, made.options)
-            cadence_of(made, self.settings)
-        except Fault:
-            self.settings = toml.remove_connection(self.root / SETTINGS, name)
-            raise
+            cadence_of(made, proposed)
+        self.settings = toml.add_connection(self.root / SETTINGS, name, values)
         self.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
 
     def remove_connection(self, name: str) -> None:
