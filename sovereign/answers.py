@@ -1,4 +1,4 @@
-"""A question to the local copies: which snapshots it reads, the marts that serve them, the session, the entry in the audit log.
+"""What is served, and a question to it: the snapshots it reads, their marts, the session, the entry in the audit log.
 
 The text of a question is personal (it may name people): the entry says which datasets were read and at which clearance, and
 only its sealed body holds the text and the parameters.
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from snapshots.dataset import DatasetId
+from snapshots.dataset import CLASSES, DatasetId
 from snapshots.engine import Limits, Session
 from snapshots.errors import BadName
 from snapshots.manifest import Manifest
 from snapshots.refusals import QueryFault
 from snapshots.statement import parse
+from sovereign.state import LeaseHeld
+from sovereign.sync.engine import lease_of
+from sovereign.sync.publishing import recover
 
 if TYPE_CHECKING:
     from sovereign.site import Site
@@ -41,6 +44,34 @@ class Answer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def heads(site: "Site") -> dict[DatasetId, Manifest]:
+    """Give the snapshot that is served of each dataset, as the audit log says."""
+    found = {}
+    for dataset in site.repository.datasets():
+        head = site.repository.head(dataset, _entered(site, dataset))
+        if head is not None:
+            found[dataset] = head
+    return found
+
+
+def _entered(site: "Site", dataset: DatasetId) -> str | None:
+    """Give the manifest that the audit log says is the head; what a crash left out is entered first, unless a sync is at it."""
+    last = site.audit.last_commit(dataset.connection, dataset.stream)
+    kept = len(list((site.repository.folder(dataset) / "manifests").glob("*.manifest")))
+    if last is None or kept > last.sequence:
+        with suppress(LeaseHeld), site.leases.hold(lease_of(dataset.connection), "recovery"):
+            recover(site.repository, site.audit, dataset.connection)
+        last = site.audit.last_commit(dataset.connection, dataset.stream)
+    return last.manifest if last else None
+
+
+def refresh(site: "Site", dataset: DatasetId, manifest: Manifest) -> None:
+    """Bring the marts that someone asked for before up to a snapshot."""
+    for clearance in CLASSES:
+        if (site.root / "marts" / dataset.connection / dataset.stream / f"{clearance}.json").is_file():
+            site.marts.ensure(dataset, clearance, manifest)
 
 
 def ask(
@@ -79,16 +110,16 @@ def ask(
 def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[DatasetId, Manifest]:
     """Give the snapshots that a question reads; a name that is no dataset is left to the session, which says so."""
     statement = parse(sql)
-    heads = site.heads()
+    chosen = site.heads()
     if statement.listing is None and not statement.catalogue:
         asked = set()
         for connection, stream in statement.tables:
             with suppress(BadName):
                 asked.add(DatasetId(connection, stream))
-        heads = {dataset: head for dataset, head in heads.items() if dataset in asked}
+        chosen = {dataset: head for dataset, head in chosen.items() if dataset in asked}
     if as_of is None:
-        return heads
-    return {dataset: site.repository.find(dataset, as_of) for dataset in heads}
+        return chosen
+    return {dataset: site.repository.find(dataset, as_of) for dataset in chosen}
 
 
 def _session(site: "Site", chosen: Mapping[DatasetId, Manifest], clearance: str) -> Session:

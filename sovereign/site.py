@@ -298,37 +298,15 @@ class Site:
 
     def heads(self) -> "dict[DatasetId, Manifest]":
         """The snapshot that is served of each dataset, as the audit log says."""
-        found = {}
-        for dataset in self.repository.datasets():
-            head = self.repository.head(dataset, self._entered(dataset))
-            if head is not None:
-                found[dataset] = head
-        return found
+        from sovereign.answers import heads
 
-    def _entered(self, dataset: "DatasetId") -> str | None:
-        """The manifest the audit log says is the head; enters first what a crash left out, unless a sync is at it."""
-        from sovereign.state import LeaseHeld
-        from sovereign.sync.engine import lease_of
-        from sovereign.sync.publishing import recover
-
-        last = self.audit.last_commit(dataset.connection, dataset.stream)
-        kept = len(list((self.repository.folder(dataset) / "manifests").glob("*.manifest")))
-        if last is None or kept > last.sequence:
-            try:
-                with self.leases.hold(lease_of(dataset.connection), "recovery"):
-                    recover(self.repository, self.audit, dataset.connection)
-            except LeaseHeld:
-                pass
-            last = self.audit.last_commit(dataset.connection, dataset.stream)
-        return last.manifest if last else None
+        return heads(self)
 
     def refresh(self, dataset: "DatasetId", manifest: "Manifest") -> None:
         """Bring the marts that someone asked for before up to a snapshot."""
-        from snapshots.dataset import CLASSES
+        from sovereign.answers import refresh
 
-        for clearance in CLASSES:
-            if (self.root / "marts" / dataset.connection / dataset.stream / f"{clearance}.json").is_file():
-                self.marts.ensure(dataset, clearance, manifest)
+        refresh(self, dataset, manifest)
 
     def query(
         self,
