@@ -1,6 +1,7 @@
 """A key provider for tests: the real wrapping over masters kept in memory, which dies on demand."""
 
 import secrets
+from contextlib import AbstractContextManager, nullcontext
 
 from vault.providers.local import LocalProvider, Masters
 
@@ -18,6 +19,9 @@ class MemoryStore:
 
     def save(self, masters: Masters) -> None:
         self.masters = masters
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Mortal(LocalProvider):

@@ -9,6 +9,7 @@ elsewhere is followed without asking again. Parameters from the file are bounded
 
 import os
 import unicodedata
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -71,11 +72,16 @@ class _FileStore:
         files.write(self._path, self._seal(self._kdf, masters), new=True)
 
     def change(self, passphrase: Passphrase) -> None:
-        masters = self.load()
-        self._passphrase = passphrase
-        self._kdf = _Kdf(os.urandom(32))
-        self._key = self._kdf.key(self._ask())
-        files.write(self._path, self._seal(self._kdf, masters))
+        self.load()
+        former, self._passphrase = self._passphrase, passphrase
+        kdf = _Kdf(os.urandom(32))
+        key = kdf.key(self._ask())
+        self._passphrase = former
+        # Read again, now that nobody is awaited: a rotation made meanwhile must not be undone, its master is in use.
+        with self.alone():
+            masters = self.load()
+            self._passphrase, self._kdf, self._key = passphrase, kdf, key
+            files.write(self._path, self._seal(kdf, masters))
 
     def load(self) -> Masters:
         keystore = self._read()
@@ -93,6 +99,9 @@ class _FileStore:
         self.load()
         assert self._kdf is not None  # noqa: S101 - load sets it
         files.write(self._path, self._seal(self._kdf, masters))
+
+    def alone(self) -> AbstractContextManager[None]:
+        return files.locked(self._path.with_name(f".{self._path.name}.lock"))
 
     def _seal(self, kdf: _Kdf, masters: Masters) -> bytes:
         sealed = envelope.seal(self._key, kdf.context(), encode(masters))

@@ -11,6 +11,7 @@ that a long-lived process follows a rotation made by another.
 """
 
 import os
+from contextlib import AbstractContextManager
 from hmac import compare_digest
 from typing import Protocol
 
@@ -37,6 +38,10 @@ class Store(Protocol):
 
     def save(self, masters: Masters) -> None:
         """Replace them, durably and whole."""
+        ...
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Keep other writers out, from reading what there is to replacing it."""
         ...
 
 
@@ -67,13 +72,15 @@ class LocalProvider:
 
     def rotate(self) -> None:
         """Put a new master before the others."""
-        self._store.save((os.urandom(32), *self._store.load()))
-        self._masters = self._store.load()
+        with self._store.alone():
+            self._store.save((os.urandom(32), *self._store.load()))
+            self._masters = self._store.load()
 
     def retire(self) -> None:
         """Keep the newest master alone."""
-        self._store.save(self._store.load()[:1])
-        self._masters = self._store.load()
+        with self._store.alone():
+            self._store.save(self._store.load()[:1])
+            self._masters = self._store.load()
 
     def _find(self, master_id: bytes) -> bytes:
         for attempt in (self._masters, ()):

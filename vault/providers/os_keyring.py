@@ -5,6 +5,7 @@ relied on. NAME is `master` when left out; two sites of one account need two nam
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import keyring
@@ -44,6 +45,9 @@ class _KeyringStore:
             raise self._refused() from None
         if self.load() != masters:
             raise self._refused()
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()  # The site's own lock is enough: nothing but its rotation writes here.
 
     def _get(self) -> str | None:
         try:

@@ -12,6 +12,7 @@ To rotate, put a new line before the others and restart; once `keys rotate --mas
 import os
 from base64 import b64decode
 from binascii import Error as NotBase64
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from vault import files
@@ -48,6 +49,9 @@ class _CredentialStore:
         """Find that the administrator has put `masters` there: this process cannot."""
         if self.load() != masters:
             raise self._fault("ce credential n'est changé que par systemd-creds", "only systemd-creds changes this credential")
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()  # This process writes nothing.
 
     def _fault(self, reason_fr: str, reason_en: str) -> ProviderError:
         return ProviderError(uri=self._uri, reason_fr=reason_fr, reason_en=reason_en)

@@ -181,6 +181,20 @@ def test_a_changed_passphrase_replaces_the_former_and_keeps_the_master(keystore:
         open_provider(URI, passphrase=lambda: PASSPHRASE, directory=tmp_path)
 
 
+def test_a_master_rotated_while_the_new_passphrase_is_typed_is_not_lost(keystore: bytes, tmp_path: Path) -> None:
+    (tmp_path / "master.json").write_bytes(keystore)
+    other = open_provider(URI, passphrase=lambda: PASSPHRASE, directory=tmp_path)
+    wrapped = []
+
+    def typed_slowly() -> str:
+        other.rotate()
+        wrapped.append(other.wrap(bytes(32), b"c"))
+        return "nouvelle"
+
+    change_passphrase(URI, passphrase=lambda: PASSPHRASE, new=typed_slowly, directory=tmp_path)
+    assert open_provider(URI, passphrase=lambda: "nouvelle", directory=tmp_path).unwrap(wrapped[0], b"c") == bytes(32)
+
+
 def test_only_a_file_has_a_passphrase_to_change(tmp_path: Path) -> None:
     with pytest.raises(BadName, match="only `file:`"):
         change_passphrase("os-keyring:sovereign", passphrase=None, new=None, directory=tmp_path)
