@@ -151,33 +151,41 @@ class AuditLog:
         return said
 
     def verify(self) -> int:
-        """Check every entry, hash, body and the order; returns how many entries there are. Errors: Damaged."""
-        expected = 0
+        """Check every entry, hash, body and the order; returns how many entries there are. Errors: Damaged.
+
+        A body may only be missing when a later entry says that it was erased.
+        """
+        expected, absent = 0, set[int]()
         with self._state.read() as reader:
             for row in reader.execute(self._select().order_by(audit_entries.c.seq).execution_options(yield_per=1000)):
                 if row[0] != expected:
                     raise Damaged(seq=expected, what="missing")
-                self._read(*row)
+                found = self._read(*row)
+                if found.erased:
+                    absent.add(found.seq)
+                if found.act == "audit.erased":
+                    absent.discard(found.subject.get("entry"))
                 expected += 1
             counted = reader.execute(_COUNTED).scalar_one()
         if counted != expected:
             raise Damaged(seq=expected, what="missing")
+        if absent:
+            raise Damaged(seq=min(absent), what="body")
         return expected
 
     @staticmethod
     def _select() -> Select[Any]:
         joined = audit_entries.outerjoin(audit_bodies, audit_entries.c.seq == audit_bodies.c.seq)
-        columns = audit_entries.c
-        return select(columns.seq, columns.entry, columns.leaf, columns.act, columns.at, audit_bodies.c.sealed).select_from(
-            joined
-        )
+        kept = audit_entries.c
+        index = (kept.act, kept.at, kept.connection, kept.stream)
+        return select(kept.seq, kept.entry, kept.leaf, audit_bodies.c.sealed, *index).select_from(joined)
 
-    def _read(self, seq: int, text: str, hashed: bytes, act: str, at: datetime, sealed: bytes | None) -> AuditEntry:
+    def _read(self, seq: int, text: str, hashed: bytes, sealed: bytes | None, *index: object) -> AuditEntry:
         data = text.encode()
         if not hmac.compare_digest(entry.leaf(data), hashed):
             raise Damaged(seq=seq, what="hash")
         found = entry.read(data, seq)
-        if (found.act, found.at) != (act, at):
+        if index != (found.act, found.at, found.subject.get("connection"), found.subject.get("stream")):
             raise Damaged(seq=seq, what="index")
         content = None
         if sealed is not None:
@@ -189,4 +197,4 @@ class AuditLog:
                 raise Damaged(seq=seq, what="commitment")
             content = body.content
         erased = sealed is None and found.body is not None
-        return AuditEntry(seq, at, act, found.actor, found.subject, found.facts, content, erased, hashed)
+        return AuditEntry(seq, found.at, found.act, found.actor, found.subject, found.facts, content, erased, hashed)
