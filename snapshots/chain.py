@@ -65,6 +65,11 @@ class Chain:
         self.schema = pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.shape.schema])
 
     @property
+    def stored_rows(self) -> int:
+        """Rows in all parts, outdated ones included."""
+        return sum(part.rows for part in self.manifest.parts)
+
+    @property
     def keyed(self) -> bool:
         """Whether rows have a primary key."""
         return bool(self.manifest.primary_key)
@@ -110,7 +115,7 @@ class Chain:
                     yield Piece(number, counting(table.num_rows, at), table)
             return
         if workspace is None:
-            with Workspace(self.work) as own:
+            with Workspace(self.work, self.stored_rows) as own:
                 yield from self.pieces(own, columns, first=first)
             return
         if not resolved:
@@ -240,7 +245,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, name
     same = " AND ".join(
         f"{table}.{quote(in_table[name])} = chunk.k{number}" for number, name in enumerate(chain.key_schema.names)
     )
-    with Workspace(chain.work) as workspace:
+    with Workspace(chain.work, chain.stored_rows) as workspace:
         chain.outdated(workspace, first)
         touched = workspace.table("SELECT * EXCLUDE (latest) FROM touched")
         _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)

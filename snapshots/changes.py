@@ -34,7 +34,8 @@ def changes(
     """
     readable = set(repository.readable(before)) & set(repository.readable(after))
     classes = [each for each in visible(clearance) if each in readable]
-    with Workspace(repository.work) as workspace:
+    stored = sum(part.rows for part in (*before.parts, *after.parts))
+    with Workspace(repository.work, stored) as workspace:
         yield from _Difference(workspace, Chain(repository, before, classes), Chain(repository, after, classes)).batches(
             batch_rows
         )
@@ -81,7 +82,8 @@ class _Difference:
             )
             digest = _digest(chunk) if hashed else "NULL"
             keys = self.k if self.keyed else f"{digest}, 0"
-            self.work.insert(f"{side}_index", f"SELECT {keys}, {digest}, place FROM chunk {where}", chunk)
+            self.work.gather(f"{side}_index", f"SELECT {keys}, {digest}, place FROM chunk {where}", chunk)
+        self.work.settle(f"{side}_index")
         if not self.keyed:  # the n-th of several equal rows has its own name: it meets the n-th of the other side
             named = f"SELECT * REPLACE (row_number() OVER (PARTITION BY k0) AS k1) FROM {side}_index"
             self.work.run(f"CREATE OR REPLACE TABLE {side}_index AS {named}")

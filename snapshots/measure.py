@@ -107,7 +107,7 @@ class Comparison:
         self.head: Manifest | None = ground.repository.head(ground.id)
         self.keyed = bool(ground.shape.key)
         self.k = ", ".join(f"k{number}" for number in range(max(1, len(ground.shape.key))))
-        self.workspace = Workspace(ground.repository.work)
+        self.workspace = Workspace(ground.repository.work, _rows(ground, self.head))
         try:
             self.measure = self._measure(keyless)
         except BaseException:
@@ -142,6 +142,7 @@ class Comparison:
         previous = head.rows if head else 0
         if head is not None:
             self._load_past(head)
+            self.workspace.settle("past")
         if not self.keyed:
             return self._measure_unkeyed(rows, previous, keyless)
         inserted, updated, deleted = self._compare()
@@ -185,7 +186,7 @@ class Comparison:
         chunk = pa.table({**columns, "place": places})
         digest = f"hash({', '.join(f'v{number}' for number in range(len(values)))})" if values else "0" if hashed else "NULL"
         keys = self.k if key else digest
-        self.workspace.insert(table, f"SELECT {keys}, {digest}, place, {gone} FROM chunk", chunk)
+        self.workspace.gather(table, f"SELECT {keys}, {digest}, place, {gone} FROM chunk", chunk)
 
     def _load_fresh(self, *, values: bool) -> None:
         for number, part in enumerate(self.ground.segments):
@@ -193,6 +194,7 @@ class Comparison:
             for at, table in self.ground.batches(number, None if values else list(self.ground.shape.key)):
                 places = counting(table.num_rows, (number << SHIFT) + at)
                 self._insert("fresh", table, places, gone=gone, hashed=values and not gone)
+        self.workspace.settle("fresh")
 
     def _drop_repeated(self) -> tuple[int, int]:
         """Keep the last row of each key; gives how many of the others are equal to it, and how many differ."""
@@ -309,6 +311,10 @@ class Comparison:
             f"(FROM lost UNION ALL SELECT {k} FROM fresh JOIN changed USING (place)) USING ({k})"
         )
         return self._rows_in("replaced", part)
+
+
+def _rows(ground: Ground, head: Manifest | None) -> int:
+    return sum(part.rows for part in (*ground.segments, *(head.parts if head else ())))
 
 
 def within(numbers: Any, first: int, count: int) -> Any:  # noqa: ANN401  # pyarrow has no types

@@ -1,7 +1,8 @@
 """A private place to compare more rows than memory holds.
 
-1. It is a DuckDB of its own, in a folder of its own (0700), bounded in memory and threads; what does not fit goes to an
-   encrypted database file and an encrypted spill, under keys that exist only in this process. A crash leaves nothing readable.
+1. It is a DuckDB of its own, in a folder of its own (0700), bounded in memory and threads. Small comparisons stay in memory;
+   what does not fit goes to an encrypted database file and an encrypted spill, under keys that exist only in this process. A
+   crash leaves nothing readable.
 2. Rows enter as Arrow and are known by number: columns are named by position, so no vendor's name ever meets SQL.
 3. It is removed when closed; what a crash left is swept by the next one.
 """
@@ -27,20 +28,25 @@ MEMORY = 64
 CEILING = 1024
 """MiB: the memory a comparison starts with, and what it may grow to when it cannot do with less."""
 
+SMALL = 100_000
+"""Up to so many rows, all stays in memory and nothing is written: the disk would cost more than the comparison."""
+
 THREADS = 2
 
 
 class Workspace:
     """An encrypted DuckDB that lives as long as one comparison."""
 
-    def __init__(self, folder: Path, *, memory: int = MEMORY, threads: int = THREADS) -> None:
+    def __init__(self, folder: Path, rows: int, *, memory: int = MEMORY, threads: int = THREADS) -> None:
+        """`folder`: where workspaces go; `rows`: how many are to be compared, at most."""
         self._memory = memory
+        self._waiting: dict[str, int] = {}
         with files.locked(files.folder(folder) / ".sweep"):  # none is swept between its making and its locking
             _sweep(folder)
             self.folder = files.folder(folder / secrets.token_hex(8))
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.sql = mart.connect()
+        self.sql = _in_memory() if rows <= SMALL else mart.connect()
         for setting in (
             f"threads={threads}",
             f"memory_limit='{memory}MiB'",
@@ -48,10 +54,17 @@ class Workspace:
             "allocator_flush_threshold='8MB'",
             "allocator_bulk_deallocation_flush_threshold='8MB'",
             "TimeZone='UTC'",
-            f"temp_directory={mart.literal(str(self.folder / 'spill'))}",
         ):
             self.sql.execute(f"SET {setting}")
-        mart.attach(self.sql, self.folder / "rows", secrets.token_hex(32), "rows", read_only=False)
+        if rows <= SMALL:
+            self.sql.execute("SET temp_directory=''; ATTACH ':memory:' AS rows")
+        else:
+            place, key = mart.literal(str(self.folder / "rows")), secrets.token_hex(32)
+            self.sql.execute(f"SET temp_directory={mart.literal(str(self.folder / 'spill'))}")
+            # without a write-ahead log: nothing here outlives this process
+            self.sql.execute(
+                f"ATTACH {place} AS rows (ENCRYPTION_KEY '{key}', ENCRYPTION_CIPHER 'GCM', RECOVERY_MODE NO_WAL_WRITES)"
+            )
         self.sql.execute("USE rows")
 
     def insert(self, table: str, query: str, rows: pa.Table) -> None:
@@ -62,6 +75,21 @@ class Workspace:
         finally:
             self.sql.unregister("chunk")
             pa.default_memory_pool().release_unused()
+
+    def gather(self, table: str, query: str, rows: pa.Table) -> None:
+        """Insert as `insert` does, once enough rows are there for the engine to compress; `settle` ends it."""
+        if table not in self._waiting:
+            self.run(f"CREATE OR REPLACE TEMP TABLE waiting_{table} AS FROM rows.{table} LIMIT 0")
+        self._waiting[table] = self._waiting.get(table, 0) + rows.num_rows
+        self.insert(f"temp.waiting_{table}", query, rows)
+        if self._waiting[table] >= ROWS:
+            self.settle(table)
+
+    def settle(self, table: str) -> None:
+        """Insert the rows that wait."""
+        if self._waiting.pop(table, 0):
+            self.run(f"INSERT INTO rows.{table} FROM temp.waiting_{table}")
+            self.run(f"DROP TABLE temp.waiting_{table}")
 
     def run(self, query: str, parameters: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement, with twice the memory as long as it asks for more than it has, up to `CEILING`."""
@@ -95,6 +123,12 @@ class Workspace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _in_memory() -> duckdb.DuckDBPyConnection:
+    """Give an instance without what encrypts files: it writes none."""
+    config = ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements")
+    return duckdb.connect(":memory:", config=dict.fromkeys(config, "false"))
 
 
 def _sweep(folder: Path) -> None:
