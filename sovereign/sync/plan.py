@@ -64,7 +64,9 @@ def choose(
     for stream in streams:
         if stream.group is not None and any(modes[s.name] == "full_refresh" for s in streams if s.group == stream.group):
             modes[stream.name] = "full_refresh"
-    cursors = {s.name: known[s.name].cursor for s in streams if modes[s.name] == "incremental" and s.name in known}
+    # A connector that reads in full may still find by the cursor that nothing moved; asked for everything, it is given none.
+    given = {s.name: known[s.name].cursor for s in streams if s.name in known and not full}
+    cursors = {name: cursor for name, cursor in given.items() if cursor is not None or modes[name] == "incremental"}
     return ReadPlan(streams, modes, cursors, started_at)
 
 

@@ -78,6 +78,9 @@ class Publisher:
             return _outcome(made, ())
         if name not in draft.streams:
             return self._kept_before(name, mode)
+        known = self.audit.last_commit(self.connection, name)
+        if known is not None and any(note.stream == name and note.check == "unchanged" for note in evidence):
+            return self._unmoved(known, stream, mode, evidence)
         dataset = DatasetId(self.connection, name)
         self.progress.emit(Phase(self.run, "measuring", name))
         measure = draft.measure(name, mode)
@@ -98,23 +101,31 @@ class Publisher:
             verdict = Verdict(verdict.state, (*verdict.evidence, kept))
             measure = draft.measure(name, "incremental")
         self.progress.emit(Phase(self.run, "publishing", name))
-        known = self.audit.last_commit(self.connection, name)
         if known is not None and not measure.inserted + measure.updated + measure.deleted:
-            facts_ = {
-                "manifest": known.manifest,
-                "sequence": known.sequence,
-                "verdict": verdict.state,
-                "rows": measure.rows_after,
-            }
-            self.audit.append("sync.unchanged", self._subject(name), facts_)
-            return StreamOutcome(
-                stream=name, state="unchanged", mode=mode, verdict=verdict.state, counts=_counts(measure),
-                manifest=known.manifest, sequence=known.sequence, evidence=_noted(verdict), drift=_told(drift),
-            )  # fmt: skip
+            return self._unchanged(known, name, mode, verdict, _counts(measure), drift)
         judged = manifests.Verdict(verdict.state, [msgspec.to_builtins(note) for note in _noted(verdict)])
         made = draft.commit(name, measure, cursor=cursor, verdict=judged, provenance=self.provenance, mode=mode)
         enter(self.audit, "sync.committed", made)
         return _outcome(made, drift)
+
+    def _unmoved(self, known: LastCommit, stream: Stream, mode: SyncMode, evidence: Sequence[Evidence]) -> StreamOutcome:
+        """The vendor holds what it held when the last snapshot was taken: no page came, and that snapshot stands."""
+        head = self.repository.head(DatasetId(self.connection, stream.name), known.manifest)
+        rows = head.counts.rows if head else 0
+        seen = tuple(note for note in evidence if note.stream == stream.name)
+        verdict = Verdict(head.verdict.state if head else "unverified", seen)
+        counts = {"rows": rows, "inserted": 0, "updated": 0, "deleted": 0, "unchanged": rows}
+        return self._unchanged(known, stream.name, mode, verdict, counts, ())
+
+    def _unchanged(
+        self, known: LastCommit, stream: str, mode: SyncMode, verdict: Verdict, counts: dict[str, int], drift: Sequence["Drift"]
+    ) -> StreamOutcome:
+        facts = {"manifest": known.manifest, "sequence": known.sequence, "verdict": verdict.state, "rows": counts["rows"]}
+        self.audit.append("sync.unchanged", self._subject(stream), facts)
+        return StreamOutcome(
+            stream=stream, state="unchanged", mode=mode, verdict=verdict.state, counts=counts,
+            manifest=known.manifest, sequence=known.sequence, evidence=_noted(verdict), drift=_told(drift),
+        )  # fmt: skip
 
     def _subject(self, stream: str) -> dict[str, object]:
         return {"connection": self.connection, "stream": stream, "run": self.run}

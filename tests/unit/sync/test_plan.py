@@ -33,7 +33,13 @@ def test_a_full_pull_can_be_asked_for_and_comes_by_itself_every_week() -> None:
     assert chosen(MAIL, full=True, mail=fresh).modes == {"mail": "full_refresh"}
     assert chosen(MAIL, mail=Known("2026-11-22", NOW - timedelta(days=7))).modes == {"mail": "full_refresh"}
     assert chosen(MAIL, mail=Known("2026-11-22", None)).modes == {"mail": "full_refresh"}
-    assert chosen(TREES, trees=fresh).cursors == {}
+
+
+def test_a_full_pull_is_given_the_cursor_to_find_that_nothing_moved_but_not_when_everything_is_asked_for() -> None:
+    fresh = Known("2026-11-22", NOW - timedelta(days=1))
+    assert chosen(TREES, trees=fresh).cursors == {"trees": "2026-11-22"}
+    assert chosen(TREES, full=True, trees=fresh).cursors == {}
+    assert chosen(TREES, trees=Known(None, NOW)).cursors == {}
 
 
 def test_one_stream_of_a_group_brings_the_others_in_the_same_mode() -> None:
