@@ -6,7 +6,7 @@
 3. The schema and the queries are those of PostgreSQL too; migrations are numbered files, applied once, in order.
 """
 
-from sovereign.state.errors import LeaseHeld, LeaseLost, StateError, StateTooNew
+from sovereign.state.errors import LeaseHeld, LeaseLost, StateBusy, StateError, StateTooNew
 from sovereign.state.identity import new_id
 from sovereign.state.jobs import Job, Jobs, Occurrence
 from sovereign.state.leases import Lease, Leases
@@ -24,6 +24,7 @@ __all__ = [
     "Run",
     "Runs",
     "State",
+    "StateBusy",
     "StateError",
     "StateTooNew",
     "new_id",

@@ -2,6 +2,7 @@
 
 StateError
 ├── StateTooNew     the database was written by a later Sovereign
+├── StateBusy       another process has been writing for too long
 ├── StateDamaged    the file is not a database, or its migrations are not ours
 └── LeaseLost       the lease was taken over, or ran out
 LeaseHeld (a Locked)    another holder, alive, has the lease
@@ -34,6 +35,17 @@ class StateDamaged(StateError):
     en = "{path} cannot be read as Sovereign's state ({reason})."
     todo_fr = "Restaurez state.db d'une sauvegarde ; les copies de données n'en dépendent pas."
     todo_en = "Restore state.db from a backup; the copies of data do not depend on it."
+
+
+class StateBusy(StateError):
+    """Another process has been writing for too long."""
+
+    code = "state.busy"
+    kind = "locked"
+    fr = "{path} est occupé par un autre processus depuis plus de {seconds:.0f} s."
+    en = "{path} has been held by another process for more than {seconds:.0f} s."
+    todo_fr = "Réessayez ; si cela dure, cherchez qui tient ce fichier (sauvegarde, antivirus, outil SQLite)."
+    todo_en = "Try again; if it lasts, look for who holds this file (backup, antivirus, SQLite tool)."
 
 
 class LeaseHeld(Locked):

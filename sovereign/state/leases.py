@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from sovereign.clock import Clock
 from sovereign.state.errors import LeaseHeld, LeaseLost
@@ -94,6 +95,8 @@ class Leases:
                     self.renew(lease, ttl)
                 except LeaseLost:
                     return
+                except DBAPIError:
+                    continue  # The disk is full, or another writes for long: the next turn may be better.
 
         keeper = threading.Thread(target=keep, name=f"lease-{name}", daemon=True)
         keeper.start()

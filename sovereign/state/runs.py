@@ -1,6 +1,7 @@
 """Runs and their attempts, as facts: what was asked, when, how it ended. Never a record's value, never a cursor."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,6 +49,10 @@ class Runs:
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state, self._clock = state, clock
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A write transaction, for `within`: what is written in it is there together, or not at all."""
+        return self._state.begin()
 
     def start(self, connection: str, trigger: str, *, run: str | None = None, within: Connection | None = None) -> str:
         """Begin a run and its first attempt; returns its name."""

@@ -3,7 +3,8 @@
 1. The file is 0600 from its first byte; its WAL takes the same mode.
 2. `begin` is a write transaction that starts as one (BEGIN IMMEDIATE): it never fails half-way because another writer came
    first.
-3. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
+3. An error of the database quotes no value: it may end in a log.
+4. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
 """
 
 import os
@@ -20,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sovereign.clock import Clock, now
-from sovereign.state.errors import StateDamaged
+from sovereign.state.errors import StateBusy, StateDamaged
 from sovereign.state.migrate import migrate
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF")
@@ -32,10 +33,10 @@ class State:
     """A site's `state.db`. Safe to use from several threads and several processes."""
 
     def __init__(self, path: Path, clock: Clock = now, *, migrations: Traversable | None = None) -> None:
-        """Open the database, made and migrated as needed; errors: StateTooNew, StateDamaged."""
+        """Open the database, made and migrated as needed; errors: StateTooNew, StateBusy, StateDamaged."""
         self.path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY})
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY}, hide_parameters=True)
         event.listen(self.engine, "connect", _configure)
         event.listen(self.engine, "begin", _begin)
         self._writer = self.engine.execution_options(writes=True)
@@ -44,6 +45,9 @@ class State:
                 migrate(connection, migrations or files("sovereign.state") / "migrations", clock)
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
+            cause = error.orig if isinstance(error, DatabaseError) else error
+            if str(getattr(cause, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
+                raise StateBusy(path=path.name, seconds=_BUSY) from None
             raise StateDamaged(path=path.name, reason=type(error).__name__) from None
         except BaseException:
             self.close()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sovereign.clock import now
-from sovereign.state import LeaseHeld, LeaseLost, Leases, State
+from sovereign.state import Lease, LeaseHeld, LeaseLost, Leases, State
 from tests.servers.wayout import Time
 
 MINUTE = timedelta(minutes=1)
@@ -127,3 +129,21 @@ def test_a_block_that_lasts_longer_than_the_term_keeps_its_lease(state: State) -
             leases.check(lease, connection)
         assert leases.holder("ville") == "one"
     assert leases.holder("ville") is None
+
+
+def test_a_renewal_that_fails_once_is_tried_again(tmp_path: Path) -> None:
+    class Stumbling(Leases):
+        stumbled = threading.Event()
+        renewed = threading.Event()
+
+        def renew(self, lease: Lease, ttl: timedelta) -> None:
+            if not self.stumbled.is_set():
+                self.stumbled.set()
+                raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+            super().renew(lease, ttl)
+            self.renewed.set()
+
+    with State(tmp_path / "state.db") as state:
+        leases = Stumbling(state, now)
+        with leases.hold("x", "me", timedelta(seconds=0.3)):
+            assert leases.renewed.wait(10)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_mock_engine, func, insert, inspect, select
+from sqlalchemy.exc import DBAPIError
 
 from sovereign.clock import now
-from sovereign.state import State, StateError, StateTooNew
+from sovereign.state import State, StateBusy, StateError, StateTooNew, store
 from sovereign.state.migrate import statements
 from sovereign.state.runs import Runs
 from sovereign.state.schema import counters, metadata, runs
@@ -185,3 +186,20 @@ def test_a_plain_sqlite_tool_can_read_it(path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT id, state FROM runs").fetchall() == [("one", "running")]
     connection.close()
+
+
+def test_an_error_of_the_database_quotes_no_value(path: Path) -> None:
+    put = insert(counters).values(name="canari", value=1)
+    with State(path) as state, state.begin() as connection:
+        connection.execute(put)
+        with pytest.raises(DBAPIError) as error:
+            connection.execute(put)
+    assert "UNIQUE" in str(error.value)
+    assert "canari" not in str(error.value)
+
+
+def test_a_database_that_another_holds_is_busy_and_not_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_BUSY", 0.1)
+    with State(path) as state, state.begin(), pytest.raises(StateBusy) as fault:
+        State(path)
+    assert fault.value.kind == "locked"
