@@ -186,7 +186,16 @@ class Connection(Strict, frozen=True, kw_only=True):
     schedule: Annotated[
         str | None, said("un horaire, comme « every day at 03:30 »", "a time, such as `every day at 03:30`")
     ] = None
-    zone: _Zone | None = None
+    zone: (
+        Annotated[
+            str,
+            said(
+                "le fuseau horaire de la cadence, comme « Europe/Paris » (celui du site par défaut)",
+                "the time zone of the cadence, such as `Europe/Paris` (the site's when left out)",
+            ),
+        ]
+        | None
+    ) = None
     missed: Annotated[
         Literal["once", "skip"],
         said(
