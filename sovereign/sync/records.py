@@ -42,13 +42,14 @@ class Record:
         known = self.runs.get(run) if run else None
         self.run = run or new_id(self.clock)
         self.started_at = known.started_at if known else self.clock()
-        if known is not None:
-            self.trigger = known.trigger
-            self.attempts = self.runs.resume(self.run)
-        else:
-            self.runs.start(self.connection, self.trigger, run=self.run)
-        act = "sync.resumed" if run else "sync.started"
-        self.audit.append(act, self._subject(), {"attempt": self.attempts, "trigger": self.trigger})
+        with self.runs.transaction() as within:
+            if known is not None:
+                self.trigger = known.trigger
+                self.attempts = self.runs.resume(self.run, within=within)
+            else:
+                self.runs.start(self.connection, self.trigger, run=self.run, within=within)
+            act, facts = "sync.resumed" if run else "sync.started", {"attempt": self.attempts, "trigger": self.trigger}
+            self.audit.append(act, self._subject(), facts, within=within)
 
     def finish(
         self,
@@ -72,11 +73,13 @@ class Record:
         verdicts = [stream.verdict for stream in outcome.streams]
         facts = {"state": state, **counts, **({"fault": fault.code} if fault else {})}
         try:
-            self.runs.finish(
-                self.run, state, verdict=next((each for each in _WORST if each in verdicts), None),
-                error=fault.code if fault else None, counts=counts, outcome=msgspec.to_builtins(outcome), waiting_until=until,
-            )  # fmt: skip
-            self.audit.append(_ACTS.get(state, "sync.finished"), self._subject(), facts)
+            with self.runs.transaction() as within:
+                self.runs.finish(
+                    self.run, state, verdict=next((each for each in _WORST if each in verdicts), None),
+                    error=fault.code if fault else None, counts=counts, outcome=msgspec.to_builtins(outcome),
+                    waiting_until=until, within=within,
+                )  # fmt: skip
+                self.audit.append(_ACTS.get(state, "sync.finished"), self._subject(), facts, within=within)
         except SQLAlchemyError:
             if state != "failed":
                 raise
