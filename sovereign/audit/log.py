@@ -143,7 +143,10 @@ class AuditLog:
         return LastCommit(str(found.facts["manifest"]), int(found.facts["sequence"]), found.seq)
 
     def erase(self, seq: int, reason: str, *, actor: str | None = None) -> int:
-        """Erase the body of an entry for good, without changing a hash; returns the number of the entry that says so."""
+        """Erase the body of an entry for good, without changing a hash; returns the number of the entry that says so.
+
+        Errors: StateBusy when it is erased, but a long reader keeps its sealed bytes in the write-ahead log: do it again.
+        """
         with self._state.begin() as transaction:
             transaction.execute(delete(audit_bodies).where(audit_bodies.c.seq == seq))
             said = self.append("audit.erased", {"entry": seq}, {}, {"reason": reason}, actor=actor, within=transaction)

@@ -75,9 +75,11 @@ class State:
                 yield own
 
     def scrub(self) -> None:
-        """Leave no deleted byte behind in the write-ahead log."""
+        """Leave no deleted byte behind in the write-ahead log; errors: StateBusy when a long reader still needs it."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            busy, *_ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+        if busy:
+            raise StateBusy(path=self.path.name, seconds=_BUSY)
 
     def close(self) -> None:
         """Close the connections."""

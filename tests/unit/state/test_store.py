@@ -203,3 +203,16 @@ def test_a_database_that_another_holds_is_busy_and_not_damaged(path: Path, monke
     with State(path) as state, state.begin(), pytest.raises(StateBusy) as fault:
         State(path)
     assert fault.value.kind == "locked"
+
+
+def test_deleted_bytes_that_a_long_reader_keeps_are_not_said_to_be_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_BUSY", 0.1)
+    with State(path) as state:
+        with state.read() as reader:
+            reader.execute(select(counters)).all()
+            with state.begin() as connection:
+                connection.execute(insert(counters).values(name="canari", value=1))
+            with pytest.raises(StateBusy):
+                state.scrub()
+        state.scrub()
+    assert Path(f"{path}-wal").exists() is False or Path(f"{path}-wal").stat().st_size == 0
