@@ -16,6 +16,7 @@ from snapshots.dataset import CLASSES, DatasetId
 from snapshots.engine import Limits, Session
 from snapshots.errors import BadName
 from snapshots.manifest import Manifest
+from snapshots.mart import Mart
 from snapshots.refusals import QueryFault
 from snapshots.statement import parse
 from sovereign.state import LeaseHeld
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question gave: `reader` streams Arrow batches, once; `datasets` are the snapshots read. Close it when done."""
+    """What a question gave: `reader` streams Arrow batches, once; `datasets` are the snapshots read. Close it when done.
+
+    `warnings`: what a reader must know about the rows, in French and in English.
+    """
 
     columns: tuple[str, ...]
     reader: pa.RecordBatchReader
     datasets: Mapping[DatasetId, Manifest]
+    warnings: tuple[tuple[str, str], ...]
     session: Session = field(repr=False)
 
     def close(self) -> None:
@@ -90,7 +95,8 @@ def ask(
     try:
         chosen = _chosen(site, sql, as_of)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
-        session = _session(site, chosen, clearance)
+        marts = {dataset: site.marts.ensure(dataset, clearance, manifest) for dataset, manifest in chosen.items()}
+        session = _session(site, marts, clearance)
         try:
             result = session.execute(sql, parameters)
         except BaseException:
@@ -104,7 +110,10 @@ def ask(
     except BaseException:
         session.close()
         raise
-    return Answer(result.columns, result.reader, chosen, session)
+    warnings = [each for mart in marts.values() for each in mart.warnings()]
+    if as_of is None:
+        warnings += [each for dataset, manifest in chosen.items() for each in _rolled_back(site, dataset, manifest)]
+    return Answer(result.columns, result.reader, chosen, tuple(warnings), session)
 
 
 def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[DatasetId, Manifest]:
@@ -122,15 +131,22 @@ def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[Datase
     return {dataset: site.repository.find(dataset, as_of) for dataset in chosen}
 
 
-def _session(site: "Site", chosen: Mapping[DatasetId, Manifest], clearance: str) -> Session:
-    marts = {
-        (dataset.connection, dataset.stream): site.marts.ensure(dataset, clearance, manifest)
-        for dataset, manifest in chosen.items()
-    }
+def _rolled_back(site: "Site", dataset: DatasetId, served: Manifest) -> tuple[tuple[str, str], ...]:
+    """Say when the snapshot that the audit log has for the last is not there, and an older one is served."""
+    last = site.audit.last_commit(dataset.connection, dataset.stream)
+    if last is None or served.sequence >= last.sequence:
+        return ()
+    fr = f"{dataset} : l'instantané {last.sequence}, le dernier selon le journal d'audit, manque ; voici le {served.sequence}."
+    en = f"{dataset}: snapshot {last.sequence}, the last by the audit log, is missing; this is snapshot {served.sequence}."
+    return ((fr, en),)
+
+
+def _session(site: "Site", marts: Mapping[DatasetId, Mart], clearance: str) -> Session:
     given = site.settings.limits
     limits = Limits(memory=given.memory, threads=given.threads, timeout=given.query_seconds)
     zone = site.settings.site.zone
-    return Session(marts, spill=site.root / "spill", clearance=clearance, limits=limits, timezone=zone)
+    named = {(dataset.connection, dataset.stream): mart for dataset, mart in marts.items()}
+    return Session(named, spill=site.root / "spill", clearance=clearance, limits=limits, timezone=zone)
 
 
 def _plain(parameters: Sequence[object] | Mapping[str, object] | None) -> object:

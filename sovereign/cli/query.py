@@ -15,6 +15,7 @@ from sovereign.cli.marks import rows as counted
 from sovereign.cli.naming import dotted, snapshot
 from sovereign.cli.output import shown
 from sovereign.errors import SovereignError
+from sovereign.language import say
 
 if TYPE_CHECKING:
     from sovereign.answers import Answer
@@ -151,7 +152,10 @@ def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path |
         clearance=clearance,
         datasets=[{"dataset": dotted(each), "sequence": one.sequence, "created": one.created} for each, one in held],
         output=output and str(output),
+        warnings=[say(*each) for each in answer.warnings],
     )
+    for fr, en in answer.warnings:
+        door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     if cut:
         door.out.remark(
             f"! coupé à {number(rows)} lignes ; --limit 0 les donne toutes",

@@ -254,6 +254,9 @@ def test_a_manifest_that_was_taken_away_is_missed(run: Run, pulled: Path, vendor
     newest = run("snapshot", "list", "geo.communes", "--json").records[-1]["hash"]
     next(pulled.rglob(f"{newest}.manifest")).unlink()
     assert run("snapshot", "verify").code == 20
+    said = run("query", "SELECT population FROM geo.communes WHERE nom = 'Saint-Étienne'", "--json")
+    assert (said.code, said.of("answer")[0]["datasets"][0]["sequence"]) == (0, 1)
+    assert "snapshot 2" in said.of("answer")[0]["warnings"][0]
 
 
 def test_destroying_keys_asks_for_the_scope_s_name(run: Run, pulled: Path) -> None:
