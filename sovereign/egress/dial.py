@@ -183,7 +183,7 @@ class _Answer(HTTPResponse):
         # http.client passes over 100 alone: any other interim answer would be given as the answer, and the true one to whoever
         # uses the connection next.
         while True:
-            version, status, reason = super()._read_status()
+            version, status, reason = super()._read_status()  # type: ignore[misc] # typeshed leaves it out
             if status == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise HTTPException("an upgrade nobody asked for")
             if not HTTPStatus.PROCESSING <= status < HTTPStatus.OK:
