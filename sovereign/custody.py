@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sovereign import settings as toml
 from sovereign.clock import Clock
 from vault import files, recovery
+from vault.errors import NoKey
+from vault.keys import Scope
 from vault.providers import create_provider
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def rotate(site: "Site", *, master: bool) -> Rotated:
 
 def destroy(site: "Site", connection: str, key_class: str, period: str, *, reason: str) -> list[str]:
     """Shred a scope; the entry is written first, so that no destruction is without one."""
+    named = Scope(connection, key_class, period)
+    if all(each.scope != named for each in site.keys.list()):
+        raise NoKey(what=str(named))
     scope = {"key_class": key_class, "period": period}
     site.audit.append("keys.destroyed", {"connection": connection}, scope, {"reason": reason})
     destroyed = site.keys.destroy(connection, key_class, period)

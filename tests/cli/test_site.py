@@ -271,6 +271,14 @@ def test_destroying_keys_asks_for_the_scope_s_name(run: Run, pulled: Path) -> No
     assert (states["personal"], states["internal"]) == ("destroyed", "active")
 
 
+def test_a_destruction_that_did_not_happen_is_not_entered(run: Run, pulled: Path) -> None:
+    period = run("keys", "list", "--json").records[0]["period"]
+    for scope in (("nowhere", "personal", period), ("geo", "personal", "1999")):
+        said = run("keys", "destroy", *scope, "--yes", "--json")
+        assert (said.code, said.errors[0]["code"]) == (12, "vault.no_key")
+    assert run("audit", "show", "--act", "keys.destroyed", "--json").records == []
+
+
 def test_rotation_keeps_everything_readable(run: Run, pulled: Path) -> None:
     said = run("keys", "rotate", "--json")
     assert said.code == 0
