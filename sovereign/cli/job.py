@@ -8,7 +8,7 @@ from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
-from sovereign.cli.sync import blame, exit_of, stopped_by_signals, tell
+from sovereign.cli.sync import NOW, blame, exit_of, stopped_by_signals, tell
 
 command = Noun(
     "job",
@@ -75,12 +75,13 @@ def list_(door: Door) -> None:
 
 @command.verb("run", fr="Fait tourner un travail maintenant, sans attendre son heure.", en="Run a job now, before its time.")
 @argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
-def run(door: Door, name: str) -> None:
+@NOW
+def run(door: Door, name: str, now: bool) -> None:
     """Run, follow, and sum up."""
     from sovereign.cli.progress import follow
 
     with stopped_by_signals() as stop, follow(door.out) as progress:
-        outcome = door.site().jobs().run(name, progress=progress, stop=stop)
+        outcome = door.site().jobs().run(name, progress=progress, stop=stop, now=now)
     tell(door, outcome)
     blame(door, outcome)
     door.exit = exit_of(outcome)

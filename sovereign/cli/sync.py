@@ -28,6 +28,14 @@ command = Noun(
 )
 
 
+NOW: Final = option(
+    "--now",
+    is_flag=True,
+    fr="N'attend pas la fin de la pause que le fournisseur a demandée.",
+    en="Do not wait for the end of the pause that the vendor asked for.",
+)
+
+
 @command.verb(
     "run",
     fr="Tire une connexion, ou toutes. Une exécution interrompue reprend où elle en était.",
@@ -48,9 +56,11 @@ command = Noun(
     fr="Relit tout, sans partir du dernier curseur.",
     en="Read everything again, not from the last cursor.",
 )
-def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool) -> None:
+@NOW
+def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool, now: bool) -> None:
     """Run, follow, and sum up."""
     from sovereign.cli.progress import follow
+    from sovereign.sync.errors import StillWaiting
 
     site = door.site()
     names = [name] if name else sorted(site.settings.connections)
@@ -61,8 +71,15 @@ def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool) -> N
     codes = []
     with stopped_by_signals() as stop:
         for each in names:
-            with follow(door.out) as progress:
-                outcome = site.syncs.run(each, streams=list(streams) or None, full=full, progress=progress, stop=stop)
+            try:
+                with follow(door.out) as progress:
+                    outcome = site.syncs.run(
+                        each, streams=list(streams) or None, full=full, progress=progress, stop=stop, now=now
+                    )
+            except StillWaiting as waiting:  # the others need not wait
+                door.out.fault(waiting)
+                codes.append(exits.PARTIAL)
+                continue
             tell(door, outcome)
             blame(door, outcome)
             codes.append(exit_of(outcome))

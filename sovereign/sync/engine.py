@@ -29,12 +29,14 @@ from snapshots.manifest import Manifest, Provenance
 from snapshots.repository import Repository
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
+from sovereign.egress.budget import BUDGETS
+from sovereign.egress.counters import Counters
 from sovereign.egress.errors import Interrupted, Waiting
 from sovereign.egress.transport import Transport
 from sovereign.settings import Connection, Settings
 from sovereign.state import Leases, Runs
 from sovereign.sync import attempt
-from sovereign.sync.errors import ConnectorFailed, UnknownConnection
+from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
 from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
 from sovereign.sync.plan import Known, Plan, fingerprint, from_json, to_json
@@ -87,13 +89,19 @@ class Syncs:
         progress: Progress = SILENT,
         stop: threading.Event | None = None,
         trigger: str = "hand",
+        now: bool = False,
     ) -> RunOutcome:
         """Pull a connection, or go on with the run that stopped.
 
         streams: which, all when None; full: read everything again; stop: set it to stop at the next page; trigger: `hand` or
-        `job`. Errors: UnknownConnection, UnknownStream, Locked, SettingsError. Anything else is in the outcome.
+        `job`; now: go ahead although the vendor asked for a pause. Errors: UnknownConnection, UnknownStream, StillWaiting,
+        Locked, SettingsError. Anything else is in the outcome.
         """
         settings = self._connection(connection)
+        if now:
+            BUDGETS.reopen()
+        elif (until := self._pause(connection)) is not None:
+            raise StillWaiting(connection=connection, until=until)
         asked = Asked(settings, tuple(streams) if streams else None, full, trigger, progress, stop or threading.Event())
         made = self.connector(connection)
         with self.leases.hold(lease_of(connection), f"sync {os.getpid()}"):
@@ -118,6 +126,12 @@ class Syncs:
             recover(self.repository, self.audit, connection)
             return replay(self, run, progress, stop or threading.Event())
 
+    def _pause(self, connection: str) -> datetime | None:
+        """Until when the vendor asked the latest run to wait; None when it did not, or that is over."""
+        latest = next(iter(self.runs.list(connection, limit=1)), None)
+        until = latest.waiting_until if latest is not None and latest.state == "waiting" else None
+        return until if until is not None and until > self.clock() else None
+
     def _connection(self, name: str) -> Connection:
         known = self.settings().connections
         if name not in known:
@@ -130,11 +144,13 @@ class Syncs:
         record = Record(self.runs, self.audit, self.clock, name, asked.trigger)
         record.begin(draft.run if draft else None)
         landing: Landing | None = None
+        point = msgspec.convert(draft.resume, ResumePoint) if draft and draft.resume else ResumePoint()
+        before, sent = (point.requests, point.bytes_in), Counters()
         try:
             with self.transport(name, asked.stop) as transport:
+                sent = transport.counters
                 asked.progress.emit(Phase(record.run, "planning"))
                 plan, draft = self._planned(asked, connector, transport, record.run, draft)
-                point = msgspec.convert(draft.resume, ResumePoint) if draft.resume else ResumePoint()
                 resumed = point.attempts > 0
                 modes = dict(plan.read.modes)
                 asked.progress.emit(RunStarted(record.run, name, resumed, {**modes}, plan.read.started_at))
@@ -149,17 +165,19 @@ class Syncs:
             draft.discard()
             return record.finish(_state_of(streams), landing.point, streams=streams, remarks=remarks)
         except ResumeLost as lost:
+            _count(point, before, sent)
             if draft is not None and landing is not None and landing.point.attempts > 1:
                 self._drop(draft, record, lost)
-                record.finish("failed", landing.point, fault=lost)
+                record.finish("failed", point, fault=lost)
                 return None
-            return self._stopped(asked, record, draft, landing, lost)
+            return self._stopped(asked, record, draft, landing, point, lost)
         except Exception as error:  # noqa: BLE001 — whatever happens, the run has an outcome and the last copy is untouched
+            _count(point, before, sent)
             fault = explained(error, record.run)
             if fault.kind == "usage":
-                self._stopped(asked, record, draft, landing, fault)
+                self._stopped(asked, record, draft, landing, point, fault)
                 raise fault from None
-            return self._stopped(asked, record, draft, landing, fault)
+            return self._stopped(asked, record, draft, landing, point, fault)
         finally:
             if draft is not None:
                 draft.close()
@@ -244,9 +262,10 @@ class Syncs:
                     remarks.append(Said(f"{stream.stream} : {shown.fr}", f"{stream.stream}: {shown.en}"))
         return tuple(remarks)
 
-    def _stopped(self, asked: Asked, record: Record, draft: Draft | None, landing: Landing | None, fault: Fault) -> RunOutcome:
+    def _stopped(
+        self, asked: Asked, record: Record, draft: Draft | None, landing: Landing | None, point: ResumePoint, fault: Fault
+    ) -> RunOutcome:
         """End an attempt that did not reach its end; the draft stays when continuing it can help."""
-        point = landing.point if landing else ResumePoint()
         state: RunState = "failed"
         until: datetime | None = None
         if isinstance(fault, Waiting) and isinstance(pause := fault.fields["until"], datetime):
@@ -262,6 +281,12 @@ class Syncs:
     def _drop(self, draft: Draft, record: Record, fault: Fault) -> None:
         self.audit.append("sync.discarded", {"connection": record.connection, "run": draft.run}, {"fault": fault.code})
         draft.discard()
+
+
+def _count(point: ResumePoint, before: tuple[int, int], sent: Counters) -> None:
+    """Count what an attempt that stopped had sent: what it did not land cost the vendor, and us, as much."""
+    point.requests = max(point.requests, before[0] + sent.requests)
+    point.bytes_in = max(point.bytes_in, before[1] + sent.bytes_in)
 
 
 def _worth_keeping(landing: Landing | None, fault: Fault) -> bool:

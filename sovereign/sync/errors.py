@@ -5,6 +5,7 @@ SovereignError
     ├── UnknownConnection   sovereign.toml has no such connection
     ├── UnknownStream       the vendor offers no such stream
     ├── UnknownRun          no run of that name is on record
+    ├── StillWaiting        the vendor asked for a pause that is not over
     ├── ConnectorFailed     a defect of ours in a connector: says where, never what it was reading
     ├── DiskFull            no room left: the draft keeps everything up to its last checkpoint
     ├── WriteFailed         the disk refused for another reason
@@ -52,6 +53,17 @@ class UnknownRun(SyncError):
     en = "No run is called {run}."
     todo_fr = "« sovereign sync list » donne les exécutions connues."
     todo_en = "`sovereign sync list` gives the runs on record."
+
+
+class StillWaiting(SyncError):
+    """The vendor asked for a pause that is not over. Field `until`: an instant, UTC."""
+
+    code = "sync.still_waiting"
+    kind = "partial"
+    fr = "Le fournisseur de « {connection} » demande d'attendre jusqu'au {until:%d/%m/%Y à %H:%M:%S} UTC."
+    en = "The vendor of `{connection}` asks to wait until {until:%Y-%m-%d %H:%M:%S} UTC."
+    todo_fr = "Relancez après cet instant (« sovereign serve » le fait seul), ou passez outre avec --now."
+    todo_en = "Run it again after that (`sovereign serve` does so by itself), or go ahead with --now."
 
 
 class ConnectorFailed(SyncError):

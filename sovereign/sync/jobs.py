@@ -100,11 +100,13 @@ class Jobs:
         """The latest due times and what became of them, newest first."""
         return self.diary.history(connection, limit=limit)
 
-    def run(self, connection: str, progress: Progress = SILENT, stop: threading.Event | None = None) -> RunOutcome:
+    def run(
+        self, connection: str, progress: Progress = SILENT, stop: threading.Event | None = None, *, now: bool = False
+    ) -> RunOutcome:
         """Make a job's run now, without moving its next due time; raises NoCadence, and what `Syncs.run` raises."""
         if connection not in self._cadences():
             raise NoCadence(connection=connection, known=", ".join(self._cadences()) or "-")
-        return self.syncs.run(connection, progress=progress, stop=stop, trigger="job")
+        return self.syncs.run(connection, progress=progress, stop=stop, trigger="job", now=now)
 
     def serve(
         self,

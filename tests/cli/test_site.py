@@ -235,6 +235,11 @@ def test_a_vendor_that_makes_us_wait_exits_3_and_says_until_when(shell: Run, pul
     said = shell("sync", "run", "geo")  # in a process of its own: the vendor stays closed to the one that was told
     assert said.code == 3
     assert "… waiting for the vendor until " in said.out
+    vendor.vendor.troubles.clear()
+    for words in (("sync", "run", "geo"), ("sync", "run")):
+        said = shell(*words, "--json")
+        assert (said.code, said.errors[0]["code"]) == (3, "sync.still_waiting")
+    assert shell("sync", "run", "geo", "--now").code == 0
 
 
 def test_what_was_altered_is_found_and_exits_20(run: Run, pulled: Path) -> None:

@@ -11,7 +11,7 @@ from saas_connectors.sandbox import Table
 from snapshots.dataset import CLASSES
 from sovereign.state import LeaseHeld
 from sovereign.sync.engine import lease_of
-from sovereign.sync.errors import UnknownConnection, UnknownStream
+from sovereign.sync.errors import StillWaiting, UnknownConnection, UnknownStream
 from sovereign.sync.outcome import RunOutcome
 from sovereign.sync.progress import Awaited, Event, Reading, Recorder, RunStarted
 from tests.servers.sites import AGENTS, CONNECTION, Town, agents, town
@@ -97,14 +97,33 @@ def test_a_pause_asked_by_the_vendor_is_a_date_and_the_run_goes_on_after_it(tmp_
         assert timedelta(minutes=59) < waiting.waiting_until - here.clock() <= timedelta(hours=1)
         assert [event.until for event in watch.events if isinstance(event, Awaited)] == [waiting.waiting_until]
         assert here.site.heads() == {}
-        assert here.sync().state == "waiting"
+        here.vendor.calls.clear()
+        with pytest.raises(StillWaiting) as refused:
+            here.reopen().syncs.run(CONNECTION)
+        assert refused.value.fields["until"] == waiting.waiting_until
+        assert not here.vendor.calls
         here.clock.offset = timedelta(hours=1, seconds=5)
         here.vendor.calls.clear()
         outcome = here.reopen().syncs.run(CONNECTION)
-        assert (outcome.run, outcome.state, outcome.attempts) == (waiting.run, "succeeded", 3)
+        assert (outcome.run, outcome.state, outcome.attempts) == (waiting.run, "succeeded", 2)
         assert len(here.vendor.calls) < 10
         assert here.held() == here.there()
         assert outcome.streams[0].counts["rows"] == 500
+
+
+def test_an_operator_can_go_on_before_the_pause_is_over(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.trouble("throttle", 3600, at=2, times=1)
+        assert here.sync().state == "waiting"
+        assert here.sync(now=True).state == "succeeded"
+
+
+def test_what_a_failed_run_sent_and_received_is_counted(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.trouble("html", 500, times=0)
+        outcome = here.sync()
+        assert (outcome.state, outcome.requests > 0, outcome.bytes_in > 0) == ("failed", True, True)
+        assert here.site.runs.get(outcome.run).requests == outcome.requests
 
 
 def test_a_run_that_is_stopped_is_continued_where_it_was(tmp_path: Path) -> None:
