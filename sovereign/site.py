@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from sovereign import settings as toml
+from sovereign.actor import person
 from sovereign.clock import Clock, now
 from sovereign.errors import SiteExists
 from sovereign.settings import Connection, Settings
@@ -53,8 +54,9 @@ Ask = Callable[[], str] | None
 class Site:
     """One installation: a folder with its settings, keys, snapshots and state. A context manager; close it when done."""
 
-    def __init__(self, root: Path, settings: Settings, passphrase: Ask, clock: Clock) -> None:
+    def __init__(self, root: Path, settings: Settings, passphrase: Ask, clock: Clock, actor: str | None = None) -> None:
         """Made by `create` and `open`."""
+        self.actor = actor or person()
         self.root = root
         self.settings = settings
         self.clock = clock
@@ -92,10 +94,10 @@ class Site:
         return site
 
     @classmethod
-    def open(cls, path: Path, *, passphrase: Ask = None, clock: Clock = now) -> Self:
-        """Open a site; errors: NoSite, BadSettings. Keys are asked for when they are first needed."""
+    def open(cls, path: Path, *, passphrase: Ask = None, clock: Clock = now, actor: str | None = None) -> Self:
+        """Open a site; errors: NoSite, BadSettings. Keys are opened when needed; actor: who runs this process when None."""
         root = path.absolute()
-        return cls(root, toml.load(root / SETTINGS), passphrase, clock)
+        return cls(root, toml.load(root / SETTINGS), passphrase, clock, actor)
 
     @classmethod
     def restore(cls, path: Path, shares: Sequence[str], *, provider: str, passphrase: Ask = None, clock: Clock = now) -> int:
@@ -151,7 +153,7 @@ class Site:
         """The one book."""
         from sovereign.audit import AuditLog
 
-        return AuditLog(self.state, self.keys, self.clock)
+        return AuditLog(self.state, self.keys, self.clock, actor=self.actor)
 
     @cached_property
     def repository(self) -> "Repository":

@@ -41,15 +41,15 @@ class Door:
                 return folder
         raise NoSite(path=str(here))
 
-    def site(self) -> "Site":
-        """Open the site, once."""
+    def site(self, actor: str | None = None) -> "Site":
+        """Open the site, once; for an actor, who types when None."""
         if self._site is None:
             path = self.path()
             from sovereign.cli.marks import set_zone
             from sovereign.cli.passphrase import ask
             from sovereign.site import Site
 
-            self._site = Site.open(path, passphrase=lambda: ask(path))
+            self._site = Site.open(path, passphrase=lambda: ask(path), actor=actor)
             self._stack.callback(self._site.close)
             set_zone(self._site.settings.site.zone)
         return self._site

@@ -1,5 +1,6 @@
 """`sovereign serve`: run the scheduled pulls until told to stop."""
 
+from sovereign.actor import SERVICE
 from sovereign.cli.commands import verb
 from sovereign.cli.door import Door
 from sovereign.cli.marks import when
@@ -15,7 +16,7 @@ def command(door: Door) -> None:
     """Say what is planned, then serve."""
     from sovereign.cli.progress import Lines
 
-    site = door.site()
+    site = door.site(SERVICE)
     jobs = site.jobs()
     planned = [job for job in jobs.list() if job.due_at]
     door.out.record("serving", jobs=len(planned), next=min((job.due_at for job in planned), default=None))

@@ -1,6 +1,8 @@
 """A site's life, typed: init, connect, pull, ask, verify. Each test reads as a transcript."""
 
 import json
+import os
+import pwd
 import shutil
 import stat
 import tomllib
@@ -119,6 +121,19 @@ def test_a_clearance_opens_its_columns_and_no_others(run: Run, pulled: Path) -> 
     assert "maire" not in shown.out
     assert "Columns sealed at this clearance: personal." in shown.err
     assert "maire" in run("snapshot", "show", "geo.communes", "--clearance", "personal").out
+
+
+def test_the_log_says_which_person_acted_and_only_in_the_sealed_body(
+    run: Run, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = pwd.getpwuid(os.getuid()).pw_name
+    assert run("query", "SELECT 1").code == 0
+    monkeypatch.setenv("SUDO_USER", "jeanne.martin")
+    assert run("query", "SELECT 2").code == 0
+    first, *_, plain, behind = run("audit", "show", "--json").records
+    assert [each["body"]["actor"] for each in (first, plain, behind)] == [person, person, f"{person} (sudo: jeanne.martin)"]
+    assert first["actor"] == plain["actor"] != behind["actor"]
+    assert b"jeanne.martin" not in b"".join(path.read_bytes() for path in site.rglob("*") if path.is_file())
 
 
 def test_a_cut_is_always_announced(run: Run, pulled: Path) -> None:
