@@ -80,7 +80,12 @@ class Chain:
         `columns` are stored names, `_op` among them if wanted.
         """
         wanted = list(self.schema.names) if columns is None else list(columns)
-        classes = self.classes if KEY not in wanted and OP not in wanted else tuple({*self.classes, "internal"})
+        inner = {*self.key_schema.names, OP}
+        classes = (
+            ("internal",)
+            if inner.issuperset(wanted)
+            else tuple({*self.classes, "internal"} if inner & {*wanted} else self.classes)
+        )
         known = {each.name: each for each in (*self.key_schema, *self.schema, pa.field(OP, pa.string()))}
         schema = pa.schema([known[name] for name in wanted])
         listed = self.manifest.parts[part]

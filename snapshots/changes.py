@@ -80,8 +80,8 @@ class _Difference:
             chunk = _carried(conform(piece.table, schema), self.key).append_column(
                 "place", pc.add(piece.places, piece.part << SHIFT)
             )
-            digest = _digest(chunk) if hashed else "NULL"
-            keys = self.k if self.keyed else f"{digest}, 0"
+            digest = _digest(chunk) if hashed else "NULL::UBIGINT"
+            keys = self.k if self.keyed else f"{digest}, 0::BIGINT"
             self.work.gather(f"{side}_index", f"SELECT {keys}, {digest}, place FROM chunk {where}", chunk)
         self.work.settle(f"{side}_index")
         if not self.keyed:  # the n-th of several equal rows has its own name: it meets the n-th of the other side
@@ -153,7 +153,7 @@ class _Difference:
 def _digest(chunk: pa.Table) -> str:
     """Give the expression that hashes a row's values, its key apart."""
     values = ", ".join(name for name in chunk.column_names if name.startswith("v"))
-    return f"hash({values})" if values else "0"
+    return f"hash({values})" if values else "0::UBIGINT"
 
 
 def _both(before: Chain, after: Chain) -> pa.Schema:

@@ -3,7 +3,8 @@
 1. A delta holds the rows that were inserted (`i`) or updated (`u`) and the keys of those deleted (`d`), and nothing else: the
    cost follows the change. When nothing changed there is no new part, only a manifest.
 2. A new base is written for a first snapshot, when the deltas would pass half of the base's bytes, when a field changed class
-   or the primary key changed, and on the first commit of a key period, so that older periods can be destroyed.
+   or the primary key changed, when keys of the current snapshot were destroyed, and on the first commit of a key period, so
+   that older periods can be destroyed.
 3. A base adopts the draft's own segments as they are, when all their rows count and they are not small; other rows are gathered
    into new parts. Nothing is rewritten for the pleasure of it.
 4. Parts are linked into place and made durable, then the key file, then the manifest. A crash before that leaves the current
@@ -95,12 +96,12 @@ def _new_base(comparison: Comparison, head: Manifest, changed: int) -> bool:
             reason_fr="la clé primaire ou les classes ont changé : une relecture complète est nécessaire",
             reason_en="the primary key or the classes changed: a full refresh is needed",
         )
-    if moved or rekeyed:
+    if moved or rekeyed or (mode == "full_refresh" and not whole):
         return True
     if not comparison.keyed and mode == "full_refresh":
         return changed > 0
     base = [part for part in head.parts if part.kind == "base"]
-    if any(part.period != repository.period() for part in base) and (whole or mode == "full_refresh"):
+    if any(part.period != repository.period() for part in base) and whole:
         return True
     size, rows = sum(part.bytes for part in base), sum(part.rows for part in base)
     deltas = sum(part.bytes for part in head.parts if part.kind == "delta")

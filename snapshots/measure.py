@@ -146,6 +146,9 @@ class Comparison:
         if not self.keyed:
             return self._measure_unkeyed(rows, previous, keyless)
         inserted, updated, deleted = self._compare()
+        if self.mode == "full_refresh":  # what was compared is not needed any more, what was found is
+            work.run("DROP TABLE fresh")
+            work.run("DROP TABLE past")
         return Measure(
             self.mode, rows, rows - same - different, same, different,
             inserted, updated, deleted, previous - updated - deleted, previous, keyless,
@@ -184,7 +187,13 @@ class Comparison:
         values = [name for name in rows.column_names if name not in key] if hashed else []
         columns |= {f"v{number}": rows.column(name) for number, name in enumerate(values)}
         chunk = pa.table({**columns, "place": places})
-        digest = f"hash({', '.join(f'v{number}' for number in range(len(values)))})" if values else "0" if hashed else "NULL"
+        digest = (
+            f"hash({', '.join(f'v{number}' for number in range(len(values)))})"
+            if values
+            else "0::UBIGINT"
+            if hashed
+            else "NULL::UBIGINT"
+        )
         keys = self.k if key else digest
         self.workspace.gather(table, f"SELECT {keys}, {digest}, place, {gone} FROM chunk", chunk)
 

@@ -40,7 +40,7 @@ class Workspace:
     def __init__(self, folder: Path, rows: int, *, memory: int = MEMORY, threads: int = THREADS) -> None:
         """`folder`: where workspaces go; `rows`: how many are to be compared, at most."""
         self._memory = memory
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str, list[pa.Table]] = {}
         with files.locked(files.folder(folder) / ".sweep"):  # none is swept between its making and its locking
             _sweep(folder)
             self.folder = files.folder(folder / secrets.token_hex(8))
@@ -78,18 +78,19 @@ class Workspace:
 
     def gather(self, table: str, query: str, rows: pa.Table) -> None:
         """Insert as `insert` does, once enough rows are there for the engine to compress; `settle` ends it."""
-        if table not in self._waiting:
-            self.run(f"CREATE OR REPLACE TEMP TABLE waiting_{table} AS FROM rows.{table} LIMIT 0")
-        self._waiting[table] = self._waiting.get(table, 0) + rows.num_rows
-        self.insert(f"temp.waiting_{table}", query, rows)
-        if self._waiting[table] >= ROWS:
+        waiting = self._waiting.setdefault(table, [])
+        self.sql.register("chunk", rows)
+        found = self.table(query)
+        waiting.append(found.rename_columns([f"c{number}" for number in range(found.num_columns)]))
+        self.sql.unregister("chunk")
+        if sum(each.num_rows for each in waiting) >= ROWS:
             self.settle(table)
 
     def settle(self, table: str) -> None:
         """Insert the rows that wait."""
-        if self._waiting.pop(table, 0):
-            self.run(f"INSERT INTO rows.{table} FROM temp.waiting_{table}")
-            self.run(f"DROP TABLE temp.waiting_{table}")
+        waiting = self._waiting.pop(table, None)
+        if waiting:
+            self.insert(table, "FROM chunk", pa.concat_tables(waiting))
 
     def run(self, query: str, parameters: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement, with twice the memory as long as it asks for more than it has, up to `CEILING`."""

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from snapshots.changes import changes
+from snapshots.columns import Json
 from snapshots.dataset import CLASSES, DatasetId, DatasetSpec
 from snapshots.draft import Draft
 from snapshots.manifest import Manifest, Mode, Provenance, Verdict
@@ -47,7 +48,7 @@ class Library:
         self.keys = Keys.create(self.root / "keys", Mortal(self.store), self.clock, name="library")
         self.repository = Repository(self.root / "snapshots", self.keys, self.clock)
 
-    def spec(self, **given: Any) -> DatasetSpec:
+    def spec(self, **given: Json) -> DatasetSpec:
         return DatasetSpec(
             given.get("id", MAIL),
             given.get("primary_key", ("id",)),
@@ -61,7 +62,7 @@ class Library:
         chosen = spec or self.spec()
         return Draft.create(self.repository, f"run-{self.runs}", {chosen.id.stream: chosen})
 
-    def publish(self, draft: Draft, mode: Mode = "full_refresh", *, cursor: Any = None, stream: str = "mail") -> Manifest:
+    def publish(self, draft: Draft, mode: Mode = "full_refresh", *, cursor: Json = None, stream: str = "mail") -> Manifest:
         self.measured = draft.measure(stream, mode)
         made = draft.commit(
             stream,
@@ -80,7 +81,7 @@ class Library:
         mode: Mode = "full_refresh",
         removed: Mapping[str, Sequence[Any]] | None = None,
         spec: DatasetSpec | None = None,
-        cursor: Any = None,
+        cursor: Json = None,
     ) -> Manifest:
         """Pull pages, the last of which also says what is removed, and publish them."""
         draft = self.begin(spec)
@@ -90,7 +91,7 @@ class Library:
             draft.append("mail", table, gone if number == len(pages) else None)
         return self.publish(draft, mode, cursor=cursor)
 
-    def rows(self, manifest: Manifest, classes: Iterable[str] = CLASSES, **given: Any) -> list[dict[str, Any]]:
+    def rows(self, manifest: Manifest, classes: Iterable[str] = CLASSES, **given: Json) -> list[dict[str, Any]]:
         """Give a snapshot's rows in the order of their text."""
         batches = self.repository.read(manifest, tuple(classes), **given)
         return sorted((row for batch in batches for row in batch.to_pylist()), key=str)

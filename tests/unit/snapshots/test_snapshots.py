@@ -16,7 +16,7 @@ from tests.servers.library import MAIL, Library, people
 def test_a_first_snapshot_reads_back_as_pulled(library: Library) -> None:
     made = library.land(people(1000), cursor={"since": "2026-11-23"})
     assert people(1000).to_pylist() == sorted(library.rows(made), key=lambda row: row["id"])
-    assert (1, 1000, {"since": "2026-11-23"}) == (made.sequence, made.rows, library.repository.cursor(made))
+    assert (made.sequence, made.rows, library.repository.cursor(made)) == (1, 1000, {"since": "2026-11-23"})
 
 
 def test_the_segments_of_a_first_pull_become_its_parts_unwritten(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +28,7 @@ def test_the_segments_of_a_first_pull_become_its_parts_unwritten(library: Librar
     segments = {path.name: path.stat().st_ino for path in draft.segments_folder.iterdir()}
     made = library.publish(draft)
     assert segments == {name: path.stat().st_ino for name, path in library.parts().items()}
-    assert [100, 100, 100] == [part.rows for part in made.parts]
+    assert [part.rows for part in made.parts] == [100, 100, 100]
 
 
 def test_small_segments_are_gathered_into_one_part(library: Library) -> None:
@@ -37,7 +37,7 @@ def test_small_segments_are_gathered_into_one_part(library: Library) -> None:
         draft.append("mail", people(10, start=start))
         draft.checkpoint(start)
     made = library.publish(draft)
-    assert ([500], 500) == ([part.rows for part in made.parts], len(library.rows(made)))
+    assert ([part.rows for part in made.parts], len(library.rows(made))) == ([500], 500)
 
 
 def test_a_refresh_stores_only_what_changed(library: Library) -> None:
@@ -48,10 +48,10 @@ def test_a_refresh_stores_only_what_changed(library: Library) -> None:
     rows.append({"id": 5000, "status": "new", "name": "Neuve", "health": None})
     second = library.land(pa.Table.from_pylist(rows))
     assert [part.id for part in first.parts] == [part.id for part in second.parts][:1]
-    assert ("delta", 3) == (second.parts[1].kind, second.parts[1].rows)
-    assert (1, 1, 1, 998, 1000) == (
+    assert (second.parts[1].kind, second.parts[1].rows) == ("delta", 3)
+    assert (
         second.counts.inserted, second.counts.updated, second.counts.deleted, second.counts.unchanged, second.rows,
-    )  # fmt: skip
+    ) == (1, 1, 1, 998, 1000)  # fmt: skip
     assert rows == sorted(library.rows(second), key=lambda row: row["id"])
     assert people(1000).to_pylist() == sorted(library.rows(first), key=lambda row: row["id"])
 
@@ -60,7 +60,7 @@ def test_an_identical_refresh_adds_no_part_and_moves_the_cursor(library: Library
     first = library.land(people(100), cursor=1)
     second = library.land(people(100), cursor=2)
     assert first.parts == second.parts
-    assert (1, 2, 100) == (library.repository.cursor(first), library.repository.cursor(second), second.counts.unchanged)
+    assert (library.repository.cursor(first), library.repository.cursor(second), second.counts.unchanged) == (1, 2, 100)
 
 
 def test_a_new_base_comes_when_deltas_pass_half_of_it(library: Library) -> None:
@@ -81,7 +81,7 @@ def test_the_first_snapshot_of_a_key_period_stands_on_no_part_of_an_older_one(li
     assert ({"2028"}, 100) == ({part.period for part in made.parts}, len(library.rows(made)))
     library.keys.destroy("city", None, "2026")
     library.keys.destroy("city", None, "2027")
-    assert 100 == len(library.rows(made))
+    assert len(library.rows(made)) == 100
 
 
 def test_a_snapshot_is_found_by_sequence_and_by_date(library: Library) -> None:
@@ -101,7 +101,13 @@ def test_an_incremental_run_adds_and_updates_and_deletes_only_what_is_named(libr
     made = library.land(people(2, start=99, mark="!"), mode="incremental", removed={"id": [5, 6, 777]})
     measured = library.measured
     assert measured is not None
-    assert (1, 1, 2, 97, 100) == (measured.inserted, measured.updated, measured.deleted, measured.unchanged, measured.previous_rows)
+    assert (
+        measured.inserted,
+        measured.updated,
+        measured.deleted,
+        measured.unchanged,
+        measured.previous_rows,
+    ) == (1, 1, 2, 97, 100)
     assert {*range(101)} - {5, 6} == {row["id"] for row in library.rows(made)}
 
 
@@ -114,8 +120,8 @@ def test_the_last_of_several_rows_with_one_key_counts(library: Library) -> None:
     made = library.land({"id": [1, 2, 1, 2, 1], "name": ["a", "b", "c", "b", "a"]})
     measured = library.measured
     assert measured is not None
-    assert (5, 2, 2, 1) == (measured.rows, measured.distinct, measured.repeated_same, measured.repeated_different)
-    assert [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}] == library.rows(made)
+    assert (measured.rows, measured.distinct, measured.repeated_same, measured.repeated_different) == (5, 2, 2, 1)
+    assert library.rows(made) == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
 
 
 def test_a_removal_and_a_row_count_in_the_order_they_came(library: Library) -> None:
@@ -123,7 +129,7 @@ def test_a_removal_and_a_row_count_in_the_order_they_came(library: Library) -> N
     draft.append("mail", pa.table({"id": [1, 2]}), pa.table({"id": [1]}))
     draft.append("mail", pa.table({"id": [3]}), pa.table({"id": [3]}))
     draft.append("mail", pa.table({"id": [3]}))
-    assert [{"id": 2}, {"id": 3}] == library.rows(library.publish(draft))
+    assert library.rows(library.publish(draft)) == [{"id": 2}, {"id": 3}]
 
 
 def test_a_personal_primary_key_stays_out_of_the_internal_class(library: Library) -> None:
@@ -131,9 +137,9 @@ def test_a_personal_primary_key_stays_out_of_the_internal_class(library: Library
     first = library.land({"nir": ["1", "2", "3"], "service": ["a", "b", "c"]}, spec=spec)
     second = library.land({"nir": ["2", "3"], "service": ["b", "z"]}, spec=spec)
     third = library.land({"nir": ["4"], "service": ["n"]}, spec=spec, mode="incremental", removed={"nir": ["2"]})
-    assert [{"service": "a"}, {"service": "b"}, {"service": "c"}] == library.rows(first, ("internal",))
-    assert [{"nir": "2", "service": "b"}, {"nir": "3", "service": "z"}] == library.rows(second)
-    assert [{"nir": "3", "service": "z"}, {"nir": "4", "service": "n"}] == library.rows(third)
+    assert library.rows(first, ("internal",)) == [{"service": "a"}, {"service": "b"}, {"service": "c"}]
+    assert library.rows(second) == [{"nir": "2", "service": "b"}, {"nir": "3", "service": "z"}]
+    assert library.rows(third) == [{"nir": "3", "service": "z"}, {"nir": "4", "service": "n"}]
     assert set() == {each.code for each in library.repository.verify(MAIL)}
 
 
@@ -142,7 +148,7 @@ def test_columns_that_bear_our_names_come_back_as_they_were(library: Library) ->
     spec = library.spec(primary_key=("_key",), classes=dict.fromkeys(page, "internal"))
     library.land(page, spec=spec)
     made = library.land(page | {"_op": ["x", "z"]}, spec=spec)
-    assert [{"_key": 1, "_op": "x", "__op": "v"}, {"_key": 2, "_op": "z", "__op": "w"}] == library.rows(made)
+    assert library.rows(made) == [{"_key": 1, "_op": "x", "__op": "v"}, {"_key": 2, "_op": "z", "__op": "w"}]
     assert library.repository.schema(made, "internal").names == list(page)
 
 
@@ -151,12 +157,12 @@ def test_rows_without_a_primary_key_are_kept_as_many_times_as_they_came(library:
     first = library.land({"a": [1, 1, 2]}, spec=spec)
     assert first.parts == library.land({"a": [2, 1, 1]}, spec=spec).parts
     third = library.land({"a": [1, 2, 2]}, spec=spec)
-    assert [1, 2, 2] == [row["a"] for row in library.rows(third)]
+    assert [row["a"] for row in library.rows(third)] == [1, 2, 2]
     fourth = library.land({"a": [1]}, spec=spec, mode="incremental")
-    assert [1, 1, 2, 2] == [row["a"] for row in library.rows(fourth)]
-    assert [("d", 1, None), ("i", None, 2)] == [
+    assert [row["a"] for row in library.rows(fourth)] == [1, 1, 2, 2]
+    assert [
         (row["_op"], (row["before"] or {}).get("a"), (row["after"] or {}).get("a")) for row in library.changed(first, third)
-    ]
+    ] == [("d", 1, None), ("i", None, 2)]
 
 
 def test_nested_values_decimals_and_instants_come_back_as_they_were(library: Library) -> None:
@@ -188,17 +194,17 @@ def test_nested_values_decimals_and_instants_come_back_as_they_were(library: Lib
 def test_reading_gives_the_columns_and_the_batches_that_are_asked(library: Library) -> None:
     made = library.land(people(100))
     batches = list(library.repository.read(made, ("internal", "personal"), ["name", "id", "health"], batch_rows=30))
-    assert ["name", "id"] == batches[0].schema.names
-    assert 100 == sum(batch.num_rows for batch in batches)
-    assert 30 >= max(batch.num_rows for batch in batches)
-    assert 100 == sum(batch.num_rows for batch in library.repository.read(made, ("internal",), []))
+    assert batches[0].schema.names == ["name", "id"]
+    assert sum(batch.num_rows for batch in batches) == 100
+    assert max(batch.num_rows for batch in batches) <= 30
+    assert sum(batch.num_rows for batch in library.repository.read(made, ("internal",), [])) == 100
 
 
 def test_an_empty_pull_is_a_snapshot(library: Library) -> None:
     made = library.land(people(0))
-    assert (0, []) == (made.rows, library.rows(made))
+    assert (made.rows, library.rows(made)) == (0, [])
     assert people(3).to_pylist() == library.rows(library.land(people(3)))
-    assert [] == library.rows(library.land(people(0)))
+    assert library.rows(library.land(people(0))) == []
     assert set() == library.codes()
 
 
@@ -238,5 +244,5 @@ def test_part_names_tell_nothing(library: Library) -> None:
     library.land(people(10))
     for name in library.parts():
         part, class_name, suffix = name.split(".")
-        assert (32, "parquet", True) == (len(part), suffix, class_name in ("internal", "personal", "sensitive"))
+        assert (len(part), suffix, class_name in ("internal", "personal", "sensitive")) == (32, "parquet", True)
     assert parts.file_name("ab", "internal") == "ab.internal.parquet"
