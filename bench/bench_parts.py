@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -34,12 +35,13 @@ def main() -> None:
         root = Path(scratch)
         provider = create_provider("file:master.json", passphrase=lambda: "a bench has no secret", directory=root)
         keys = Keys.create(root / "keys", provider, lambda: datetime.now(UTC))
+        press = parts.Press(root, DatasetId("bench", "requests"), keys, lambda: "2026", os.urandom, {})
         for number in range(given.rounds):
             began = time.process_time()
             pq.write_table(table, root / f"{number}.parquet", compression="zstd", row_group_size=table.num_rows)
             plain.append(time.process_time() - began)
             began = time.process_time()
-            parts.write(root, DatasetId("bench", "requests"), shape, table, kind="base", keys=keys, period="2026")
+            press.write(shape, table, "base")
             ours.append(time.process_time() - began)
     ratio = sorted(plain)[given.rounds // 2] / sorted(ours)[given.rounds // 2]
     report("parts", rows=given.rows, plain=json.dumps(plain), ours=json.dumps(ours), ratio=ratio)
