@@ -75,6 +75,8 @@ class Rejected(VendorError):
     """A refusal of the 4xx or 5xx family."""
 
     code = "vendor.rejected"
+    todo_fr = "Au-delà de 500, réessayez plus tard, puis demandez au fournisseur ; sinon, vérifiez les réglages du flux."
+    todo_en = "From 500 on, try again later, then ask the vendor; below, check the stream's settings."
 
 
 class SchemaError(ConnectorError):

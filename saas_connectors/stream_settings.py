@@ -3,6 +3,7 @@
 `streams` is a list of stream names (only these are offered), or a table a stream; both are optional.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, TypeVar, get_args
@@ -53,14 +54,20 @@ def read(kind: type[T], at: str, table: Mapping[str, Json], said: Said = SAID) -
     inside = _PATH.search(message)
     path = re.split(r"[.\[]", inside[1])[0] if inside else ""
     if unknown := _UNKNOWN.search(message):
-        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
-        raise SettingsError(
-            field=".".join(filter(None, (at, path, unknown[1]))), expected_fr=f"un de : {known}", expected_en=f"one of: {known}"
-        )
+        fr, en = unknown_to([field.name for field in msgspec.structs.fields(kind)], unknown[1])
+        raise SettingsError(field=".".join(filter(None, (at, path, unknown[1]))), expected_fr=fr, expected_en=en)
     missing = _MISSING.search(message)
     name = missing[1] if missing else path
     fr, en = said.get(name, ("une valeur d'un autre type", "a value of another type"))
     raise SettingsError(field=f"{at}.{name}", expected_fr=fr, expected_en=en)
+
+
+def unknown_to(known: list[str], name: str) -> tuple[str, str]:
+    """Say (French, English) that a setting is unknown: the nearest name, else all of them."""
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"réglage inconnu (peut-être « {near[0]} »)", f"unknown setting (perhaps `{near[0]}`)"
+    names = ", ".join(known)
+    return f"réglage inconnu ; connus : {names}", f"unknown setting; known: {names}"
 
 
 def read_streams(kind: type[T], at: str, streams: Json, said: Said = SAID) -> tuple[frozenset[str] | None, dict[str, T]]:

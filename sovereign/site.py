@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from sovereign import settings as toml
@@ -270,16 +268,9 @@ class Site:
 
         Errors: BadSettings, SettingsError, BadCadence; the file is then as it was.
         """
-        from saas_connectors.registry import make
-        from sovereign.sync.jobs import cadence_of
+        from sovereign.connecting import add
 
-        with TemporaryDirectory(dir=self.root) as aside:  # tried on a copy first
-            proposed = toml.add_connection(Path(copyfile(self.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
-            made = proposed.connections[name]
-            make(made.connector, name, made.options)
-            cadence_of(made, proposed)
-        self.settings = toml.add_connection(self.root / SETTINGS, name, values)
-        self.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
+        add(self, name, values)
 
     def remove_connection(self, name: str) -> None:
         """Take a connection out of sovereign.toml; its snapshots stay."""

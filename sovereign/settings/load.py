@@ -46,8 +46,33 @@ def parse(text: str, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         # The parser's message may quote the line; only its position is repeated.
         where = re.search(r"at line (\d+), column (\d+)", str(error))
-        line = where[0].removeprefix("at ") if where else "end of the file"
-        raise wrong(line, "du TOML valide", "valid TOML") from None
+        line = int(where[1]) if where else text.count("\n") + 1
+        field = f"{line}:{where[2]}" if where else str(line)
+        raise wrong(field, f"du TOML valide à la ligne {line}", f"valid TOML on line {line}", line=line) from None
+    try:
+        return _settings(document, path)
+    except BadSettings as refused:
+        raise BadSettings(**{**refused.fields, "line": line_of(text, str(refused.fields["field"]))}) from None
+
+
+def line_of(text: str, field: str) -> int | None:
+    """Find the line of a dotted field, or of the table it should be in, from 1; None when neither is written.
+
+    It reads headers and plain keys, which is how settings are written; a field of an inline table is found by that table.
+    """
+    table, found, depth = "", None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.fullmatch(r"\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]\s*(#.*)?", line)
+        key = re.match(r"\s*([A-Za-z0-9_.\-]+)\s*=", line)
+        if header:
+            table = header[1]
+        name = table if header else f"{table}.{key[1]}".lstrip(".") if key else ""
+        if name and f"{field}.".startswith(f"{name}.") and len(name) > depth:
+            found, depth = number, len(name)
+    return found
+
+
+def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known(document, ("site", "keys", "limits", "connections"), "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
@@ -61,9 +86,10 @@ def parse(text: str, path: Path) -> Settings:
     return settings
 
 
-def wrong(field: str, fr: str, en: str) -> BadSettings:
-    """The error for a field: what was expected."""
-    return BadSettings(field=field or "sovereign.toml", expected_fr=f"attendu : {fr}", expected_en=f"expected {en}")
+def wrong(field: str, fr: str, en: str, *, line: int | None = None) -> BadSettings:
+    """The error for a field: what was expected; `line` where in the file, from 1."""
+    said = {"expected_fr": f"attendu : {fr}", "expected_en": f"expected {en}"}
+    return BadSettings(field=field or "sovereign.toml", **said, **({} if line is None else {"line": line}))
 
 
 def _connection(name: str, value: object) -> Connection:
@@ -108,6 +134,12 @@ def _url(connection: Connection, at: str) -> None:
         )
     if held:
         raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
+    if parts.scheme != "folder" and any(sign in connection.url for sign in "?#"):
+        raise wrong(
+            f"{at}.url",
+            "une adresse sans « ? » ni « # » : un jeton y serait en clair, et un paramètre se règle au connecteur",
+            "an address without `?` or `#`: a token would stand there in clear, and parameters are the connector's settings",
+        )
     if parts.scheme == "http" and not network.plaintext:
         raise wrong(f"{at}.url", "« https:// », ou network.plaintext = true", "`https://`, or network.plaintext = true")
     if network.proxy is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+:\d{1,5}/?", network.proxy):

@@ -82,6 +82,43 @@ def test_a_wrong_setting_is_named_and_nothing_is_written(run: Run, site: Path) -
     assert (site / "sovereign.toml").read_text().rstrip() == before.rstrip()
 
 
+@pytest.mark.parametrize(
+    ("name", "url", "more", "field"),
+    [
+        ("geo", "https://example.org/api?key=abc", (), "connections.geo.url"),
+        ("geo", "https://example.org/#abc", (), "connections.geo.url"),
+        ("geo", "https://me:abc@example.org", (), "connections.geo.url"),
+        ("geo", "folder:nowhere", (), "connections.geo.url"),
+        ("geo", "https://example.org", ("--set", "auth.kind=bearer"), "connections.geo.secret"),
+        ("temp", "https://example.org", (), "connections.temp"),
+        ("main", "https://example.org", (), "connections.main"),
+        ("order", "https://example.org", (), "connections.order"),
+        ("geo", "https://example.org", ("--set", "pagin.kind=page"), "connections.geo.pagin"),
+        ("geo", "https://example.org", ("--set", "streams.a.pth=/a"), "connections.geo.streams.a.pth"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_cannot_serve_is_refused_before_it_is_written(
+    run: Run, site: Path, name: str, url: str, more: tuple[str, ...], field: str
+) -> None:
+    before = (site / "sovereign.toml").read_text()
+    said = run("connection", "add", name, "--connector", "rest", "--url", url, *more, "--json")
+    assert (said.code, said.errors[0]["field"]) == (2, field), said.errors
+    assert "abc" not in said.out + said.err
+    if field.endswith("secret"):
+        assert "sovereign secret set geo" in said.errors[0]["what"]
+    if field.endswith("pth"):
+        assert "`path`" in said.errors[0]["what"]
+    assert (site / "sovereign.toml").read_text() == before
+
+
+def test_a_machine_is_told_the_line_of_a_wrong_setting(run: Run, site: Path) -> None:
+    settings = site / "sovereign.toml"
+    settings.write_text('[site]\nname = "V"\nzone = "Nowhere"\n\n[limits]\nthread = 2\n')
+    assert (said := run("sync", "list", "--json").errors[0])["line"] in (3, 6), said
+    settings.write_text("[site]\nname = \n")
+    assert run("sync", "list", "--json").errors[0]["line"] == 2
+
+
 def test_settings_are_read_as_toml_or_as_text(run: Run, pulled: Path) -> None:
     table = tomllib.loads((pulled / "sovereign.toml").read_text())["connections"]["geo"]
     assert table["network"] == {"loopback": True, "plaintext": True}
@@ -231,7 +268,9 @@ def test_a_run_that_fails_says_so_and_leaves_the_last_copy(run: Run, pulled: Pat
 
 
 def test_partial_success_never_exits_0(run: Run, pulled: Path, vendor: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "nowhere").mkdir()
     assert run("connection", "add", "lost", "--connector", "decp", "--url", f"folder:{tmp_path}/nowhere").code == 0
+    (tmp_path / "nowhere").rmdir()
     assert run("sync", "run").code == 3
     assert run("sync", "run", "lost").code == 1
 

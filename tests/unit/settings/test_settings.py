@@ -1,13 +1,17 @@
 """What `sovereign.toml` promises to whoever writes it."""
 
+import json
 import os
+import re
 import stat
 import threading
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 
+from sovereign.connecting import KEYWORDS
 from sovereign.egress import policy_of
 from sovereign.errors import BadSettings, NoSite
 from sovereign.settings import Connection, add_connection, load, parse, remove_connection, template
@@ -48,8 +52,8 @@ def wrong(text: str) -> BadSettings:
         (ARBRES + 'network = { proxy = "http://u:p@proxy:3128" }', "connections.arbres.network.proxy"),
         (ARBRES + 'network = { client_key = "k.pem" }', "connections.arbres.network.client_certificate"),
         (ARBRES.replace("https", "http"), "connections.arbres.url"), (ARBRES.replace("api.", "u:p@"), "connections.arbres.url"),
-        (ARBRES.replace("https:", "ftp:"), "connections.arbres.url"), ("a =", "end of the file"),
-        ("\n[a\n", "line 2, column 3"),
+        (ARBRES.replace("https:", "ftp:"), "connections.arbres.url"), ("a =", "1"),
+        ("\n[a\n", "2:3"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
@@ -224,3 +228,12 @@ def test_a_folder_is_taken_relative_to_the_site(tmp_path: Path) -> None:
     for url in ("folder:decp", f"folder:{tmp_path}/decp"):
         connection = parse(ARBRES.replace("https://api.ville.fr", url), tmp_path / "sovereign.toml").connections["arbres"]
         assert policy_of(connection, tmp_path, lambda _: b"").url == f"folder:{tmp_path}/decp"
+
+
+def test_words_refused_as_names_are_those_that_sql_does_not_read_as_a_schema() -> None:
+    words = [word for (word,) in duckdb.sql("SELECT DISTINCT keyword_name FROM duckdb_keywords()").fetchall()]
+    for word in words:
+        if re.fullmatch(r"[a-z][a-z0-9_]{0,62}", word):
+            ((read,),) = duckdb.execute("SELECT json_serialize_sql(?)", [f"FROM {word}.t"]).fetchall()
+            table = {} if json.loads(read)["error"] else json.loads(read)["statements"][0]["node"]["from_table"]
+            assert (table.get("schema_name") != word) == (word in KEYWORDS), word

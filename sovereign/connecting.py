@@ -1,0 +1,72 @@
+"""A new connection: what can be refused before anything is asked of a vendor is refused here, and nothing is written.
+
+Its name must be one that SQL reads as it stands (`FROM name.table`), its folder must be there, and an authentication must name
+its secret, which `sovereign secret set` seals afterwards.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from sovereign import settings as toml
+from sovereign.errors import BadSettings
+
+if TYPE_CHECKING:
+    from sovereign.settings import Connection
+    from sovereign.site import Site
+
+SETTINGS: Final = "sovereign.toml"
+SYSTEM: Final = frozenset({"information_schema", "main", "pg_catalog", "system", "temp"})
+"""Schemas that the engine keeps for itself."""
+KEYWORDS: Final = frozenset({
+    "all", "analyse", "analyze", "and", "anti", "any", "array", "as", "asc", "asof", "asymmetric", "at",
+    "authorization", "binary", "both", "by", "case", "cast", "check", "collate", "collation", "column", "concurrently",
+    "constraint", "create", "cross", "default", "deferrable", "desc", "describe", "distinct", "do", "else", "end",
+    "except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "glob", "group", "having", "ilike", "in",
+    "initially", "inner", "intersect", "into", "is", "isnull", "join", "lambda", "lateral", "leading", "left", "like",
+    "limit", "natural", "not", "notnull", "null", "offset", "on", "only", "or", "order", "outer", "overlaps", "pivot",
+    "pivot_longer", "pivot_wider", "placing", "positional", "primary", "qualify", "references", "returning", "right",
+    "select", "semi", "show", "similar", "some", "summarize", "symmetric", "table", "tablesample", "then", "to",
+    "trailing", "true", "union", "unique", "unpack", "unpivot", "using", "variadic", "verbose", "when", "where",
+    "window", "with",
+})  # fmt: skip
+"""Words that the engine's SQL does not read as a schema's name without quotes."""
+
+
+def add(site: "Site", name: str, values: Mapping[str, Any]) -> None:
+    """Add a connection; see `Site.add_connection`."""
+    from saas_connectors.registry import make
+    from sovereign.sync.jobs import cadence_of
+
+    with TemporaryDirectory(dir=site.root) as aside:  # tried on a copy first
+        proposed = toml.add_connection(Path(copyfile(site.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
+        made = proposed.connections[name]
+        _readable(made, site.root)
+        make(made.connector, name, made.options)
+        cadence_of(made, proposed)
+    site.settings = toml.add_connection(site.root / SETTINGS, name, values)
+    site.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
+
+
+def _readable(made: "Connection", root: Path) -> None:
+    at = f"connections.{made.name}"
+    if made.name in SYSTEM | KEYWORDS:
+        raise BadSettings(
+            field=at,
+            expected_fr=f"« {made.name} » est un mot réservé du SQL ; prenez un autre nom",
+            expected_en=f"`{made.name}` is a reserved word of SQL; take another name",
+        )
+    if made.auth and made.secret is None and "secret" not in made.auth:
+        raise BadSettings(
+            field=f"{at}.secret",
+            expected_fr=f"attendu : le nom du secret de « auth » (--set secret={made.name}), "
+            f"que « sovereign secret set {made.name} » scelle ensuite",
+            expected_en=f"expected the name of the secret of `auth` (--set secret={made.name}), "
+            f"which `sovereign secret set {made.name}` seals afterwards",
+        )
+    if made.url.startswith("folder:") and not (root / made.url.removeprefix("folder:").removeprefix("//")).is_dir():
+        raise BadSettings(
+            field=f"{at}.url", expected_fr="attendu : un dossier qui existe", expected_en="expected a folder that exists"
+        )
