@@ -161,7 +161,9 @@ def opened(data: bytes, name: str, verifier: notes.Verifier) -> Manifest:
             reason_fr="son nom n'est pas l'empreinte de son contenu",
             reason_en="its name is not the hash of its content",
         )
-    return parsed(text, name)
+    manifest = parsed(text, name)
+    manifest.__dict__.update(text=text, hash=found)  # as signed: a field added since would change what is written anew
+    return manifest
 
 
 def parsed(text: str, name: str) -> Manifest:
