@@ -4,15 +4,17 @@
    cost follows the change. When nothing changed there is no new part, only a manifest.
 2. A new base is written for a first snapshot, when the deltas would pass half of the base's bytes, when a field changed class
    or the primary key changed, when keys of the current snapshot were destroyed, and on the first commit of a key period, so
-   that older periods can be destroyed.
+   that older periods can be destroyed. The comparison's mode decides; `mode` is only what the manifest says of the run.
 3. A base adopts the draft's own segments as they are, when all their rows count and they are not small; other rows are gathered
    into new parts. Nothing is rewritten for the pleasure of it.
-4. Parts are linked into place and made durable, then the key file, then the manifest. A crash before that leaves the current
+4. What is published adds up: rows kept and rows written are those that were measured, or nothing is published.
+5. Parts are linked into place and made durable, then the key file, then the manifest. A crash before that leaves the current
    snapshot as it was.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +24,7 @@ from snapshots.chain import Chain, Piece, without
 from snapshots.columns import Json, conform
 from snapshots.dataset import OP
 from snapshots.durable import link
-from snapshots.errors import NotCommitted
+from snapshots.errors import NotCommitted, Unbalanced
 from snapshots.manifest import Counts, Drift, Manifest, Mode, Provenance, Verdict
 from snapshots.measure import Comparison, Ground
 from snapshots.parts import BYTES, ROWS, Part
@@ -39,7 +41,8 @@ def commit(
 ) -> Manifest:
     """Publish what was compared; gives the new snapshot.
 
-    Errors: NotCommitted when the current one is no longer that of the measure.
+    Errors: NotCommitted when the current one is no longer that of the measure; Unbalanced when the parts do not hold the rows that
+    were measured.
     """
     ground, head, measure = comparison.ground, comparison.head, comparison.measure
     now = ground.repository.head(ground.id)
@@ -52,19 +55,27 @@ def commit(
     hopper = _Hopper(ground)
     changed = measure.inserted + measure.updated + measure.deleted
     if head is None or _new_base(comparison, head, changed):
-        if head is not None and mode == "incremental":
+        if head is not None and comparison.mode == "incremental":
             _gather(hopper, _carried(comparison, head), "base")
             _gather(hopper, _changed(comparison), "base")
         else:
             _rebase(hopper, comparison)
         listed = hopper.close()
+        rows = sum(part.rows for part in listed)
     else:
         if changed:
             _gather(hopper, _delta(comparison), "delta")
         listed = [*head.parts, *hopper.close()]
+        rows = head.rows + hopper.gained
         inherited = keyfile.read(ground.repository.key_file(head))
         names = {parts.key_name(ground.id, part.id, at) for part in head.parts for at in part.files}
         hopper.wraps |= {name: wrapped for name, wrapped in inherited.items() if name in names}
+    if rows != measure.rows_after:
+        raise Unbalanced(
+            stream=ground.id.stream,
+            reason_fr=f"{rows} lignes au lieu des {measure.rows_after} mesurées",
+            reason_en=f"{rows} rows instead of the {measure.rows_after} measured",
+        )
     _put_in_place(ground, hopper.made)
     return ground.repository.publish(
         ground.id,
@@ -83,30 +94,16 @@ def commit(
 
 def _new_base(comparison: Comparison, head: Manifest, changed: int) -> bool:
     """Whether law 2 asks for a new base."""
-    ground, repository, mode = comparison.ground, comparison.ground.repository, comparison.mode
-    readable = repository.readable(head)
-    before = repository.shape(head, readable)
-    was = dict(zip(before.schema.names, before.classes, strict=True))
-    moved = any(was.get(name, at) != at for name, at in zip(ground.shape.schema.names, ground.shape.classes, strict=True))
-    rekeyed = tuple(Chain(repository, head, readable).key_schema.names) != ground.shape.key
-    whole = {*head.sealed} <= {*readable, "cursor"}
-    if mode == "incremental" and (rekeyed or (moved and not whole)):
-        raise NotCommitted(
-            stream=ground.id.stream,
-            reason_fr="la clé primaire ou les classes ont changé : une relecture complète est nécessaire",
-            reason_en="the primary key or the classes changed: a full refresh is needed",
-        )
-    if moved or rekeyed or (mode == "full_refresh" and not whole):
+    stands = comparison.standing
+    if stands is None or stands.rebases(comparison.mode):
         return True
-    if not comparison.keyed and mode == "full_refresh":
+    if not comparison.keyed and comparison.mode == "full_refresh":
         return changed > 0
     base = [part for part in head.parts if part.kind == "base"]
-    if any(part.period != repository.period() for part in base) and whole:
-        return True
     size, rows = sum(part.bytes for part in base), sum(part.rows for part in base)
     deltas = sum(part.bytes for part in head.parts if part.kind == "delta")
     expected = size * changed // max(1, rows)
-    return changed > 0 and whole and 2 * (deltas + expected) > size
+    return changed > 0 and stands.whole and 2 * (deltas + expected) > size
 
 
 @dataclass(slots=True)
@@ -120,6 +117,8 @@ class _Hopper:
     _rows: int = 0
     _bytes: int = 0
     _kind: parts.Kind = "base"
+    gained: int = 0
+    """Rows inserted less rows deleted, by the deltas added."""
 
     def adopt(self, number: int) -> None:
         """Take a segment as a base part, as it is."""
@@ -132,6 +131,8 @@ class _Hopper:
         """Add rows of stored columns."""
         if table.num_rows:
             self._kind = kind
+            if kind == "delta":
+                self.gained += sum({"i": 1, "d": -1}.get(each["values"], 0) * each["counts"] for each in _tallied(table))
             self._waiting.append(table)
             self._rows += table.num_rows
             self._bytes += table.nbytes
@@ -161,6 +162,11 @@ class _Hopper:
         ground = self.ground
         press = ground.repository.press(ground.id, ground.folder, self.wraps)
         self.made.append(press.write(ground.shape, table, self._kind))
+
+
+def _tallied(table: pa.Table) -> list[dict[str, Any]]:
+    """Give how often each operation occurs."""
+    return list(pc.value_counts(table.column(OP)).to_pylist())
 
 
 def _gather(hopper: _Hopper, tables: Iterator[pa.Table], kind: parts.Kind) -> None:

@@ -32,12 +32,13 @@ from snapshots.commit import commit
 from snapshots.dataset import CLASSES, DatasetId, DatasetSpec
 from snapshots.drift import Watch
 from snapshots.durable import remove_tree
-from snapshots.errors import BadName, DraftBusy, NoDraft
+from snapshots.errors import BadName, DraftBusy, NeedsFull, NoDraft
 from snapshots.gathered import Gathered, spec_of
 from snapshots.manifest import Drift, Manifest, Mode, Provenance, RawSegment, Verdict
 from snapshots.measure import Comparison, Ground, Measure
 from snapshots.parts import BYTES
 from snapshots.repository import Repository, opener
+from snapshots.standing import standing
 from vault import files
 from vault.keys import Scope, Wrapped
 
@@ -183,31 +184,54 @@ class Draft:
         return next((each for each in reversed(self.repository.manifests(dataset)) if each.provenance.run == self.run), None)
 
     def measure(self, stream: str, mode: Mode) -> Measure:
-        """Compare what was gathered with the current snapshot, in bounded memory; gathers nothing more."""
+        """Compare what was gathered with the current snapshot, in bounded memory; gathers nothing more.
+
+        Measured again as incremental, a full read withholds its deletions; see `keyed`. Errors: NeedsFull for an incremental
+        measure that nothing can be compared with.
+        """
         with self._guard:
             each = self._streams[stream]
             each.flush(whole=True)
             if stream in self._comparisons:
-                self._comparisons.pop(stream).close()
+                before = self._comparisons.pop(stream)
+                before.close()
+                if (before.mode, mode, before.keyed) == ("full_refresh", "incremental", False):
+                    raise NeedsFull(
+                        stream=stream,
+                        reason_fr="sans clé primaire, une relecture complète ne peut s'ajouter à ce qui est là",
+                        reason_en="without a primary key, a full refresh cannot be added to what is there",
+                    )
             shape = each.spec.shape(each.watch.schema)
             ground = Ground(self.repository, each.spec.id, shape, self.segments_folder, tuple(each.segments), dict(self._wraps))
             comparison = Comparison(ground, mode, keyless=each.keyless)
             self._comparisons[stream] = comparison
             return comparison.measure
 
+    def keyed(self, stream: str) -> bool:
+        """Whether a full read of this stream may be measured again as incremental, to withhold its deletions.
+
+        False when its rows cannot be told from those of the current snapshot: no primary key, another one, or destroyed keys.
+        What was read is then published as it is, under a partial verdict.
+        """
+        with self._guard:
+            each = self._streams[stream]
+            shape, head = each.spec.shape(each.watch.schema), self.repository.head(each.spec.id)
+            return bool(shape.key) and (head is None or not standing(self.repository, head, shape).incomparable)
+
     def commit(
         self, stream: str, measure: Measure | None = None, *, cursor: Json, verdict: Verdict, provenance: Provenance, mode: Mode
     ) -> Manifest:
         """Publish a stream as a new snapshot, or give the one that this run already published.
 
-        `provenance.raw` is filled in when it is empty. Errors: NotCommitted when the current snapshot moved since `measure`.
+        `mode` is what the manifest says of the run; how the rows were compared is the measure's. `provenance.raw` is filled in when
+        it is empty. Errors: NotCommitted when the current snapshot moved since `measure`.
         """
         with self._guard:
             found = self.committed(stream)
             if found is not None:
                 return found
             if stream not in self._comparisons or measure is None or self._comparisons[stream].measure is not measure:
-                self.measure(stream, mode)
+                self.measure(stream, mode if measure is None else measure.mode)
             each, comparison = self._streams[stream], self._comparisons.pop(stream)
             quarantine.keep(self.repository, each.spec, self.run, each.aside, self.segments_folder, self._wraps)
             if not provenance.raw and self._raw:
@@ -223,6 +247,8 @@ class Draft:
             each.flush(whole=True)
             whole = [Aside(part, reason) for part in each.segments] + each.aside
             counts = None if measure is None else dataclasses.asdict(measure)
+            if counts is not None:
+                del counts["moved"]  # says nothing of rows
             quarantine.keep(
                 self.repository, each.spec, self.run, whole, self.segments_folder, self._wraps, whole=True, counts=counts
             )

@@ -10,6 +10,8 @@
     ├── DraftBusy           another process holds the draft
     ├── AlreadyExported     an export never replaces a folder
     └── NotCommitted        a commit that does not stand on what was measured
+        ├── NeedsFull       an incremental run that nothing can be compared with
+        └── Unbalanced      parts that do not add up to what was measured
 
 Fields hold file names, sequence numbers and counts; a personal column is named by its place, never by its name.
 """
@@ -112,3 +114,19 @@ class NotCommitted(SnapshotError):
     code = "snapshot.not_committed"
     fr = "Le flux {stream} n'a pas été publié : {reason_fr}."
     en = "Stream {stream} was not published: {reason_en}."
+
+
+class NeedsFull(NotCommitted):
+    """An incremental run that nothing can be compared with."""
+
+    code = "snapshot.needs_full"
+    todo_fr = "Relancez une relecture complète (« sync --full »)."
+    todo_en = "Read the stream in full again (`sync --full`)."
+
+
+class Unbalanced(NotCommitted):
+    """Parts that do not add up to what was measured."""
+
+    code = "snapshot.unbalanced"
+    todo_fr = "Rien n'a changé. C'est un défaut du produit : signalez-le avec le numéro de l'exécution."
+    todo_en = "Nothing changed. This is a defect of the product: report it with the number of the run."

@@ -5,14 +5,16 @@
    never by hash. Hashes, keys and places go to a `Workspace`; the values of changed rows are read again from their part.
 2. In a full refresh, a key that the draft lacks is deleted. In an incremental run, only a key that the vendor said is removed.
 3. Of several rows with one key the last counts: those equal to it are `repeated_same`, the others `repeated_different`.
-4. Rows without a primary key are compared as a multiset of whole rows.
+4. Rows without a primary key are compared as a multiset of whole rows in a full refresh; an incremental run of them only adds.
+5. When nothing tells any more which row was which (destroyed keys, another primary key), rows count as replaced: updated as far
+   as their number goes, then inserted or deleted. An incremental run is refused then: NeedsFull.
 
 A 64-bit hash of a row misses one change in 10^19. It is an engine's hash, not a cryptographic one: a vendor that wishes to
 hide a change from its own client need not collide hashes to do so.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,9 +25,11 @@ from snapshots import parts
 from snapshots.chain import Chain
 from snapshots.columns import conform
 from snapshots.dataset import KEY, OP, DatasetId, Shape, stored_name
+from snapshots.errors import NeedsFull
 from snapshots.manifest import Manifest, Mode
 from snapshots.parts import Part
 from snapshots.repository import Repository
+from snapshots.standing import standing
 from snapshots.workspace import Workspace, counting
 from vault.keys import Wrapped
 
@@ -41,7 +45,8 @@ class Measure:
     """What publishing a draft would do.
 
     `rows`: gathered with a key; `distinct`: those that count; `repeated_*`: those that do not (law 3); `keyless`: put aside,
-    without a key; `inserted`, `updated`, `deleted`, `unchanged`: against the `previous_rows` of the current snapshot.
+    without a key; `inserted`, `updated`, `deleted`, `unchanged`: against the `previous_rows` of the current snapshot; `moved`:
+    publish even if all of these are 0, because the shape, the keys or the key period changed (`snapshots.standing`).
     """
 
     mode: Mode
@@ -55,6 +60,7 @@ class Measure:
     unchanged: int
     previous_rows: int
     keyless: int = 0
+    moved: bool = False
 
     @property
     def rows_after(self) -> int:
@@ -106,10 +112,18 @@ class Comparison:
         self.mode = mode
         self.head: Manifest | None = ground.repository.head(ground.id)
         self.keyed = bool(ground.shape.key)
+        self.standing = standing(ground.repository, self.head, ground.shape) if self.head else None
+        if mode == "incremental" and self.standing is not None and self.standing.incomparable:
+            raise NeedsFull(
+                stream=ground.id.stream,
+                reason_fr="la clé primaire, les classes ou les clés de chiffrement ont changé : relecture complète nécessaire",
+                reason_en="the primary key, the classes or the encryption keys changed: a full refresh is needed",
+            )
         self.k = ", ".join(f"k{number}" for number in range(max(1, len(ground.shape.key))))
         self.workspace = Workspace(ground.repository.work, _rows(ground, self.head))
         try:
-            self.measure = self._measure(keyless)
+            moved = self.standing is not None and self.standing.moved(mode)
+            self.measure = replace(self._measure(keyless), moved=moved)
         except BaseException:
             self.close()
             raise
@@ -146,6 +160,8 @@ class Comparison:
         if not self.keyed:
             return self._measure_unkeyed(rows, previous, keyless)
         inserted, updated, deleted = self._compare()
+        if self.standing is not None and (self.standing.rekeyed or self.standing.blind):
+            inserted, updated, deleted = self._replaced(previous, inserted, updated, deleted)
         if self.mode == "full_refresh":  # what was compared is not needed any more, what was found is
             work.run("DROP TABLE fresh")
             work.run("DROP TABLE past")
@@ -225,10 +241,12 @@ class Comparison:
 
     def _load_past(self, head: Manifest) -> None:
         repository, shape = self.ground.repository, self.ground.shape
-        readable = repository.readable(head)
-        chain = Chain(repository, head, readable)
-        destroyed = not {*head.sealed} <= {*readable, "cursor"}  # rows of which some values are gone count as updated
-        same_key = tuple(chain.key_schema.names) == shape.key and chain.keyed == self.keyed
+        stands = self.standing
+        if stands is None or stands.blind:
+            return
+        chain = Chain(repository, head, repository.readable(head))
+        destroyed = not stands.whole  # rows of which some values are gone count as updated
+        same_key = not stands.rekeyed
         if not same_key and not set(shape.primary_key) <= set(chain.shape.schema.names):
             return  # nothing tells which row is which any more: all are replaced
         if self.mode == "incremental" and self.keyed and same_key:
@@ -274,6 +292,13 @@ class Comparison:
         updated = work.number("SELECT count(*) FROM changed WHERE NOT inserted")
         return inserted, updated, work.number("SELECT count(*) FROM lost")
 
+    def _replaced(self, previous: int, inserted: int, updated: int, deleted: int) -> tuple[int, int, int]:
+        """Count by number alone (law 5) where rows of the past have no key any more, or share one."""
+        now = self.workspace.number("SELECT count(*) FROM fresh WHERE NOT gone")
+        if previous + inserted - deleted == now and updated + deleted <= previous:
+            return inserted, updated, deleted
+        return max(0, now - previous), min(now, previous), max(0, previous - now)
+
     def _measure_unkeyed(self, rows: int, previous: int, keyless: int) -> Measure:
         """Without a key, a full refresh is compared as a multiset; an incremental run only adds."""
         if self.mode == "incremental":
@@ -285,6 +310,11 @@ class Comparison:
         )
         inserted = self.workspace.number(f"SELECT sum(more) FROM ({counted}) WHERE more > 0")
         deleted = self.workspace.number(f"SELECT -sum(more) FROM ({counted}) WHERE more < 0")
+        if previous + inserted - deleted != rows:  # the past cannot be read any more
+            inserted, updated, deleted = max(0, rows - previous), min(rows, previous), max(0, previous - rows)
+            return Measure(
+                self.mode, rows, rows, 0, 0, inserted, updated, deleted, previous - updated - deleted, previous, keyless
+            )
         return Measure(self.mode, rows, rows, 0, 0, inserted, 0, deleted, previous - deleted, previous, keyless)
 
     # For commit

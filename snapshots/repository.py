@@ -29,11 +29,12 @@ from snapshots import keyfile
 from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.columns import Json
-from snapshots.dataset import CLASSES, DatasetId, Shape, stored_name, visible
+from snapshots.dataset import CLASSES, DatasetId, DatasetSpec, Shape, stored_name, visible
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
 from snapshots.parts import Opener, Part, Press, key_name
+from snapshots.standing import standing
 from vault import files
 from vault.errors import Finding, Shredded
 from vault.keys import Keys, Scope, Wrapped
@@ -152,7 +153,10 @@ class Repository:
         return opener(self.keys, self.key_file(manifest))
 
     def cursor(self, manifest: Manifest) -> Json:
-        """Give the position that the vendor's data was read up to; None when the stream has none."""
+        """Give the position that the vendor's data was read up to; None when the stream has none.
+
+        Errors: Shredded when the keys of class `manifest` were destroyed: the stream is then read in full (`needs_full`).
+        """
         return msgspec.json.decode(self._block(manifest, "cursor", self.opener(manifest)))
 
     def shape(self, manifest: Manifest, classes: Sequence[str] = CLASSES) -> Shape:
@@ -180,6 +184,18 @@ class Repository:
             except Shredded:
                 continue
         return tuple(found)
+
+    def needs_full(self, spec: DatasetSpec, known: str | None = None) -> bool:
+        """Whether a stream has to be read in full, because an incremental run could not stand on the current snapshot.
+
+        The primary key or a class changed, or keys were destroyed, the cursor's among them (`cursor` raises Shredded then).
+        False when there is no snapshot. Arguments: known: as for `head`.
+        """
+        head = self.head(spec.id, known)
+        if head is None:
+            return False
+        found = standing(self, head, spec.shape(self.shape(head, self.readable(head)).schema))
+        return found.incomparable or found.reclassed or found.adrift or not found.whole
 
     def press(self, dataset: DatasetId, folder: Path, wraps: dict[str, Wrapped]) -> Press:
         """Give what writes parts of a dataset into a folder, under keys of this period; their wrapped keys go to `wraps`."""
