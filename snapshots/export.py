@@ -95,6 +95,11 @@ def open_sealed(folder: Path, name: str, keys: Keys, sink: Sink) -> int:
     return size
 
 
+def sealed_files(folder: Path) -> list[str]:
+    """Give the names of the files that a sealed export was made with."""
+    return sorted(context.rpartition("/")[2] for context in keyfile.read(folder / "export.keys"))
+
+
 class _Folder:
     """An export being written: its files, their hashes, their keys."""
 

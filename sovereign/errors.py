@@ -4,6 +4,7 @@ Fault (vault.errors)
 └── SovereignError
     ├── NoSite          the folder is not a site
     ├── SiteExists      a new site needs an absent or empty folder
+    ├── NoMaster        a new site whose master key cannot be made there
     ├── BadSettings     sovereign.toml: names the field and what was expected
     ├── Locked          another process holds what is needed
     └── …               each room's errors, beside the room
@@ -38,6 +39,17 @@ class SiteExists(SovereignError):
     en = "{path} is not empty."
     todo_fr = "Choisissez un dossier absent ou vide."
     todo_en = "Choose a folder that is absent or empty."
+
+
+class NoMaster(SovereignError):
+    """The master key of a new site cannot be made where it was asked."""
+
+    code = "site.no_master"
+    kind = "sealed"
+    fr = "La clé maîtresse ne peut pas être faite dans {uri} : {reason_fr}."
+    en = "The master key cannot be made in {uri}: {reason_en}."
+    todo_fr = "Rien n'a été écrit. Choisissez un autre endroit avec --keys, par exemple --keys file:keys/master.json."
+    todo_en = "Nothing was written. Choose another place with --keys, for instance --keys file:keys/master.json."
 
 
 class BadSettings(SovereignError):

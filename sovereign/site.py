@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sovereign import settings as toml
 from sovereign.actor import person
 from sovereign.clock import Clock, now
-from sovereign.errors import SiteExists
+from sovereign.errors import NoMaster, SiteExists
 from sovereign.settings import Connection, Settings
 from vault import files
 
@@ -74,21 +74,25 @@ class Site:
     ) -> Self:
         """Make a site in a folder that is absent or empty, with fresh keys.
 
-        Errors: SiteExists, and those of the key provider. The settings are written last: without them it is not a site.
+        Errors: SiteExists, NoMaster, and those of the key provider. Whole or not at all: a failure leaves nothing.
         """
+        from vault.errors import ProviderError
         from vault.keys import Keys
         from vault.providers import create_provider
 
         root = path.absolute()
         if root.is_dir() and any(root.iterdir()):
             raise SiteExists(path=str(path))
-        files.folder(root)
-        master = create_provider(provider, passphrase=passphrase, directory=root)
-        keys = Keys.create(root / "keys", master, clock)
-        files.write(root / SETTINGS, toml.template(name, provider, language).encode(), new=True)
-        site = cls(root, toml.load(root / SETTINGS), passphrase, clock)
-        site.__dict__["keys"] = keys  # already open: nobody is asked twice
-        site.audit.append("site.created", {}, {"provider": provider.partition(":")[0]})
+        with files.new_folder(root):
+            try:
+                master = create_provider(provider, passphrase=passphrase, directory=root)
+            except ProviderError as refused:
+                raise NoMaster(**refused.fields) from None
+            keys = Keys.create(root / "keys", master, clock)
+            files.write(root / SETTINGS, toml.template(name, provider, language).encode(), new=True)
+            site = cls(root, toml.load(root / SETTINGS), passphrase, clock)
+            site.__dict__["keys"] = keys  # already open: nobody is asked twice
+            site.audit.append("site.created", {}, {"provider": provider.partition(":")[0]})
         return site
 
     @classmethod

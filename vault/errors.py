@@ -167,10 +167,17 @@ class ProviderError(VaultError):
     """A key provider that refused or is not installed."""
 
     code = "vault.provider"
+    kind = "sealed"
     fr = "Fournisseur de clé maîtresse {uri} : {reason_fr}."
     en = "Master key provider {uri}: {reason_en}."
-    todo_fr = "Vérifiez [keys] provider dans sovereign.toml, puis « sovereign doctor »."
-    todo_en = "Check [keys] provider in sovereign.toml, then `sovereign doctor`."
+    todo_fr = (
+        "Vérifiez [keys] provider dans sovereign.toml ; si la clé maîtresse est perdue, "
+        "« sovereign keys restore-recovery » en fait une nouvelle avec les parts de la trousse de secours."
+    )
+    todo_en = (
+        "Check [keys] provider in sovereign.toml; if the master key is lost, "
+        "`sovereign keys restore-recovery` makes a new one with the shares of the recovery kit."
+    )
 
 
 class NoKey(VaultError):

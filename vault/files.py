@@ -6,6 +6,7 @@ flushed: after a crash a reader finds the old bytes or the new ones. Reads are b
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, flock
@@ -78,3 +79,17 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a private folder that is absent or empty, to be filled: whole, or on an error as it was."""
+    there = path.is_dir()
+    folder(path)
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        if there:
+            folder(path)
+        raise

@@ -1,7 +1,8 @@
 """`sovereign doctor`: look at everything a site stands on, and say what is wrong and what to do.
 
 It changes nothing and calls no vendor (`connection check` does). Each check is told, good or bad; a check that fails does not
-stop the next. Exit code 0 when nothing is wrong, 1 when something is; warnings alone leave 0.
+stop the next. Exit code 0 when nothing is wrong, 12 when the keys are out of reach, 1 for anything else; warnings alone
+leave 0.
 """
 
 import os
@@ -26,6 +27,7 @@ class Seen:
     check: str
     fr: str
     en: str
+    exit: int = exits.FAILED
 
 
 @verb(
@@ -36,15 +38,16 @@ class Seen:
 def command(door: Door) -> None:
     """Run every check that can be run."""
     path = door.path()
-    bad = 0
+    bad, sealed = 0, False
     for seen in examine(door, path):
         bad += seen.state == "error"
+        sealed |= seen.exit == exits.OF_KIND["sealed"]
         said = say(seen.fr, seen.en)
         door.out.record("check", check=seen.check, state=seen.state, what=said)
         line = f"{mark(seen.state)}  {said}"
         door.out.say(line, line, style={"error": "red", "warning": "yellow"}.get(seen.state, ""))
     door.out.record("verdict", ok=not bad, errors=bad)
-    door.exit = exits.FAILED if bad else exits.DONE
+    door.exit = exits.OF_KIND["sealed"] if sealed else exits.FAILED if bad else exits.DONE
 
 
 def examine(door: Door, path: Path) -> Iterator[Seen]:
@@ -53,6 +56,7 @@ def examine(door: Door, path: Path) -> Iterator[Seen]:
     yield from _engine()
     try:
         site = door.site()
+        _ = site.keys  # asked for once: without them there is nothing more to see
         findings = site.doctor()
     except Fault as fault:
         yield _told("site", fault)
@@ -73,7 +77,8 @@ def examine(door: Door, path: Path) -> Iterator[Seen]:
 
 def _told(check: str, fault: Fault) -> Seen:
     fr, en = fault.diagnostics("fr"), fault.diagnostics("en")
-    return Seen("error", check, f"{fr.what} [{fr.code}] {fr.todo}".strip(), f"{en.what} [{en.code}] {en.todo}".strip())
+    code = exits.OF_KIND["sealed"] if fault.kind == "sealed" else exits.FAILED
+    return Seen("error", check, f"{fr.what} [{fr.code}] {fr.todo}".strip(), f"{en.what} [{en.code}] {en.todo}".strip(), code)
 
 
 def _modes(path: Path) -> Iterator[Seen]:

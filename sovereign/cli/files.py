@@ -32,6 +32,23 @@ class CannotWrite(SovereignError):
     todo_en = "Check the folder, its rights and the room left."
 
 
+class NoFolder(CannotWrite):
+    """The folder of the file asked for does not exist."""
+
+    code = "output.folder"
+    kind = "usage"
+    fr = "Le dossier de {path} n'existe pas ; rien n'a été fait."
+    en = "The folder of {path} does not exist; nothing was done."
+    todo_fr = "Créez-le, ou nommez un autre endroit."
+    todo_en = "Make it, or name another place."
+
+
+def refuse_a_lost_folder(path: Path) -> None:
+    """Raise NoFolder when the folder of a file to write does not exist."""
+    if not path.absolute().parent.is_dir():
+        raise NoFolder(path=str(path))
+
+
 def refuse_to_replace(path: Path) -> None:
     """Raise AlreadyThere when there is something, CannotWrite when its folder takes no file."""
     try:
@@ -55,7 +72,6 @@ def written_privately(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]
     try:
         if not replace:
             refuse_to_replace(path)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as sink:
             yield sink

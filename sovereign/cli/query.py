@@ -9,7 +9,7 @@ import click
 
 from sovereign.cli.commands import argument, option, verb
 from sovereign.cli.door import Door
-from sovereign.cli.files import written_privately
+from sovereign.cli.files import refuse_a_lost_folder, written_privately
 from sovereign.cli.marks import number, when
 from sovereign.cli.marks import rows as counted
 from sovereign.cli.naming import dotted, snapshot
@@ -80,8 +80,12 @@ def command(
     if format_ in {"arrow", "parquet"} and output is None and door.out.stdout.isatty():
         raise NeedsFile(format=format_)
     question = sys.stdin.read() if sql == "-" else sql
+    if not question.strip():
+        raise click.UsageError(say("la question est vide", "the question is empty"))
+    if output is not None:
+        refuse_a_lost_folder(output)
     site = door.site()
-    moment = snapshot(as_of, site.settings.site.zone) if as_of else None
+    moment = snapshot(as_of, site.settings.site.zone) if as_of is not None else None
     with site.query(question, clearance=clearance, as_of=moment) as answer:
         if format_ == "table" and output is None:
             rows, cut = _show(door, answer, (0 if door.out.json else TABLE_ROWS) if limit is None else limit)

@@ -8,12 +8,13 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.files import written_privately
+from sovereign.cli.files import refuse_a_lost_folder, written_privately
 from sovereign.cli.findings import show as show_findings
 from sovereign.cli.marks import number, rows, several, size
 from sovereign.cli.naming import DATASET, dotted, snapshot
 from sovereign.cli.output import Column, shown
 from sovereign.cli.query import CLEARANCE
+from sovereign.language import say
 
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
@@ -118,7 +119,7 @@ FACTS: Final = {
 def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str) -> None:
     """Facts, then columns, then evidence and drift."""
     site = door.site()
-    manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of else None)
+    manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of is not None else None)
     counts, origin = manifest.counts, manifest.provenance
     schema = site.repository.schema(manifest, clearance)
     fields = [
@@ -279,7 +280,7 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
 def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None, clearance: str, sealed: bool) -> None:
     """Whole or not at all; entered in the audit log."""
     site = door.site()
-    moment = snapshot(as_of, site.settings.site.zone) if as_of else None
+    moment = snapshot(as_of, site.settings.site.zone) if as_of is not None else None
     done = site.export(_id(dataset), output, clearance=clearance, as_of=moment, sealed=sealed)
     door.out.done(
         "export",
@@ -315,8 +316,15 @@ def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None
 )
 def open_(door: Door, folder: Path, name: str, output: Path) -> None:
     """It appears once it was read and verified to its end."""
-    from snapshots.export import open_sealed
+    from snapshots.export import open_sealed, sealed_files
 
+    refuse_a_lost_folder(output)
+    if name not in (names := sealed_files(folder)):
+        shown = ", ".join(names) or "-"
+        raise click.BadParameter(
+            say(f"{name} n'est pas dans cet export, qui a : {shown}", f"{name} is not in this export, which has: {shown}"),
+            param_hint="NAME",
+        )
     with written_privately(output) as sink:
         opened = open_sealed(folder, name, door.site().keys, sink)
     door.out.done(

@@ -51,6 +51,14 @@ def test_init_never_takes_the_place_of_something(run: Run, site: Path) -> None:
     assert said.errors[0]["code"] == "site.exists"
 
 
+def test_an_init_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    said = run("init", "town", "--keys", "systemd-cred:town")
+    assert (said.code, "sovereign.toml" in said.err, Path("town").exists()) == (12, False, False)
+    Path("empty").mkdir()
+    assert run("init", "empty").code == 12  # nobody to give a passphrase
+    assert list(Path("empty").iterdir()) == []
+
+
 def test_a_passphrase_that_is_not_the_right_one_exits_12(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "right").write_text("the right passphrase\n")
     (tmp_path / "wrong").write_text("the wrong passphrase\n")
@@ -61,8 +69,13 @@ def test_a_passphrase_that_is_not_the_right_one_exits_12(run: Run, tmp_path: Pat
     said = run("--site", "town", "keys", "list")
     assert said.code == 12
     assert "right passphrase" not in said.err
+    said = run("--site", "town", "doctor")
+    assert (said.code, said.out.count("master.json")) == (12, 1)
     monkeypatch.delenv("SOVEREIGN_PASSPHRASE_FILE")
     assert run("--site", "town", "keys", "list", "--json").errors[0]["code"] == "passphrase.none"
+    Path("town/keys/master.json").unlink()
+    said = run("--site", "town", "keys", "list")
+    assert (said.code, "keys restore-recovery" in said.err) == (12, True)
 
 
 def test_a_site_is_found_from_any_folder_below_it(run: Run, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +217,14 @@ def test_answers_come_in_the_shape_asked_for(run: Run, shell: Run, pulled: Path,
     assert json.loads(said.err)["rows"] == 250
 
 
+def test_a_question_that_cannot_be_asked_or_answered_is_refused_as_usage(run: Run, pulled: Path) -> None:
+    for words in (("SELECT 1", "--output", "nowhere/x.csv"), ("",), (" ",), ("SELECT 1", "--as-of", "")):
+        assert run("query", *words).code == 2, words
+    assert not Path("nowhere").exists()
+    assert run("snapshot", "show", "geo.communes", "--as-of", "").code == 2
+    assert run("audit", "show", "--act", "query", "--json").records == []
+
+
 def test_a_snapshot_is_handed_over_in_clear_or_sealed(run: Run, pulled: Path) -> None:
     said = run("snapshot", "export", "geo.communes", "--output", "clear", "--clearance", "personal")
     assert said.code == 0
@@ -216,6 +237,9 @@ def test_a_snapshot_is_handed_over_in_clear_or_sealed(run: Run, pulled: Path) ->
     assert b"PAR1" not in Path("kept/communes.parquet.sealed").read_bytes()
     assert run("snapshot", "open", "kept", "communes.parquet", "--output", "back.parquet").code == 0
     assert sorted(pq.read_table("back.parquet").column("maire").to_pylist()) == mayors
+    said = run("snapshot", "open", "kept", "comunes.parquet", "--output", "back.parquet")
+    assert (said.code, "communes.parquet" in said.err) == (2, True)
+    assert run("snapshot", "open", "kept", "communes.parquet", "--output", "nowhere/back.parquet").code == 2
     exported = run("audit", "show", "--json", "--act", "snapshot.exported").records
     assert [entry["facts"]["sealed"] for entry in exported] == [False, True]
 
