@@ -11,8 +11,9 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -157,17 +158,36 @@ def pseudonyms(keys: pa.Table, secret: bytes) -> pa.Array:
     for column in keys.columns:
         text = as_text(column)
         columns += [pc.binary_length(text.cast(pa.binary())).cast(pa.string()), text]
-    # "2:ab1:c": lengths make the joined text unambiguous whatever the values hold.
+    # "2:ab:1:c": lengths make the joined text unambiguous whatever the values hold.
     joined = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, ":")
     digest = hmac.digest
     return pa.array([digest(secret, each.encode(), "sha256")[:16].hex() for each in joined.to_pylist()], pa.string())
 
 
 def as_text(column: Any) -> Any:  # noqa: ANN401  # pyarrow has no types
-    """Write the values of a column as text, the same text whatever the width of its type."""
+    """Write the values of a column as text, the same whatever the width, the scale or the unit of its type.
+
+    Decimals without exponent nor trailing zeros; instants as nanoseconds since 1970 in UTC; bytes in hexadecimal.
+    """
     if pa.types.is_binary(column.type) or pa.types.is_fixed_size_binary(column.type):
         return pa.chunked_array([pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())])
+    if pa.types.is_decimal(column.type):
+        return _texts(column.to_pylist(), _plain)
+    if pa.types.is_timestamp(column.type):
+        step = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[column.type.unit]
+        return _texts(column.cast(pa.int64()).to_pylist(), lambda value: str(value * step))
     return column.cast(pa.string())
+
+
+def _texts(values: list[Any], write: Callable[[Any], str]) -> Any:  # noqa: ANN401  # pyarrow has no types
+    return pa.chunked_array([pa.array([None if each is None else write(each) for each in values], pa.string())])
+
+
+def _plain(value: Decimal) -> str:
+    """Write a decimal without exponent nor trailing zeros: `1.50` is `1.5`, `0E-3` is `0`."""
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def digest_of(data: bytes | bytearray | memoryview) -> str:
