@@ -124,8 +124,10 @@ class _Difference:
         sides = "".join(f", {side}.{name} AS {side}_{name}" for side in ("b", "a") for name in names)
         kind = f"CASE WHEN b.n IS NULL THEN 'i' WHEN a.n IS NULL THEN 'd' ELSE 'u' END AS {OP}"
         rows = "before_rows b FULL JOIN after_rows a USING (n) WHERE a.digest IS DISTINCT FROM b.digest"
-        for batch in self.work.run(f"SELECT {kind}{sides} FROM {rows}").to_arrow_reader(size):
-            yield self._batch(pa.Table.from_batches([batch]), names)
+        # Closed here, whoever stops reading: never after the workspace whose rows it streams.
+        with self.work.run(f"SELECT {kind}{sides} FROM {rows}").to_arrow_reader(size) as reader:
+            for batch in reader:
+                yield self._batch(pa.Table.from_batches([batch]), names)
 
     def _batch(self, table: pa.Table, names: Sequence[str]) -> pa.RecordBatch:
         kinds = table.column(OP).combine_chunks()

@@ -163,7 +163,7 @@ def _readme(manifest: Manifest, clearance: str, written: Written, missing: Seque
     facts = [
         ("jeu de données / dataset", f"`{manifest.id.connection}.{manifest.id.stream}`"),
         ("instantané / snapshot", f"{manifest.sequence}, {manifest.created}, `{manifest.hash}`"),
-        ("niveau d'accès / clearance", clearance),
+        ("habilitation / clearance", clearance),
         ("lignes / rows", f"{written.rows}"),
         ("verdict", manifest.verdict.state),
         ("source", f"{origin.host}, {origin.connector} {origin.connector_version}, run {origin.run}"),

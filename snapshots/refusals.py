@@ -60,7 +60,7 @@ class UnknownName(QueryFault):
 
     code = "query.unknown_name"
     kind = "usage"
-    fr = "Au niveau d'accès « {clearance} », un nom n'existe pas{place} : {message}."
+    fr = "Avec l'habilitation « {clearance} », un nom n'existe pas{place} : {message}."
     en = "At clearance {clearance}, a name does not exist{place}: {message}."
     todo_fr = "Voyez les noms avec SHOW TABLES et DESCRIBE.{advice_fr}"
     todo_en = "See the names with SHOW TABLES and DESCRIBE.{advice_en}"
@@ -180,7 +180,9 @@ def _unknown_name(text: str, message: str, place: str, clearance: str) -> Unknow
     # The same words whether or not a higher clearance has that name: names of personal columns are personal.
     sealed = clearance != "sensitive"
     advice_fr = (
-        " Ce que voit un niveau plus élevé n'est pas dit ici ; s'il vous le faut : --clearance personal." if sealed else ""
+        " Ce que voit une habilitation plus élevée n'est pas dit ici ; s'il vous la faut : --clearance personal."
+        if sealed
+        else ""
     )
     advice_en = " What a higher clearance sees is not told here; if you need it: --clearance personal." if sealed else ""
     return UnknownName(clearance=clearance, place=place, message=message, advice_fr=advice_fr, advice_en=advice_en)

@@ -17,7 +17,7 @@ from snapshots.engine import Limits, Session
 from snapshots.errors import BadName
 from snapshots.manifest import Manifest
 from snapshots.mart import Mart
-from snapshots.refusals import QueryFault
+from snapshots.refusals import QueryFault, UnknownName
 from snapshots.statement import parse
 from sovereign.state import LeaseHeld
 from sovereign.sync.engine import lease_of
@@ -25,6 +25,15 @@ from sovereign.sync.publishing import recover
 
 if TYPE_CHECKING:
     from sovereign.site import Site
+
+
+class UnknownStream(UnknownName):
+    """A connection that the site has, a stream of which it holds no copy."""
+
+    fr = "La connexion « {connection} » n'a pas de flux « {stream} » dans ce site."
+    en = "Connection `{connection}` has no stream `{stream}` on this site."
+    todo_fr = "Flux qui ont une copie : {known}."
+    todo_en = "Streams that have a copy: {known}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,7 @@ def ask(
     body = {"sql": sql, "parameters": _plain(parameters)}
     if as_of is not None:
         facts["as_of"] = as_of if isinstance(as_of, int) else as_of.isoformat()
+    marts: dict[DatasetId, Mart] = {}
     try:
         chosen = _chosen(site, sql, as_of)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
@@ -102,9 +112,10 @@ def ask(
         except BaseException:
             session.close()
             raise
-    except QueryFault as fault:
+    except QueryFault as refused:
+        fault = _explained(site, refused, sql, marts)
         site.audit.append("query.refused", {}, {**facts, "fault": fault.code}, body)
-        raise
+        raise fault from None
     try:
         site.audit.append("query.ran", {}, facts, body)
     except BaseException:
@@ -129,6 +140,23 @@ def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[Datase
     if as_of is None:
         return chosen
     return {dataset: site.repository.find(dataset, as_of) for dataset in chosen}
+
+
+def _explained(site: "Site", fault: QueryFault, sql: str, marts: Mapping[DatasetId, Mart]) -> QueryFault:
+    """Say of an unknown name what the site knows: the streams of that connection, or the classes whose keys are gone."""
+    if not isinstance(fault, UnknownName):
+        return fault
+    streams: dict[str, set[str]] = {name: set() for name in site.settings.connections}
+    for dataset in site.repository.datasets():
+        streams.setdefault(dataset.connection, set()).add(dataset.stream)
+    for connection, stream in sorted(parse(sql).tables):
+        if connection in streams and stream not in streams[connection]:
+            return UnknownStream(connection=connection, stream=stream, known=", ".join(sorted(streams[connection])) or "-")
+    gone = [each for mart in marts.values() for each in mart.warnings()]
+    if not gone:
+        return fault
+    advice = {f"advice_{word}": " " + " ".join(each[at] for each in gone) for at, word in enumerate(("fr", "en"))}
+    return UnknownName(**{**fault.fields, **advice})
 
 
 def _rolled_back(site: "Site", dataset: DatasetId, served: Manifest) -> tuple[tuple[str, str], ...]:

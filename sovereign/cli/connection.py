@@ -9,6 +9,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.marks import cadence
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
 from sovereign.cli.secret import read_secret
@@ -110,8 +111,7 @@ def list_(door: Door) -> None:
                 "name": name,
                 "connector": connection.connector,
                 "url": connection.url,
-                "when": connection.schedule
-                or (connection.every and say(f"toutes les {connection.every}", f"every {connection.every}")),
+                "when": _when(connection.schedule or connection.every, spoken=not door.out.json),
                 "last_run": run.started_at if run else None,
                 "state": run.state if run else "never",
             }
@@ -191,6 +191,13 @@ def discover(door: Door, name: str) -> None:
         ),
         rows,
     )
+
+
+def _when(written: str | None, *, spoken: bool) -> str | None:
+    if written is None:
+        return None
+    whole = written if written.lower().lstrip().startswith(("every", "tou", "chaque")) else f"every {written}"
+    return cadence(whole) if spoken else whole
 
 
 def _classes(classes: Any) -> str:  # noqa: ANN401 - a mapping of field to class

@@ -6,6 +6,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.marks import cadence
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
 from sovereign.cli.sync import NOW, blame, exit_of, stopped_by_signals, tell
@@ -49,6 +50,7 @@ def list_(door: Door) -> None:
     rows = [
         {
             **_fields(job, JOBS),
+            "cadence": job.cadence if door.out.json else cadence(job.cadence),
             "zone": job.zone,
             "waiting_until": job.waiting_until,
             "late": job.late,

@@ -1,5 +1,6 @@
 """How states, numbers, sizes and instants are written for a person, in the language of the process."""
 
+import re
 import unicodedata
 from datetime import datetime
 from typing import Final
@@ -85,7 +86,25 @@ def when(instant: datetime | str) -> str:
     if isinstance(instant, str):
         instant = datetime.fromisoformat(instant)
     local = instant.astimezone(_zone[0]) if instant.tzinfo else instant
-    return local.strftime("%d/%m/%Y %H:%M:%S" if language() == "fr" else "%Y-%m-%d %H:%M:%S")
+    return local.strftime("%d/%m/%Y %H:%M:%S %Z" if language() == "fr" else "%Y-%m-%d %H:%M:%S %Z").rstrip()
+
+
+_CADENCES: Final = (
+    # French and English, each pair tried in this order: the longest first
+    ("toutes les minutes", "every minute"), ("toutes les heures", "every hour"), (r"toutes les(?= \d)", r"every(?= \d)"),
+    ("chaque jour ouvré", "every weekday"), ("tous les jours", "every day"), ("chaque", "every"),
+    ("les jours ouvrés", "on weekdays"), ("entre", "between"), ("étalée? sur", "spread over"), ("heures", "hours"),
+    ("heure", "hour"), ("à", "at"), ("et", "and"), ("jour", "day"), ("lundi", "monday"), ("mardi", "tuesday"),
+    ("mercredi", "wednesday"), ("jeudi", "thursday"), ("vendredi", "friday"), ("samedi", "saturday"), ("dimanche", "sunday"),
+)  # fmt: skip
+
+
+def cadence(text: str) -> str:
+    """A cadence (`every 15 minutes`, `chaque jour à 03:30`) in the language of the process."""
+    for fr, en in _CADENCES:
+        wanted, written = (fr, en) if language() == "fr" else (en, fr)
+        text = re.sub(rf"(?<!\w){written}(?!\w)", re.sub(r"\(.*\)|e\?", "", wanted) if "?" in wanted else wanted, text)
+    return text
 
 
 def lasting(seconds: float) -> str:

@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -120,8 +121,15 @@ class Output:
         if channel not in self._consoles:
             stream = self.stdout if channel == "out" else self.stderr
             width = None if stream.isatty() else NOT_A_TERMINAL_WIDTH
+            plain_text = bool(os.environ.get("NO_COLOR"))  # neither colours nor weights: rich would keep bold and dim
             self._consoles[channel] = Console(
-                file=stream, width=width, highlight=False, markup=False, emoji=False, force_interactive=None
+                file=stream,
+                width=width,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                force_interactive=None,
+                color_system=None if plain_text else "auto",
             )
         return self._consoles[channel]
 

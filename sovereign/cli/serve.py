@@ -3,7 +3,7 @@
 from sovereign.actor import SERVICE
 from sovereign.cli.commands import verb
 from sovereign.cli.door import Door
-from sovereign.cli.marks import when
+from sovereign.cli.marks import cadence, when
 from sovereign.cli.sync import stopped_by_signals
 
 
@@ -22,8 +22,8 @@ def command(door: Door) -> None:
     door.out.record("serving", jobs=len(planned), next=min((job.due_at for job in planned), default=None))
     for job in sorted(planned, key=lambda each: each.due_at):
         door.out.say(
-            f"… {job.connection} · {job.cadence} · {when(job.due_at)}",
-            f"… {job.connection} · {job.cadence} · {when(job.due_at)}",
+            f"… {job.connection} · {cadence(job.cadence)} · {when(job.due_at)}",
+            f"… {job.connection} · {cadence(job.cadence)} · {when(job.due_at)}",
         )
     if not planned:
         door.out.remark("Aucun travail planifié.", "No job is scheduled.")

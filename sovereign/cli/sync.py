@@ -12,7 +12,7 @@ import click
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.marks import lasting, mark, number, size, when
+from sovereign.cli.marks import lasting, mark, number, several, size, when
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column, shown
 from sovereign.language import say
@@ -142,6 +142,12 @@ DRIFTS: Final[dict[str, tuple[str, str]]] = {
     "row_discarded": ("lignes écartées par le contrat", "rows discarded by the contract"),
     "value_discarded": ("valeurs écartées par le contrat", "values discarded by the contract"),
 }
+TRIGGERS: Final[dict[str, tuple[str, str]]] = {
+    "hand": ("une personne", "a person"),
+    "job": ("le planificateur", "the schedule"),
+    "resume": ("le planificateur, après une pause", "the schedule, after a pause"),
+    "replay": ("une relecture", "a replay"),
+}
 RUNS: Final = (
     Column("run", "exécution", "run"),
     Column("connection", "connexion", "connection"),
@@ -160,10 +166,8 @@ def tell(door: Door, outcome: "RunOutcome") -> None:
     if door.out.json:
         return
     took = _lasted(outcome)
-    cost = say(
-        f"{number(outcome.rows)} lignes lues, {size(outcome.bytes_in)}, {outcome.requests} requêtes, {took}",
-        f"{number(outcome.rows)} rows read, {size(outcome.bytes_in)}, {outcome.requests} requests, {took}",
-    )
+    read = several(outcome.rows, "ligne* lue*", "row* read")
+    cost = f"{read}, {size(outcome.bytes_in)}, {several(outcome.requests, 'requête*', 'request*')}, {took}"
     head = f"{mark(outcome.state)}  {outcome.connection} · {cost}"
     door.out.say(head, head, style="bold")
     if outcome.streams:
@@ -238,7 +242,7 @@ def list_(door: Door, name: str | None, limit: int) -> None:
                     "started_at": each.started_at,
                     "rows": each.rows,
                     "bytes_in": each.bytes_in,
-                    "trigger": each.trigger,
+                    "trigger": say(*TRIGGERS.get(each.trigger, (each.trigger, each.trigger))),
                     "state": each.state,
                 }
             ),

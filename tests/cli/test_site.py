@@ -225,6 +225,24 @@ def test_a_question_that_cannot_be_asked_or_answered_is_refused_as_usage(run: Ru
     assert run("audit", "show", "--act", "query", "--json").records == []
 
 
+def test_a_stream_that_is_not_there_is_said_with_those_that_are(run: Run, pulled: Path) -> None:
+    said = run("query", "SELECT * FROM geo.comunes", "--json").errors[0]
+    assert (said["code"], said["stream"], said["todo"]) == (
+        "query.unknown_name", "comunes", "Streams that have a copy: communes.",
+    )  # fmt: skip
+
+
+def test_a_person_reads_french_all_along(run: Run, pulled: Path) -> None:
+    settings = pulled / "sovereign.toml"
+    settings.write_text(settings.read_text().replace("[connections.geo]\n", '[connections.geo]\nevery = "15 minutes"\n', 1))
+    assert "toutes les 15 minutes" in run("connection", "list", "--lang", "fr").out
+    assert "toutes les 15 minutes" in run("job", "list", "--lang", "fr").out
+    listed = run("sync", "list", "--lang", "fr").out
+    assert "une personne" in listed
+    assert " CE" in listed
+    assert "every 15 minutes" in run("job", "list", "--lang", "en").out
+
+
 def test_a_snapshot_is_handed_over_in_clear_or_sealed(run: Run, pulled: Path) -> None:
     said = run("snapshot", "export", "geo.communes", "--output", "clear", "--clearance", "personal")
     assert said.code == 0
@@ -349,6 +367,8 @@ def test_destroying_keys_asks_for_the_scope_s_name(run: Run, pulled: Path) -> No
     assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code == 0
     assert run("keys", "destroy", "geo", "personal", period, "--yes", "--reason", "end of retention").code == 0
     assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code != 0
+    said = run("query", "SELECT maire FROM geo.communes", "--clearance", "personal")
+    assert ("keys of class personal were destroyed" in said.err, "--clearance" in said.err) == (True, False)
     assert run("query", "SELECT code FROM geo.communes").code == 0
     states = {record["key_class"]: record["state"] for record in run("keys", "list", "--json").of("key")}
     assert (states["personal"], states["internal"]) == ("destroyed", "active")
