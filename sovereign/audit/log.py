@@ -142,6 +142,17 @@ class AuditLog:
         found = self._read(*row)
         return LastCommit(str(found.facts["manifest"]), int(found.facts["sequence"]), found.seq)
 
+    def witnessed(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """The manifests (hex) that the log ever witnessed as heads, oldest first, by connection and stream. Errors: Damaged."""
+        found: dict[tuple[str, str], list[str]] = {}
+        query = self._select().where(audit_entries.c.act.in_(HEADS)).order_by(audit_entries.c.seq)
+        with self._state.read() as reader:
+            for row in reader.execute(query):
+                each = self._read(*row)
+                name = str(each.subject["connection"]), str(each.subject["stream"])
+                found.setdefault(name, []).append(str(each.facts["manifest"]))
+        return {name: tuple(each) for name, each in found.items()}
+
     def erase(self, seq: int, reason: str, *, actor: str | None = None) -> int:
         """Erase the body of an entry for good, without changing a hash; returns the number of the entry that says so.
 

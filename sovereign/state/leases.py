@@ -39,6 +39,8 @@ class Leases:
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state, self._clock = state, clock
+        self._left: set[tuple[str, int]] = set()
+        """Leases that were given back when the disk had no room to say so."""
 
     def acquire(self, name: str, holder: str, ttl: timedelta) -> Lease:
         """Take a lease; errors: LeaseHeld while another holder, alive, has it."""
@@ -49,7 +51,8 @@ class Leases:
             if row is None:
                 connection.execute(insert(leases).values(name=name, token=1, **mine))
                 return Lease(name, holder, 1)
-            if row.holder is not None and row.expires_at > present and not _gone(row.place, row.pid, row.born):
+            left = (name, row.token) in self._left or _gone(row.place, row.pid, row.born)
+            if row.holder is not None and row.expires_at > present and not left:
                 raise LeaseHeld(what=f"{name} ({row.holder})")
             connection.execute(update(leases).where(leases.c.name == name).values(token=row.token + 1, **mine))
             return Lease(name, holder, row.token + 1)
@@ -105,7 +108,10 @@ class Leases:
         finally:
             done.set()
             keeper.join()
-            self.release(lease)
+            try:
+                self.release(lease)
+            except DBAPIError:  # no room left: what the block gave counts more, and the lease ends with its term or its process
+                self._left.add((lease.name, lease.token))
 
 
 @cache

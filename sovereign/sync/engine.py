@@ -12,13 +12,15 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from saas_connectors.connector import Connector
 from saas_connectors.errors import ConnectorError, ResumeLost
@@ -34,25 +36,27 @@ from sovereign.egress.counters import Counters
 from sovereign.egress.errors import Interrupted, Waiting
 from sovereign.egress.transport import Transport
 from sovereign.settings import Connection, Settings
-from sovereign.state import Leases, Runs
-from sovereign.sync import attempt
+from sovereign.state import Lease, Leases, Runs
+from sovereign.sync import attempt, retention
 from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
+from sovereign.sync.fence import Fenced
 from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
 from sovereign.sync.plan import Known, Plan, fingerprint, from_json, to_json
 from sovereign.sync.progress import SILENT, Awaited, Phase, Progress, RunFinished, RunStarted
 from sovereign.sync.publishing import Publisher, recover
-from sovereign.sync.records import Record
+from sovereign.sync.records import Record, close_interrupted
+from sovereign.sync.rollback import rolled_back
 from sovereign.sync.trouble import explained
 from sovereign.sync.verdict import Guards
-from vault.errors import Fault
+from vault.errors import Fault, Shredded
 
 STALE: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a run was asked to do."""
+    """What a run was asked to do; `lost`: streams whose last snapshot is missing; `lifted`: without the guards."""
 
     connection: Connection
     streams: tuple[str, ...] | None
@@ -60,6 +64,9 @@ class Asked:
     trigger: str
     progress: Progress
     stop: threading.Event
+    book: Fenced
+    lost: frozenset[str]
+    lifted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +97,35 @@ class Syncs:
         stop: threading.Event | None = None,
         trigger: str = "hand",
         now: bool = False,
+        accept: str | None = None,
     ) -> RunOutcome:
         """Pull a connection, or go on with the run that stopped.
 
         streams: which, all when None; full: read everything again; stop: set it to stop at the next page; trigger: `hand` or
-        `job`; now: go ahead although the vendor asked for a pause. Errors: UnknownConnection, UnknownStream, StillWaiting,
-        Locked, SettingsError. Anything else is in the outcome.
+        `job`; now: go ahead although the vendor asked for a pause; accept: why an operator lifts the guards for this
+        run. Errors: UnknownConnection, UnknownStream, StillWaiting, Locked, SettingsError, DiskFull before it began.
+        Anything else is in the outcome.
         """
         settings = self._connection(connection)
         if now:
             BUDGETS.reopen()
         elif (until := self._pause(connection)) is not None:
             raise StillWaiting(connection=connection, until=until)
-        asked = Asked(settings, tuple(streams) if streams else None, full, trigger, progress, stop or threading.Event())
-        made = self.connector(connection)
-        with self.leases.hold(lease_of(connection), f"sync {os.getpid()}"):
+        made, chosen = self.connector(connection), tuple(streams) if streams else None
+        with _told(connection), self.leases.hold(lease_of(connection), f"sync {os.getpid()}") as lease:
             recover(self.repository, self.audit, connection)
+            lost = rolled_back(self.repository, self.audit, connection)
+            if accept is not None:
+                facts = {"streams": sorted(chosen)} if chosen else {}
+                self.audit.append("quarantine.released", {"connection": connection}, facts, {"reason": accept})
+            book, lifted = self._book(lease), accept is not None
+            asked = Asked(settings, chosen, full, trigger, progress, stop or threading.Event(), book, lost, lifted)
             # None: the source changed under the draft, which was dropped; once more, from nothing.
             outcome = self._once(asked, made) or self._once(asked, made)
             if outcome is None:
                 raise ResumeLost(stream=connection)
+            with suppress(Fault, OSError, SQLAlchemyError):  # the next run, or `serve`, does it again
+                retention.sweep(self.repository, self.audit, self.settings().connections, self.clock())
         progress.emit(RunFinished(outcome.run, connection, outcome.state, self.clock()))
         return outcome
 
@@ -122,9 +138,12 @@ class Syncs:
 
         connection = Tape.of(self.repository, run).connection
         self._connection(connection)
-        with self.leases.hold(lease_of(connection), f"replay {os.getpid()}"):
+        with self.leases.hold(lease_of(connection), f"replay {os.getpid()}") as lease:
             recover(self.repository, self.audit, connection)
-            return replay(self, run, progress, stop or threading.Event())
+            return replay(self, run, progress, stop or threading.Event(), self._book(lease))
+
+    def _book(self, lease: Lease) -> Fenced:
+        return Fenced(self.audit, self.runs, self.leases, lease)
 
     def _pause(self, connection: str) -> datetime | None:
         """Until when the vendor asked the latest run to wait; None when it did not, or that is over."""
@@ -142,7 +161,9 @@ class Syncs:
         name = asked.connection.name
         draft = self._unfinished(asked, connector)
         record = Record(self.runs, self.audit, self.clock, name, asked.trigger)
+        close_interrupted(self.runs, self.audit, name, draft.run if draft else None)
         record.begin(draft.run if draft else None)
+        plan: Plan | None = None
         landing: Landing | None = None
         point = msgspec.convert(draft.resume, ResumePoint) if draft and draft.resume else ResumePoint()
         before, sent = (point.requests, point.bytes_in), Counters()
@@ -162,22 +183,21 @@ class Syncs:
                 )  # fmt: skip
             streams = self._publisher(asked, connector, record.run).publish(draft, plan, landing)
             remarks = self._serve(asked, record.run, streams)
-            draft.discard()
-            return record.finish(_state_of(streams), landing.point, streams=streams, remarks=remarks)
+            return self._over(record, draft, landing.point, streams, remarks)
         except ResumeLost as lost:
             _count(point, before, sent)
             if draft is not None and landing is not None and landing.point.attempts > 1:
                 self._drop(draft, record, lost)
                 record.finish("failed", point, fault=lost)
                 return None
-            return self._stopped(asked, record, draft, landing, point, lost)
+            return self._stopped(asked, record, draft, landing, point, plan, lost)
         except Exception as error:  # noqa: BLE001 — whatever happens, the run has an outcome and the last copy is untouched
             _count(point, before, sent)
             fault = explained(error, record.run)
             if fault.kind == "usage":
-                self._stopped(asked, record, draft, landing, point, fault)
+                self._stopped(asked, record, draft, landing, point, plan, fault)
                 raise fault from None
-            return self._stopped(asked, record, draft, landing, point, fault)
+            return self._stopped(asked, record, draft, landing, point, plan, fault)
         finally:
             if draft is not None:
                 draft.close()
@@ -194,7 +214,10 @@ class Syncs:
                 continue
             except Fault:
                 continue  # a draft whose keys were destroyed, or that is damaged: doctor tells
-            if chosen is None and self._fits(asked, connector, draft):
+            known = self.runs.get(run)
+            if known is not None and known.state in ("succeeded", "quarantined", "partial") and known.error is None:
+                draft.discard()  # over, and a crash came before it was cleared away
+            elif chosen is None and self._fits(asked, connector, draft):
                 chosen = draft
             else:
                 self.audit.append("sync.discarded", {"connection": asked.connection.name, "run": run}, {"rows": draft.rows})
@@ -211,6 +234,7 @@ class Syncs:
             plan.fingerprint == fingerprint(asked.connection, connector.version)
             and self.clock() - read.started_at < STALE
             and (not asked.full or all(mode == "full_refresh" for mode in read.modes.values()))
+            and not any(mode == "incremental" for stream, mode in read.modes.items() if stream in asked.lost)
             and (asked.streams is None or {s.name for s in read.streams} >= set(asked.streams))
         )
 
@@ -221,6 +245,7 @@ class Syncs:
             return from_json(draft.plan), draft
         name = asked.connection.name
         known = {id_.stream: self._known(id_) for id_ in self.repository.datasets() if id_.connection == name}
+        known = {stream: each for stream, each in known.items() if stream not in asked.lost}
         plan = attempt.make_plan(
             connector, transport, asked.connection, {stream: each for stream, each in known.items() if each},
             wanted=asked.streams, full=asked.full, started_at=self.clock(),
@@ -239,14 +264,24 @@ class Syncs:
             for stream in (run.outcome or {}).get("streams", ()):
                 if stream["stream"] == dataset.stream and stream["state"] == "unchanged" and stream["mode"] == "full_refresh":
                     created = max(created, run.started_at) if created else run.started_at
-        return Known(self.repository.cursor(head), created)
+        readable = self.repository.readable(head)
+        shape = self.repository.shape(head, readable)
+        cursor = None
+        with suppress(Shredded):  # without its cursor, a stream is read in full
+            cursor = self.repository.cursor(head)
+        period = self.repository.period()
+        stale = any(part.kind == "base" and part.period != period for part in head.parts)
+        stale = stale or not {*head.sealed} <= {*readable, "cursor"}
+        classes = dict(zip(shape.schema.names, map(str, shape.classes), strict=True))
+        return Known(cursor, created, shape.primary_key, classes, stale)
 
     def _publisher(self, asked: Asked, connector: Connector, run: str) -> Publisher:
         settings = asked.connection
         host = urlsplit(settings.url).hostname or "folder"
         provenance = Provenance(run, settings.connector, connector.version, host)
         guards = Guards(settings.guards.max_fall, settings.guards.max_deletions)
-        return Publisher(run, settings.name, provenance, guards, self.repository, self.audit, asked.progress)
+        lifted = None if asked.lifted else guards
+        return Publisher(run, settings.name, provenance, lifted, self.repository, asked.book, asked.progress)
 
     def _serve(self, asked: Asked, run: str, streams: tuple[StreamOutcome, ...]) -> tuple[Said, ...]:
         """Refresh the marts of what was committed; one that cannot be is made anew when someone asks."""
@@ -262,10 +297,28 @@ class Syncs:
                     remarks.append(Said(f"{stream.stream} : {shown.fr}", f"{stream.stream}: {shown.en}"))
         return tuple(remarks)
 
-    def _stopped(
-        self, asked: Asked, record: Record, draft: Draft | None, landing: Landing | None, point: ResumePoint, fault: Fault
+    def _over(
+        self, record: Record, draft: Draft, point: ResumePoint, streams: tuple[StreamOutcome, ...], remarks: tuple[Said, ...]
     ) -> RunOutcome:
-        """End an attempt that did not reach its end; the draft stays when continuing it can help."""
+        """End a run whose streams all came to their end. The draft stays when that cannot be entered: the next run does."""
+        outcome = record.finish(_state_of(streams), point, streams=streams, remarks=remarks)
+        if record.entered:
+            with suppress(OSError):
+                draft.discard()
+        return outcome
+
+    def _stopped(
+        self, asked: Asked, record: Record, draft: Draft | None, landing: Landing | None, point: ResumePoint,
+        plan: Plan | None, fault: Fault,
+    ) -> RunOutcome:  # fmt: skip
+        """End an attempt that did not reach its end; the draft stays when continuing it can help.
+
+        What was published stays published: when that is every stream, the fault is a remark; some, the run is partial.
+        """
+        if draft is not None and plan is not None and all(each.name in point.finished for each in plan.read.streams):
+            shown = Shown.of(fault)
+            streams = tuple(point.finished[each.name] for each in plan.read.streams)
+            return self._over(record, draft, point, streams, (Said(shown.fr, shown.en),))
         state: RunState = "failed"
         until: datetime | None = None
         if isinstance(fault, Waiting) and isinstance(pause := fault.fields["until"], datetime):
@@ -276,11 +329,22 @@ class Syncs:
             state = "cancelled"
         elif draft is not None and not _worth_keeping(landing, fault):
             self._drop(draft, record, fault)
+        if state == "failed" and any(each.state == "committed" for each in point.finished.values()):
+            state = "partial"
         return record.finish(state, point, fault=fault, until=until)
 
     def _drop(self, draft: Draft, record: Record, fault: Fault) -> None:
         self.audit.append("sync.discarded", {"connection": record.connection, "run": draft.run}, {"fault": fault.code})
         draft.discard()
+
+
+@contextmanager
+def _told(connection: str) -> Iterator[None]:
+    """Say as a fault what the database refused before a run began, or after it ended."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise explained(error, connection) from None
 
 
 def _count(point: ResumePoint, before: tuple[int, int], sent: Counters) -> None:

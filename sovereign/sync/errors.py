@@ -82,8 +82,8 @@ class Defect(SyncError):
     code = "sync.defect"
     fr = "L'exécution {run} s'est arrêtée sur un défaut de Sovereign ({error}, {where})."
     en = "Run {run} stopped on a defect of Sovereign ({error}, {where})."
-    todo_fr = "Signalez ce code et cet endroit ; ils ne contiennent aucune donnée. La dernière copie n'a pas été touchée."
-    todo_en = "Report this code and place; they hold no data. The last good copy was not touched."
+    todo_fr = "Signalez ce code et cet endroit ; ils ne contiennent aucune donnée. Les copies publiées sont intactes."
+    todo_en = "Report this code and place; they hold no data. Published copies are intact."
 
 
 class DiskFull(SyncError):
@@ -92,8 +92,8 @@ class DiskFull(SyncError):
     code = "sync.disk_full"
     fr = "Plus de place sur le disque : l'exécution {run} s'est arrêtée."
     en = "No room left on the disk: run {run} stopped."
-    todo_fr = "Libérez de la place puis relancez : elle reprendra où elle en était. La dernière copie n'a pas été touchée."
-    todo_en = "Make room, then run it again: it resumes where it was. The last good copy was not touched."
+    todo_fr = "Libérez de la place puis relancez : elle reprendra où elle en était. Les copies publiées sont intactes."
+    todo_en = "Make room, then run it again: it resumes where it was. Published copies are intact."
 
 
 class WriteFailed(SyncError):
@@ -102,8 +102,8 @@ class WriteFailed(SyncError):
     code = "sync.write_failed"
     fr = "Le disque a refusé une opération ({error}) : l'exécution {run} s'est arrêtée."
     en = "The disk refused an operation ({error}): run {run} stopped."
-    todo_fr = "Voyez « sovereign doctor » ; la dernière copie n'a pas été touchée."
-    todo_en = "See `sovereign doctor`; the last good copy was not touched."
+    todo_fr = "Voyez « sovereign doctor » ; les copies publiées sont intactes."
+    todo_en = "See `sovereign doctor`; published copies are intact."
 
 
 class ReplayGap(SyncError):

@@ -4,7 +4,8 @@ The states of a run, and how it leaves each:
 
     running      it works now.
     succeeded    every stream was committed or found unchanged, with nothing against it.
-    partial      every stream was committed, and the verdict of one says that records are missing. The next run reads again.
+    partial      every stream was committed, and the verdict of one says that records are missing; or some were committed and a
+                 fault came before the others. The next run reads again, or goes on.
     quarantined  a stream was kept aside; the others were committed. A person looks; the next run tries again.
     waiting      the vendor asked for a pause. The draft is kept; the run goes on when the pause is over.
     cancelled    it was asked to stop. The draft is kept; the next run of the connection continues it.

@@ -1,6 +1,7 @@
 """What one run will read, decided before the first record: streams, modes, cursors, slices.
 
 1. A stream is read incrementally when it can be, when a cursor is known, and when nobody asked for everything; else in full.
+   When its primary key or the class of a field changed, nothing is known of it any more, and it is read in full.
 2. An incremental stream is read in full again when its last full read is older than `RECONCILE`: that is how deletions
    without a tombstone, and changes that do not move the cursor (VENDORS, trap 1), come to light.
 3. Streams of one group come out of the same responses: asking for one reads them all, in the same mode.
@@ -28,10 +29,17 @@ RECONCILE: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the last snapshot of a stream says: its cursor, and when the stream was last read in full."""
+    """What the last snapshot of a stream says: its cursor, and when the stream was last read in full.
+
+    primary_key, classes (of each field): under which it was stored, None when that does not matter; stale: its rows must be
+    stored anew although they may be the same (a new key period, destroyed keys).
+    """
 
     cursor: Json
     last_full: datetime | None
+    primary_key: tuple[str, ...] | None = None
+    classes: Mapping[str, str] | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +68,14 @@ def choose(
             raise UnknownStream(connection=connection, stream=name, known=", ".join(sorted(offered)) or "-")
     groups = {offered[name].group for name in wanted or offered} - {None}
     streams = tuple(s for s in catalog.streams if wanted is None or s.name in wanted or s.group in groups)
+    known = {s.name: known[s.name] for s in streams if s.name in known and not _reshaped(s, known[s.name])}
     modes = {s.name: _mode(s, known.get(s.name), mode, started_at, full=full) for s in streams}
     for stream in streams:
         if stream.group is not None and any(modes[s.name] == "full_refresh" for s in streams if s.group == stream.group):
             modes[stream.name] = "full_refresh"
     # A connector that reads in full may still find by the cursor that nothing moved; asked for everything, it is given none.
-    given = {s.name: known[s.name].cursor for s in streams if s.name in known and not full}
+    again = {name for name, each in known.items() if each.stale and modes[name] == "full_refresh"}
+    given = {name: each.cursor for name, each in known.items() if not full and name not in again}
     cursors = {name: cursor for name, cursor in given.items() if cursor is not None or modes[name] == "incremental"}
     return ReadPlan(streams, modes, cursors, started_at)
 
@@ -76,6 +86,13 @@ def _mode(stream: Stream, known: Known | None, mode: SyncMode | None, at: dateti
     if full or mode == "full_refresh" or "incremental" not in stream.modes or known is None or known.cursor is None:
         return "full_refresh"
     return "incremental" if known.last_full is not None and at - known.last_full < RECONCILE else "full_refresh"
+
+
+def _reshaped(stream: Stream, known: Known) -> bool:
+    """Whether the stream is stored otherwise than it is described now; a field that nobody classified is personal."""
+    if known.primary_key is not None and known.primary_key != stream.primary_key:
+        return True
+    return any(stream.classes.get(name, "personal") != at for name, at in (known.classes or {}).items())
 
 
 def fingerprint(connection: Connection, version: str) -> str:

@@ -3,9 +3,10 @@
 1. A stream is measured against its previous snapshot, judged (`verdict`), guarded; then it is committed, put in quarantine,
    or, when nothing changed, left alone. Each of the three is an entry of the audit log.
 2. A full read with a `partial` verdict deletes nothing: what it did not show is not known to be gone. The evidence says how
-   many records were kept for that reason.
+   many records were kept for that reason. Without a primary key nothing tells which those are: what came is published.
 3. The cursor goes into the manifest with the data, so the two cannot disagree. The audit log is written after the manifest: a
    crash in between is repaired by `recover`, which enters what it finds as recovered.
+   Nothing is entered by who lost the lease (`fence`).
 4. What became of each stream goes into the draft's resume point at once, so that a run continued after a crash does nothing
    twice.
 """
@@ -24,6 +25,7 @@ from sovereign.sync.landing import Landing
 from sovereign.sync.outcome import Noted, Said, StreamOutcome
 from sovereign.sync.plan import Plan, merge_cursors
 from sovereign.sync.progress import Phase, Progress, StreamDone
+from sovereign.sync.rollback import gone
 from sovereign.sync.verdict import Facts, Guards, Held, Verdict, hold, judge
 
 if TYPE_CHECKING:
@@ -47,12 +49,12 @@ class Book(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Publishes the streams of one run."""
+    """Publishes the streams of one run; `guards` None when an operator lifted them."""
 
     run: str
     connection: str
     provenance: manifests.Provenance
-    guards: Guards
+    guards: Guards | None
     repository: "Repository"
     audit: Book
     progress: Progress
@@ -78,7 +80,7 @@ class Publisher:
             return _outcome(made, ())
         if name not in draft.streams:
             return self._kept_before(name, mode)
-        known = self.audit.last_commit(self.connection, name)
+        known = self._served(name)
         if known is not None and any(note.stream == name and note.check == "unchanged" for note in evidence):
             return self._unmoved(known, stream, mode, evidence)
         dataset = DatasetId(self.connection, name)
@@ -93,20 +95,26 @@ class Publisher:
             discarded=measure.keyless + sum(each.values for each in drift if each.action == "row_discarded"),
         )
         verdict = judge(name, evidence, facts)
-        held = hold(previous=measure.previous_rows, rows=measure.rows_after, deleted=measure.deleted, guards=self.guards)
+        after = {"previous": measure.previous_rows, "rows": measure.rows_after, "deleted": measure.deleted}
+        held = hold(**after, guards=self.guards) if self.guards else None
         if held is not None:
             return self._hold(draft, dataset, measure, verdict, held, drift)
-        if verdict.state == "partial" and mode == "full_refresh" and measure.deleted:
+        if verdict.state == "partial" and mode == "full_refresh" and measure.deleted and stream.primary_key:
             kept = Evidence(name, "deletions_withheld", None, {"count": measure.deleted})
             verdict = Verdict(verdict.state, (*verdict.evidence, kept))
             measure = draft.measure(name, "incremental")
         self.progress.emit(Phase(self.run, "publishing", name))
-        if known is not None and not measure.inserted + measure.updated + measure.deleted:
+        if known is not None and not measure.moved and not measure.inserted + measure.updated + measure.deleted:
             return self._unchanged(known, name, mode, verdict, _counts(measure), drift)
         judged = manifests.Verdict(verdict.state, [msgspec.to_builtins(note) for note in _noted(verdict)])
         made = draft.commit(name, measure, cursor=cursor, verdict=judged, provenance=self.provenance, mode=mode)
         enter(self.audit, "sync.committed", made)
         return _outcome(made, drift)
+
+    def _served(self, stream: str) -> LastCommit | None:
+        """Give the head by the audit log, None when there is none, or it is no longer on disk: nothing is the same as it."""
+        known = self.audit.last_commit(self.connection, stream)
+        return None if known and gone(self.repository, DatasetId(self.connection, stream), known.manifest) else known
 
     def _unmoved(self, known: LastCommit, stream: Stream, mode: SyncMode, evidence: Sequence[Evidence]) -> StreamOutcome:
         """The vendor holds what it held when the last snapshot was taken: no page came, and that snapshot stands."""

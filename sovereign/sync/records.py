@@ -1,7 +1,8 @@
 """The record of a run: a row of `state.db` and an entry of the audit log, written in one transaction.
 
-When the disk is full there may be no room for the record itself; the run's outcome is returned all the same, and the row,
-left as `running` without a lease, reads as interrupted.
+When the disk is full there may be no room for the record itself; the run's outcome is returned all the same, with a remark.
+The row, left as `running` without a lease, reads as interrupted until the next run closes it: it continues the draft when
+there is one, and enters `sync.interrupted` otherwise.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from sovereign.state import Leases, Run, Runs, new_id
 from sovereign.sync.errors import UnknownRun
 from sovereign.sync.landing import ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
+from sovereign.sync.trouble import explained
 from vault.errors import Fault
 
 _ACTS = {"waiting": "sync.waiting", "cancelled": "sync.cancelled", "failed": "sync.failed"}
@@ -36,6 +38,8 @@ class Record:
     run: str = ""
     attempts: int = 1
     started_at: datetime | None = None
+    entered: bool = True
+    """Whether the end could be written down."""
 
     def begin(self, run: str | None) -> None:
         """Note that a run begins, or that the run called `run` goes on."""
@@ -80,24 +84,39 @@ class Record:
                     waiting_until=until, within=within,
                 )  # fmt: skip
                 self.audit.append(_ACTS.get(state, "sync.finished"), self._subject(), facts, within=within)
-        except SQLAlchemyError:
-            if state != "failed":
-                raise
+        except SQLAlchemyError as error:
+            shown = Shown.of(explained(error, self.run))
+            lost = Said(f"le journal n'a pas pu l'inscrire encore : {shown.fr}", f"it could not be entered yet: {shown.en}")
+            outcome = msgspec.structs.replace(outcome, remarks=(*remarks, lost))
+            self.entered = False
         return outcome
 
     def _subject(self) -> dict[str, object]:
         return {"connection": self.connection, "run": self.run}
 
 
+def close_interrupted(runs: Runs, audit: AuditLog, connection: str, going_on: str | None) -> None:
+    """Say of the runs whose end nobody wrote down that they were interrupted; the connection's lease is held.
+
+    going_on: the run that is about to be continued, which will have its own end.
+    """
+    for run in runs.list(connection, state="running"):
+        if run.id != going_on:
+            with runs.transaction() as within:
+                runs.finish(run.id, "interrupted", counts=run.counts, outcome=run.outcome, within=within)
+                audit.append("sync.interrupted", {"connection": connection, "run": run.id}, {}, within=within)
+
+
 def outcome_of(run: Run, leases: Leases, lease: str) -> RunOutcome:
     """Read the outcome of a run; one that says it works while nobody holds the lease was interrupted."""
-    if run.outcome is not None and run.state != "running":
+    if run.outcome is not None and run.state not in ("running", "interrupted"):
         held: Any = run.outcome
         return msgspec.convert(held, RunOutcome)
-    state: RunState = "running" if leases.holder(lease) is not None else "interrupted"
+    running = run.state == "running" and leases.holder(lease) is not None
+    state: RunState = "running" if running else "interrupted"
     return RunOutcome(
         run=run.id, connection=run.connection, state=state, trigger=run.trigger, started_at=run.started_at,
-        attempts=run.attempts, rows=run.counts.get("rows", 0),
+        finished_at=run.finished_at, attempts=run.attempts, rows=run.counts.get("rows", 0),
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ from vault.errors import Fault
 
 if TYPE_CHECKING:
     from sovereign.sync.engine import Syncs
+    from sovereign.sync.publishing import Book
 
 Place = tuple[bool, bytes]
 """Where a slice stood: whether it was done, and its position in canonical JSON."""
@@ -210,7 +211,7 @@ class _Theatre:
             self._give(player, at, response)
 
 
-def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event) -> RunOutcome:
+def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, book: "Book") -> RunOutcome:
     """Make the snapshots of a run again; see `Syncs.replay`. The connection's lease is held by the caller."""
     tape = Tape.of(syncs.repository, run)
     plan, starts = tape.outline()
@@ -232,7 +233,7 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event) 
         host = urlsplit(settings.url).hostname or "folder"
         provenance = Provenance(run, settings.connector, connector.version, host, list(tape.segments))
         guards = Guards(settings.guards.max_fall, settings.guards.max_deletions)
-        publisher = Publisher(record.run, tape.connection, provenance, guards, syncs.repository, syncs.audit, progress)
+        publisher = Publisher(record.run, tape.connection, provenance, guards, syncs.repository, book, progress)
         outcome = record.finish("succeeded", landing.point, streams=publisher.publish(draft, plan, landing))
         syncs.audit.append("sync.replayed", {"connection": tape.connection, "run": record.run}, {"replayed": run})
     except Exception as error:  # noqa: BLE001 — as for a run: whatever happens is an outcome

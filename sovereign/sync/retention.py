@@ -1,20 +1,33 @@
 """How long the raw archive stays: `raw_days` of its connection, then it is removed, which the audit log says.
 
+An archive whose connection was removed stays as long as by default (`REMOVED`).
 A run that is not over keeps its archive. Snapshots do not need it; replay does.
 """
 
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vault import files
 
 if TYPE_CHECKING:
     from snapshots.repository import Repository
     from sovereign.audit import AuditLog
+    from sovereign.settings import Connection
+
+REMOVED: Final = 30
+"""Days that the archive of a connection stays which is no longer in the settings."""
 
 _RUN = re.compile(r"(\d{8}-\d{6})\d{3}-[0-9a-f]{8}")
+
+
+def sweep(repository: "Repository", audit: "AuditLog", connections: Mapping[str, "Connection"], present: datetime) -> None:
+    """Remove every archive that had its time, those of removed connections too."""
+    for folder in sorted(repository.root.glob("*/.raw")):
+        name = folder.parent.name
+        expire(repository, audit, name, days=connections[name].raw_days if name in connections else REMOVED, present=present)
 
 
 def expire(repository: "Repository", audit: "AuditLog", connection: str, *, days: int, present: datetime) -> list[str]:
