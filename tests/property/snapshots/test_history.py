@@ -143,4 +143,4 @@ TestHistory.settings = settings(max_examples=40, stateful_step_count=25, deadlin
 
 @pytest.mark.torture
 class TestLongHistory(History.TestCase):
-    settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
