@@ -86,7 +86,7 @@ class Publisher:
         dataset = DatasetId(self.connection, name)
         self.progress.emit(Phase(self.run, "measuring", name))
         measure = draft.measure(name, mode)
-        drift = draft.drift.get(name, [])
+        drift = [_named(each, stream) for each in draft.drift.get(name, [])]
         facts = Facts(
             full=mode == "full_refresh",
             distinct=measure.distinct,
@@ -207,5 +207,11 @@ def _noted(verdict: Verdict) -> tuple[Noted, ...]:
 
 
 def _told(drift: Sequence["Drift"]) -> tuple[dict[str, Json], ...]:
-    # The names of drifting fields may be personal (their class is sealed in the manifest); counts and actions are not.
-    return tuple({"action": each.action, "values": each.values} for each in drift)
+    return tuple(
+        {"action": each.action, "values": each.values, **({"field": each.field} if each.field else {})} for each in drift
+    )
+
+
+def _named(drift: "Drift", stream: Stream) -> "Drift":
+    """Keep the name of a field that is internal; others may be personal, and on record they are counted, not named."""
+    return drift if stream.classes.get(drift.field) == "internal" else msgspec.structs.replace(drift, field="")
