@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from snapshots.dataset import CLASSES, DatasetId
-from snapshots.engine import Limits, Session
+from snapshots.engine import Limits, Result, Session
 from snapshots.errors import BadName
 from snapshots.manifest import Manifest
 from snapshots.mart import Mart
-from snapshots.refusals import QueryFault, UnknownName
+from snapshots.refusals import MartUnreadable, QueryFault, UnknownName
 from snapshots.statement import parse
 from sovereign.state import LeaseHeld
 from sovereign.sync.engine import lease_of
@@ -105,13 +105,12 @@ def ask(
     try:
         chosen = _chosen(site, sql, as_of)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
-        marts = {dataset: site.marts.ensure(dataset, clearance, manifest) for dataset, manifest in chosen.items()}
-        session = _session(site, marts, clearance)
         try:
-            result = session.execute(sql, parameters)
-        except BaseException:
-            session.close()
-            raise
+            marts, session, result = _asked(site, chosen, sql, clearance, parameters)
+        except MartUnreadable:  # a mart is a cache: made anew, once
+            for dataset in chosen:
+                site.marts.forget(dataset.connection, dataset.stream)
+            marts, session, result = _asked(site, chosen, sql, clearance, parameters)
     except QueryFault as refused:
         fault = _explained(site, refused, sql, marts)
         site.audit.append("query.refused", {}, {**facts, "fault": fault.code}, body)
@@ -125,6 +124,22 @@ def ask(
     if as_of is None:
         warnings += [each for dataset, manifest in chosen.items() for each in _rolled_back(site, dataset, manifest)]
     return Answer(result.columns, result.reader, chosen, tuple(warnings), session)
+
+
+def _asked(
+    site: "Site",
+    chosen: Mapping[DatasetId, Manifest],
+    sql: str,
+    clearance: str,
+    parameters: Sequence[object] | Mapping[str, object] | None,
+) -> tuple[dict[DatasetId, Mart], Session, Result]:
+    marts = {dataset: site.marts.ensure(dataset, clearance, manifest) for dataset, manifest in chosen.items()}
+    session = _session(site, marts, clearance)
+    try:
+        return marts, session, session.execute(sql, parameters)
+    except BaseException:
+        session.close()
+        raise
 
 
 def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[DatasetId, Manifest]:

@@ -1,11 +1,13 @@
 """The care of a site's keys: rotation, destruction, the recovery kit; each act is entered in the audit log.
 
 Rotating touches key files only. A former generation goes when nothing is wrapped under it any more. Destroying a scope also
-removes at once what was drawn from it to serve questions. No function here gives a key to anyone; `export_recovery` gives
+removes at once what was drawn from it to serve questions, and shreds the keys of it, so that no backup of it opens.
+No function here gives a key to anyone; `export_recovery` gives
 shares, once.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,8 @@ def destroy(site: "Site", connection: str, key_class: str, period: str, *, reaso
     scope = {"key_class": key_class, "period": period}
     site.audit.append("keys.destroyed", {"connection": connection}, scope, {"reason": reason})
     destroyed = site.keys.destroy(connection, key_class, period)
+    with suppress(NoKey):  # marts are a cache: made anew under new keys when someone asks
+        site.keys.destroy(connection, "mart", None)
     site.marts.forget(connection)
     return destroyed
 

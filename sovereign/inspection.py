@@ -13,6 +13,7 @@ from sovereign.sync.jobs import cadence_of
 from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
+    from snapshots.dataset import DatasetId
     from sovereign.site import Site
 
 LITTLE_ROOM: Final = 2 * 2**30
@@ -114,8 +115,15 @@ def _drafts(site: "Site") -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def known(site: "Site") -> "list[DatasetId]":
+    """Give the datasets on disk, and those whose snapshots the audit log entered, be they gone."""
+    from snapshots.dataset import DatasetId
+
+    return sorted({*site.repository.datasets(), *(DatasetId(*each) for each in site.audit.witnessed())})
+
+
 def _heads(site: "Site") -> Iterator[Finding]:
-    for dataset in site.repository.datasets():
+    for dataset in known(site):
         last = site.audit.last_commit(dataset.connection, dataset.stream)
         head = site.repository.head(dataset, last.manifest if last else None)
         if last is not None and (head is None or head.sequence < last.sequence):

@@ -105,4 +105,5 @@ def _short(value: Any) -> str:  # noqa: ANN401 - any value that JSON can carry
 def verify(door: Door) -> None:
     """Exit code 20 when an entry is not what was written."""
     count = door.site().audit.verify()
+    door.site().audit.append("audit.verified", {}, {"entries": count})
     door.out.done("audit", f"{number(count)} entrées intactes", f"{number(count)} entries intact", entries=count)

@@ -115,6 +115,13 @@ def destroy(door: Door, connection: str, key_class: str, period: str, reason: st
         scope=scope,
         keys=destroyed,
     )
+    held = [each.scope for each in site.keys.list() if each.state != "destroyed"]
+    if key_class != "raw" and any(each.connection == connection and each.key_class == "raw" for each in held):
+        door.out.remark(
+            f"! L'archive brute de {connection} contient encore ces valeurs jusqu'à son échéance : voyez sa classe raw.",
+            f"! The raw archive of {connection} still holds these values until it expires: see its class raw.",
+            style="yellow",
+        )
 
 
 def confirm(name: str, fr: str, en: str) -> None:

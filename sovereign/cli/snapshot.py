@@ -228,8 +228,10 @@ def diff(door: Door, dataset: tuple[str, str], before: str, after: str | None, c
 )
 def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
     """Check them one by one; exit code 20 when something is wrong."""
+    from sovereign.inspection import known
+
     site = door.site()
-    chosen = [_id(each) for each in datasets] or sorted({*site.repository.datasets(), *site.heads()})
+    chosen = [_id(each) for each in datasets] or known(site)
     count = 0
 
     def findings() -> Iterator[Any]:
@@ -238,6 +240,7 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
             entered = site.audit.last_commit(dataset.connection, dataset.stream)
             yield from site.repository.verify(dataset, expected_head=entered.manifest if entered else None)
             count += len(site.repository.manifests(dataset))
+        site.audit.append("snapshot.verified", {}, {"datasets": len(chosen), "snapshots": count})
 
     def verified() -> str:
         return several(count, "instantané* vérifié*", "snapshot* verified")

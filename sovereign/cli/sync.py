@@ -57,7 +57,14 @@ NOW: Final = option(
     en="Read everything again, not from the last cursor.",
 )
 @NOW
-def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool, now: bool) -> None:
+@option(
+    "--accept",
+    default=None,
+    metavar="REASON",
+    fr="Publie sans garde-fou, cette fois : une copie en quarantaine a été examinée. La raison va au journal, scellée.",
+    en="Publish without guards, this once: a quarantined copy was reviewed. The reason goes to the audit log, sealed.",
+)
+def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool, now: bool, accept: str | None) -> None:
     """Run, follow, and sum up."""
     from sovereign.cli.progress import follow
     from sovereign.sync.errors import StillWaiting
@@ -66,6 +73,8 @@ def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool, now:
     names = [name] if name else sorted(site.settings.connections)
     if streams and name is None:
         raise click.UsageError(say("--stream demande le nom d'une connexion", "--stream needs a connection's name"))
+    if accept is not None and name is None:
+        raise click.UsageError(say("--accept demande le nom d'une connexion", "--accept needs a connection's name"))
     if not names:
         door.out.say("Aucune connexion à tirer.", "No connection to pull.")
     codes = []
@@ -74,7 +83,7 @@ def run(door: Door, name: str | None, streams: tuple[str, ...], full: bool, now:
             try:
                 with follow(door.out) as progress:
                     outcome = site.syncs.run(
-                        each, streams=list(streams) or None, full=full, progress=progress, stop=stop, now=now
+                        each, streams=list(streams) or None, full=full, progress=progress, stop=stop, now=now, accept=accept
                     )
             except StillWaiting as waiting:  # the others need not wait
                 door.out.fault(waiting)

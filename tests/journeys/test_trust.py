@@ -103,3 +103,30 @@ def test_an_operator_lifts_the_guards_for_one_run_and_says_why(tmp_path: Path) -
         (entry,) = here.site.audit.entries(act="quarantine.released")
         assert entry.body is not None
         assert entry.body["reason"] == "cent dix départs, vérifiés"
+
+
+def test_a_damaged_mart_is_made_anew_by_the_question_that_meets_it(tmp_path: Path) -> None:
+    with town(tmp_path, 60) as here:
+        here.sync()
+        for _ in range(2):
+            with here.site.query("SELECT count(*) AS n FROM rh.agents") as answer:
+                assert answer.reader.read_all().to_pylist() == [{"n": 60}]
+            (mart,) = (here.root / "marts").glob("*/*/*.mart")
+            mart.write_bytes(bytes(4096))
+
+
+def test_destroying_a_class_shreds_the_keys_of_what_was_drawn_from_it(tmp_path: Path) -> None:
+    with town(tmp_path, 60) as here:
+        here.sync()
+        with here.site.query("FROM rh.agents", clearance="sensitive") as answer:
+            answer.reader.read_all()
+        here.site.destroy_keys(CONNECTION, "sensitive", here.site.repository.period())
+        assert {key.state for key in here.site.keys.list() if key.scope.key_class == "mart"} == {"destroyed"}
+
+
+def test_a_dataset_that_is_gone_from_disk_is_still_known(tmp_path: Path) -> None:
+    with town(tmp_path, 60) as here:
+        here.sync()
+        shutil.rmtree(here.site.repository.folder(AGENTS))
+        here.reopen()
+        assert "doctor.rollback" in {finding.code for finding in here.site.doctor()}
