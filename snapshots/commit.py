@@ -41,8 +41,8 @@ def commit(
 ) -> Manifest:
     """Publish what was compared; gives the new snapshot.
 
-    Errors: NotCommitted when the current one is no longer that of the measure; Unbalanced when the parts do not hold the rows that
-    were measured.
+    Errors: NotCommitted when the current one is no longer that of the measure; Unbalanced when the parts do not hold the
+    rows that were measured.
     """
     ground, head, measure = comparison.ground, comparison.head, comparison.measure
     now = ground.repository.head(ground.id)

@@ -13,7 +13,6 @@ Memory: at most one segment a stream, two in all beyond the page being appended.
 """
 
 import dataclasses
-import fcntl
 import os
 import re
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from snapshots.drift import Watch
 from snapshots.durable import remove_tree
 from snapshots.errors import BadName, DraftBusy, NeedsFull, NoDraft
 from snapshots.gathered import Gathered, spec_of
+from snapshots.holding import held, hold
 from snapshots.manifest import Drift, Manifest, Mode, Provenance, RawSegment, Verdict
 from snapshots.measure import Comparison, Ground, Measure
 from snapshots.parts import BYTES
@@ -54,6 +54,7 @@ class Draft:
         self.connection = connection
         self.run = run
         self.folder = _folder(repository, connection, run)
+        self._lock = hold(files.folder(self.folder), run)  # before any key is made: rotation spares the keys of a held draft
         self.segments_folder = files.folder(self.folder / "segments")
         self.raw_folder = repository.root / connection / ".raw" / run
         self.resume: Json = None
@@ -66,7 +67,6 @@ class Draft:
         self._writer: raw.SegmentWriter | None = None
         self._comparisons: dict[str, Comparison] = {}
         self._guard = RLock()
-        self._lock = _hold(self.folder, run)
 
     @classmethod
     def create(cls, repository: Repository, run: str, specs: Mapping[str, DatasetSpec], plan: Json = None) -> Self:
@@ -97,7 +97,7 @@ class Draft:
             raise NoDraft(run=run)
         folder = found[0].parent
         connection = folder.parent.parent.name
-        handle = _hold(folder, run)
+        handle = hold(folder, run)
         try:
             state = checkpoint.read(found[0], connection, run, opener(repository.keys, folder / "draft.keys"))
         finally:
@@ -223,8 +223,8 @@ class Draft:
     ) -> Manifest:
         """Publish a stream as a new snapshot, or give the one that this run already published.
 
-        `mode` is what the manifest says of the run; how the rows were compared is the measure's. `provenance.raw` is filled in when
-        it is empty. Errors: NotCommitted when the current snapshot moved since `measure`.
+        `mode` is what the manifest says of the run; how the rows were compared is the measure's. `provenance.raw` is filled in
+        when it is empty. Errors: NotCommitted when the current snapshot moved since `measure`.
         """
         with self._guard:
             found = self.committed(stream)
@@ -268,9 +268,9 @@ class Draft:
                 for path in self.segments_folder.iterdir():
                     if path.name.partition(".")[0] not in kept:
                         (folder / path.name).unlink(missing_ok=True)
-            self.close()
             (self.folder / "checkpoint").unlink(missing_ok=True)
             remove_tree(self.folder)
+            self.close()
 
     def close(self) -> None:
         """Let go of the draft, which stays as its last checkpoint left it."""
@@ -350,22 +350,3 @@ def _sweep(folder: Path) -> None:
     for each in folder.iterdir() if folder.is_dir() else ():
         if not (each / "checkpoint").is_file() and not held(each):
             remove_tree(each)
-
-
-def _hold(folder: Path, run: str) -> int:
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise DraftBusy(run=run) from None
-    return handle
-
-
-def held(folder: Path) -> bool:
-    """Whether a process holds the draft in this folder."""
-    try:
-        os.close(_hold(folder, folder.name))
-    except (DraftBusy, FileNotFoundError):
-        return True
-    return False

@@ -11,6 +11,8 @@ from pathlib import Path
 from snapshots.errors import Damaged
 from vault import files
 
+_ATTEMPTS = 5
+
 
 def write_new(path: Path, data: bytes | memoryview) -> None:
     """Write a file that did not exist, and fsync it; its name becomes durable with its folder (`vault.files.flush`)."""
@@ -45,6 +47,13 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder and what it holds, if it is there, and make its absence durable."""
-    if path.is_dir():
-        shutil.rmtree(path)
-        files.flush(path.parent)
+    for attempt in range(_ATTEMPTS):
+        if not path.is_dir():
+            return
+        try:
+            shutil.rmtree(path)
+        except OSError:  # something came or went meanwhile
+            if attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            files.flush(path.parent)

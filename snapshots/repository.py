@@ -18,6 +18,7 @@ It does not decide who may read: it opens what the caller's clearance names.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from snapshots.columns import Json
 from snapshots.dataset import CLASSES, DatasetId, DatasetSpec, Shape, stored_name, visible
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
+from snapshots.holding import held, unheld
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
 from snapshots.parts import Opener, Part, Press, key_name
 from snapshots.standing import standing
@@ -307,11 +309,11 @@ class Repository:
 
         return amendments.amend(self, old, new, wraps, reason, certificate)
 
-    def verify(self, dataset: DatasetId, *, expected_head: str | None = None) -> list[Finding]:
+    def verify(self, dataset: DatasetId, *, expected_head: str | None = None, entered: Sequence[str] = ()) -> list[Finding]:
         """Check everything that a dataset's files promise; nothing is raised. See `snapshots.verification`."""
         from snapshots import verification
 
-        return verification.verify(self, dataset, expected_head)
+        return verification.verify(self, dataset, expected_head, entered)
 
     def drafts(self) -> list[str]:
         """Give the runs that have something unfinished."""
@@ -322,20 +324,26 @@ class Repository:
 
         The key file of a draft that is being written is left alone: `keks_in_use` keeps what it needs.
         """
-        return sum(keyfile.rewrap(path, self.keys) for path in self._key_files() if not busy(path))
+        changed = 0
+        for path in self._key_files():
+            with unheld(path.parent) as free, _unless_gone(path):
+                changed += keyfile.rewrap(path, self.keys) if free else 0
+        return changed
 
     def keks_in_use(self) -> set[str]:
-        """Give the key-encryption keys that wrap something here.
+        """Give the key-encryption keys that wrap something here; call it after `rewrap`.
 
-        All those of a connection whose draft is being written are among them.
+        All those of a connection of which a process holds a draft are among them: it may have keys that no file has yet.
         """
-        used: set[str] = set()
-        for path in self._key_files():
-            used |= {entry.kek for entry in keyfile.read(path).values()}
-            if busy(path):
-                connection = path.parent.parent.parent.name
-                used |= {each.id for each in self.keys.list() if each.scope.connection == connection}
-        return used
+        while True:
+            held_now = {each.parent.parent.name for each in self.root.glob("*/.drafts/*") if held(each)}
+            used = {each.id for each in self.keys.list() if each.scope.connection in held_now}
+            listed = self._key_files()
+            for path in listed:
+                with _unless_gone(path):
+                    used |= {entry.kek for entry in keyfile.read(path).values()}
+            if listed == self._key_files():  # a draft that was published meanwhile left its keys in a new file
+                return used
 
     def _key_files(self) -> list[Path]:
         patterns = ("*/*/keys/*.keys", "*/.drafts/*/draft.keys", "*/.raw/*/raw.keys", "*/*/quarantine/*/quarantine.keys")
@@ -377,11 +385,14 @@ def opener(keys: Keys, path: Path) -> Opener:
     return open_entry
 
 
-def busy(path: Path) -> bool:
-    """Whether a key file belongs to a draft that a process is writing."""
-    from snapshots.draft import held
-
-    return path.name == "draft.keys" and held(path.parent)
+@contextmanager
+def _unless_gone(path: Path) -> Iterator[None]:
+    """Pass over a file that was removed since it was listed."""
+    try:
+        yield
+    except (Damaged, FileNotFoundError):
+        if path.exists():
+            raise
 
 
 def _class_of(shape: Shape, column: str) -> str:

@@ -1,4 +1,4 @@
-"""How a stream stands to its current snapshot: what may be compared with it, and what has to be written although no row changed.
+"""How a stream stands to its current snapshot: what may be compared with it, and what is written although no row changed.
 
 1. An incremental run stands on the rows that are there. It is refused where those rows cannot be told apart from new ones: the
    primary key changed, the keys of the internal class were destroyed, or a field changed class and its values are gone.
@@ -62,7 +62,7 @@ def standing(repository: "Repository", head: Manifest, shape: Shape) -> Standing
     was = dict(zip(before.schema.names, before.classes, strict=True))
     base = [part for part in head.parts if part.kind == "base"]
     return Standing(
-        rekeyed=_key(repository, head) != shape.key or (whole and before.primary_key != shape.primary_key),
+        rekeyed=_key(head) != shape.key or (whole and before.primary_key != shape.primary_key),
         reclassed=any(was.get(name, at) != at for name, at in zip(shape.schema.names, shape.classes, strict=True)),
         reshaped=whole and _told(before) != _told(shape),
         dated=any(part.period != repository.period() for part in base),
@@ -82,7 +82,7 @@ def _opens(repository: "Repository", head: Manifest, *names: str) -> bool:
     return True
 
 
-def _key(repository: "Repository", head: Manifest) -> tuple[str, ...]:
+def _key(head: Manifest) -> tuple[str, ...]:
     """Give the stored columns that tell a snapshot's rows apart."""
     internal = {column.place: column.name for column in head.schema}
     if not all(place in internal for place in head.primary_key):

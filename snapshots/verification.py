@@ -17,7 +17,7 @@ What is checked, and under which code it is told:
 Files are read again each time: nothing remembered is trusted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,15 +34,19 @@ from vault.errors import Corrupt, Fault, Finding, NoKey, Shredded, WrongKey
 from vault.keys import Wrapped
 
 
-def verify(repository: Repository, dataset: DatasetId, expected_head: str | None = None) -> list[Finding]:
+def verify(
+    repository: Repository, dataset: DatasetId, expected_head: str | None = None, entered: Sequence[str] = ()
+) -> list[Finding]:
     """Check a dataset whole; gives what does not hold, errors first.
 
-    Arguments: expected_head: the hash of the manifest that the audit log says was published last.
+    Arguments: expected_head: the hash of the manifest that the audit log says was published last; entered: those of
+    all that it entered. Each that is not there, nor an amendment of it, is a rollback, even when no file is left.
     """
     check = _Check(repository, dataset)
     for step in (check.history, check.keys, check.parts, check.live_rows, check.raw, check.leftovers):
         step()
     check.head(expected_head)
+    check.entered([each for each in entered if each != expected_head])
     return sorted(check.found, key=lambda each: (each.severity != "error", each.code, each.subject))
 
 
@@ -176,6 +180,18 @@ class _Check:
                 "plus récent que ce que sait le journal d'audit",
                 "newer than what the audit log knows",
             )
+
+    def entered(self, hashes: Sequence[str]) -> None:
+        """Ask for every snapshot that the audit log entered."""
+        there = {each.hash for each in self.chain}
+        for each in dict.fromkeys(hashes):
+            if self.current(each) not in there:
+                self.error(
+                    "snapshot.rollback",
+                    each,
+                    "un instantané inscrit au journal d'audit n'est plus là",
+                    "a snapshot that the audit log entered is no longer there",
+                )
 
     # Keys
 

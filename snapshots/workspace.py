@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import duckdb
@@ -32,6 +33,8 @@ SMALL = 100_000
 """Up to so many rows, all stays in memory and nothing is written: the disk would cost more than the comparison."""
 
 THREADS = 2
+
+_private = Lock()
 
 
 class Workspace:
@@ -62,9 +65,14 @@ class Workspace:
             place, key = mart.literal(str(self.folder / "rows")), secrets.token_hex(32)
             self.sql.execute(f"SET temp_directory={mart.literal(str(self.folder / 'spill'))}")
             # without a write-ahead log: nothing here outlives this process
-            self.sql.execute(
-                f"ATTACH {place} AS rows (ENCRYPTION_KEY '{key}', ENCRYPTION_CIPHER 'GCM', RECOVERY_MODE NO_WAL_WRITES)"
-            )
+            with _private:  # DuckDB makes files by the process's mask
+                mask = os.umask(0o077)
+                try:
+                    self.sql.execute(
+                        f"ATTACH {place} AS rows (ENCRYPTION_KEY '{key}', ENCRYPTION_CIPHER 'GCM', RECOVERY_MODE NO_WAL_WRITES)"
+                    )
+                finally:
+                    os.umask(mask)
         self.sql.execute("USE rows")
 
     def insert(self, table: str, query: str, rows: pa.Table) -> None:

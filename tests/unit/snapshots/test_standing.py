@@ -1,21 +1,19 @@
 """What is published is what was measured, and is published when anything but rows moved too."""
 
 from datetime import timedelta
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from snapshots.commit import Comparison
 from snapshots.draft import Draft
 from snapshots.errors import NeedsFull, Unbalanced
 from snapshots.manifest import Manifest, Mode, Provenance, Verdict
-from snapshots.measure import Measure
+from snapshots.measure import Comparison, Measure
 from tests.servers.library import MAIL, Library, people
 from vault.errors import Shredded
 
 
-def commit(draft: Draft, measure: Measure, mode: Mode = "full_refresh", cursor: Any = None) -> Manifest:
+def commit(draft: Draft, measure: Measure, mode: Mode = "full_refresh", cursor: int | None = None) -> Manifest:
     how = Provenance(draft.run, "rest", "1", "h")
     made = draft.commit("mail", measure, cursor=cursor, verdict=Verdict("partial"), provenance=how, mode=mode)
     draft.discard()
@@ -32,7 +30,7 @@ def test_a_partial_full_refresh_that_withholds_its_deletions_keeps_every_row(lib
     made = commit(draft, draft.measure("mail", "incremental"))
     assert ("full_refresh", 100, set(range(100))) == (made.mode, made.rows, {row["id"] for row in library.rows(made)})
     assert set() == library.codes(made)
-    assert 100 == library.land(people(100)).rows
+    assert library.land(people(100)).rows == 100
 
 
 def test_a_partial_full_refresh_without_a_primary_key_is_published_as_it_is(library: Library) -> None:
@@ -40,7 +38,7 @@ def test_a_partial_full_refresh_without_a_primary_key_is_published_as_it_is(libr
     library.land(people(100), spec=spec)
     draft = library.begin(spec)
     draft.append("mail", people(90))
-    assert 10 == draft.measure("mail", "full_refresh").deleted
+    assert draft.measure("mail", "full_refresh").deleted == 10
     assert not draft.keyed("mail")
     with pytest.raises(NeedsFull):
         draft.measure("mail", "incremental")
@@ -91,13 +89,14 @@ def test_after_a_destruction_of_keys_a_full_refresh_stands_on_what_it_brings(lib
     made = library.land(people(18), cursor=8)
     measured = library.measured
     assert measured is not None
-    assert (True, 18, 20) == (measured.moved, measured.rows_after, measured.unchanged + measured.updated + measured.deleted)
+    assert (measured.moved, measured.rows_after, measured.unchanged + measured.updated + measured.deleted) == (True, 18, 20)
     assert (people(18).to_pylist(), 8) == (
         sorted(library.rows(made), key=lambda row: row["id"]),
         library.repository.cursor(made),
     )
     assert not library.repository.needs_full(library.spec())
     library.land(people(18), cursor=9)
+    assert library.measured is not None
     assert not library.measured.moved
 
 
@@ -106,7 +105,7 @@ def test_the_cursor_of_a_destroyed_key_says_so(library: Library) -> None:
     library.keys.destroy("city", "manifest", None)
     with pytest.raises(Shredded):
         library.repository.cursor(made)
-    assert 2 == library.land(people(2), mode="incremental", cursor=8).rows
+    assert library.land(people(2), mode="incremental", cursor=8).rows == 2
 
 
 def test_an_incremental_run_over_what_it_cannot_see_is_refused(library: Library) -> None:
