@@ -106,11 +106,11 @@ def ask(
         chosen = _chosen(site, sql, as_of)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
         try:
-            marts, session, result = _asked(site, chosen, sql, clearance, parameters)
+            session, result = _asked(site, chosen, marts, sql, clearance, parameters)
         except MartUnreadable:  # a mart is a cache: made anew, once
             for dataset in chosen:
                 site.marts.forget(dataset.connection, dataset.stream)
-            marts, session, result = _asked(site, chosen, sql, clearance, parameters)
+            session, result = _asked(site, chosen, marts, sql, clearance, parameters)
     except QueryFault as refused:
         fault = _explained(site, refused, sql, marts)
         site.audit.append("query.refused", {}, {**facts, "fault": fault.code}, body)
@@ -129,14 +129,16 @@ def ask(
 def _asked(
     site: "Site",
     chosen: Mapping[DatasetId, Manifest],
+    marts: dict[DatasetId, Mart],
     sql: str,
     clearance: str,
     parameters: Sequence[object] | Mapping[str, object] | None,
-) -> tuple[dict[DatasetId, Mart], Session, Result]:
-    marts = {dataset: site.marts.ensure(dataset, clearance, manifest) for dataset, manifest in chosen.items()}
+) -> tuple[Session, Result]:
+    """Execute a question over the marts of `chosen`, which are put in `marts`: a refusal is explained from them."""
+    marts.update((dataset, site.marts.ensure(dataset, clearance, manifest)) for dataset, manifest in chosen.items())
     session = _session(site, marts, clearance)
     try:
-        return marts, session, session.execute(sql, parameters)
+        return session, session.execute(sql, parameters)
     except BaseException:
         session.close()
         raise
