@@ -24,7 +24,7 @@ def _records(keyring: Keyring, provider: Provider) -> Iterator[Finding]:
         try:
             provider.unwrap(record.wrapped, record.context())
         except Fault as fault:
-            yield _told(fault, record.id)
+            yield told(fault, record.id)
 
 
 def _kit(keyring: Keyring, site: Callable[[], bytes]) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def _kit(keyring: Keyring, site: Callable[[], bytes]) -> Iterator[Finding]:
     try:
         kit.check(keyring.kit, site())
     except Fault as fault:
-        yield _told(fault, "keyring.json")
+        yield told(fault, "keyring.json")
     for record in keyring.records:
         if record.wrapped and not record.sealed:
             yield Finding(
@@ -80,5 +80,6 @@ def _modes(directory: Path) -> Iterator[Finding]:
             )
 
 
-def _told(fault: Fault, subject: str) -> Finding:
+def told(fault: Fault, subject: str) -> Finding:
+    """Tell a fault as a finding."""
     return Finding("error", fault.code, subject, fault.diagnostics("fr").what, fault.diagnostics("en").what)

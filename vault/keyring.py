@@ -1,11 +1,12 @@
 """The keyring on disk: every key of a site, each wrapped by the provider's master, in one file replaced whole.
 
-    keys/keyring.json   {"format": "sovereign-keyring/1", "name", "records": […], "kit": … or null}
+    keys/keyring.json   {"format": "sovereign-keyring/1", "name", "revision", "records": […], "kit": … or null, "mac"}
     keys/keyring.lock   held by whoever writes
 
 1. A record is bound to its own identity (kind, id, scope, generation): wrapped bytes moved to another record do not open.
 2. A destroyed record loses its wrapped and its sealed bytes and stays as a tombstone: in one write, or not at all.
-3. A writer reads the file again under the lock, so two processes never lose each other's keys.
+3. A writer reads the file again under the lock, so two processes never lose each other's keys; each write adds 1 to `revision`.
+4. No keyring is written without its MAC (`vault.whole`), which who opens the site key gives.
 
 This module knows the bytes and the file; it never sees a key in clear. Docs: docs/formats/keyring.md.
 """
@@ -14,7 +15,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -60,12 +61,14 @@ class Kit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All records of a site and its recovery kit."""
+    """All records of a site and its recovery kit; `revision` counts the writes, `mac` covers all the rest."""
 
     format: str
     name: str
-    records: tuple[Record, ...] = ()
-    kit: Kit | None = None
+    revision: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    records: tuple[Record, ...]
+    kit: Kit | None
+    mac: bytes
 
     def only(self, kind: Literal["site", "signer"]) -> Record:
         """The one record of that kind."""
@@ -109,15 +112,18 @@ class KeyringFile:
             raise Corrupt(what="keyring.json") from None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
-    def edit(self, change: Callable[[Keyring], Keyring], after: Callable[[], None] = lambda: None) -> Keyring:
+    def edit(
+        self, change: Callable[[Keyring], Keyring], bind: Callable[[Keyring], Keyring], after: Callable[[], None] = lambda: None
+    ) -> Keyring:
         """Replace the keyring by `change(the present one)`, durably, one writer at a time; return it.
 
-        `after` is called once it is durable, before the next writer.
+        `bind` gives the next revision its MAC; `after` is called once it is durable, before the next writer.
         """
         with files.locked(self.directory / "keyring.lock"):
             before = self.read()
             edited = change(before)
             if edited != before:
+                edited = bind(msgspec.structs.replace(edited, revision=before.revision + 1))
                 files.write(self.path, encode(edited))
             after()
             return edited

@@ -12,6 +12,7 @@
 4. Destruction is final and reaches every copy of what the scope closed: the record loses its bytes and stays as a tombstone.
    Only a backup of `keys/` made before, with the master of that time, still opens it (rotate the master to close that too).
 5. Another process's change is seen at the next call. All methods are thread safe.
+6. A keyring is taken whole, as this site wrote it (`vault.whole`), or not at all: `Corrupt`, whoever wrote it and whenever.
 
 Keys unwrapped once stay in memory while the site is open: Python cannot promise to wipe them.
 """
@@ -30,8 +31,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vault import checks, files, kit, notes
-from vault.errors import Corrupt, Finding, NoKey, Shredded, WrongKey
+from vault import checks, files, kit, notes, whole
+from vault.errors import Corrupt, Fault, Finding, NoKey, Shredded, WrongKey
 from vault.hkdf import derive
 from vault.keyring import FORMAT, Keyring, KeyringFile, Kit, Record, State
 from vault.providers import Provider
@@ -115,13 +116,16 @@ class Keys:
             record = Record(entropy(16).hex(), kind, 1, clock(), "active")
             made.append(msgspec.structs.replace(record, wrapped=provider.wrap(key, record.context())))
         files.folder(directory)
-        KeyringFile(directory).create(Keyring(FORMAT, signing, tuple(made)))
+        KeyringFile(directory).create(whole.bind(Keyring(FORMAT, signing, 1, tuple(made), kit=None, mac=b""), site))
         files.write(directory / "site.vkey", vkey.encode() + b"\n")
         return cls(directory, provider, clock, entropy)
 
     @classmethod
     def open(cls, directory: Path, provider: Provider, clock: Clock) -> Self:
-        """Open the keyring in `directory`; no key is unwrapped before it is needed."""
+        """Open the keyring in `directory`; no key but the site key is unwrapped before it is needed.
+
+        Errors: `Corrupt` for a keyring that this site did not write so, `UnknownVersion`, and those of `Provider.unwrap`.
+        """
         return cls(directory, provider, clock)
 
     # Data keys
@@ -215,7 +219,7 @@ class Keys:
 
     def derive(self, purpose: str) -> bytes:
         """Give the 32 bytes that this site, and it alone, has for `purpose` (pseudonyms, salts): always the same."""
-        return derive(self._secret(self._refresh().only("site")), b"sovereign-derive/1:" + purpose.encode())
+        return derive(self._site(self._refresh()), b"sovereign-derive/1:" + purpose.encode())
 
     @property
     def signer(self) -> notes.Signer:
@@ -233,6 +237,11 @@ class Keys:
         return self._clock()
 
     @property
+    def revision(self) -> int:
+        """How many times the keyring was written: it only ever grows, unless an older keyring was put back."""
+        return self._refresh().revision
+
+    @property
     def kit(self) -> Kit | None:
         """The public side of the recovery kit, where there is one."""
         return self._refresh().kit
@@ -241,7 +250,7 @@ class Keys:
         """Seal every key to the kit that `make(site key)` gives; it replaces a former kit. See `vault.recovery`."""
 
         def change(keyring: Keyring) -> Keyring:
-            site = self._secret(keyring.only("site"))
+            site = self._site(keyring)
             made = make(site)
             sealed = {
                 r.id: msgspec.structs.replace(r, sealed=kit.seal(made, r, self._secret(r), site))
@@ -255,9 +264,15 @@ class Keys:
         return covered
 
     def check(self) -> Findings:
-        """Try everything that a bad day would need: each key unwraps, the kit covers all, no one else may read the files."""
-        keyring = self._refresh()
-        return checks.findings(keyring, self.directory, self._provider, lambda: self._secret(keyring.only("site")))
+        """Try everything that a bad day would need: each key unwraps, the kit covers all, no one else may read the files.
+
+        What is sealed to the kit cannot be opened here: it is the very bytes that this site sealed, or the keyring is corrupt.
+        """
+        try:
+            keyring = self._refresh()
+        except Fault as fault:
+            return [checks.told(fault, "keyring.json")]
+        return checks.findings(keyring, self.directory, self._provider, lambda: self._site(keyring))
 
     # Inside
 
@@ -265,7 +280,9 @@ class Keys:
         with self._lock:
             stamp = self._file.stamp()
             if stamp != self._stamp:
-                self._adopt(self._file.read(), stamp)
+                keyring = self._file.read()
+                whole.check(keyring, self._site(keyring))
+                self._adopt(keyring, stamp)
             return self._keyring
 
     def _adopt(self, keyring: Keyring, stamp: object) -> None:
@@ -276,10 +293,20 @@ class Keys:
         self._secrets = {key_id: secret for key_id, secret in self._secrets.items() if key_id in live}
 
     def _edit(self, change: Callable[[Keyring], Keyring], after: Callable[[], None] = lambda: None) -> Keyring:
+        def checked(keyring: Keyring) -> Keyring:
+            whole.check(keyring, self._site(keyring))
+            return change(keyring)
+
         with self._lock:
-            keyring = self._file.edit(change, after)
+            keyring = self._file.edit(checked, lambda edited: whole.bind(edited, self._site(edited)), after)
             self._adopt(keyring, None)
             return keyring
+
+    def _site(self, keyring: Keyring) -> bytes:
+        record = keyring.only("site")
+        if record.state != "active" or not record.wrapped:  # nothing ever destroys it
+            raise Corrupt(what="keyring.json")
+        return self._secret(record)
 
     def _record(self, key_id: str) -> Record:
         with self._lock:
@@ -326,7 +353,7 @@ class Keys:
         )
         sealed = b""
         if keyring.kit is not None:
-            site = self._secret(keyring.only("site"))
+            site = self._site(keyring)
             kit.check(keyring.kit, site)
             sealed = kit.seal(keyring.kit, record, key, site)
         return msgspec.structs.replace(record, wrapped=self._provider.wrap(key, record.context()), sealed=sealed)

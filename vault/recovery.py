@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics
 
-from vault import files, kit, notes
+from vault import files, kit, notes, whole
 from vault.errors import BadName, BadShare, Corrupt, ForeignShares, NoKit, TooFewShares
 from vault.keyring import Keyring, KeyringFile, Kit
 from vault.keys import Keys
@@ -30,10 +30,15 @@ from vault.providers import Provider
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore gave back: the count of keys, and the ids of those that the kit does not open."""
+    """What a restore gave back: the count of keys, and the ids of those that the kit does not open.
+
+    `intact` is false when the keyring is not as its site wrote it: what was recovered is the site's, but records may have been
+    dropped, or their states changed.
+    """
 
     keys: int
     lost: tuple[str, ...]
+    intact: bool = True
 
 
 def export(keys: Keys, threshold: int, shares: int, *, entropy: Callable[[int], bytes] = os.urandom) -> list[str]:
@@ -56,8 +61,7 @@ def export(keys: Keys, threshold: int, shares: int, *, entropy: Callable[[int], 
 
 def rehearse(directory: Path, shares: Sequence[str]) -> Restored:
     """Do all that `restore` does but write: the drill that proves shares and backup good."""
-    _, restored = _opened(KeyringFile(directory).read(), shares)
-    return Restored(*_count(restored))
+    return _restored(_opened(KeyringFile(directory).read(), shares))
 
 
 def restore(directory: Path, shares: Sequence[str], provider: Provider) -> Restored:
@@ -66,26 +70,35 @@ def restore(directory: Path, shares: Sequence[str], provider: Provider) -> Resto
     Errors: `NoKit`, `BadShare`, `TooFewShares`, `ForeignShares`, and `Corrupt` when the site key is not the one that was
     sealed. Keys that the kit does not open are left as they are and named in the result.
     """
-    found: dict[str, bytes | None] = {}
+    found: list[_Opened] = []
 
     def change(keyring: Keyring) -> Keyring:
-        signing, opened = _opened(keyring, shares)
-        found.update(opened)
-        files.write(directory / "site.vkey", notes.Signer(keyring.name, signing).verifier.vkey.encode() + b"\n")
+        opened = _opened(keyring, shares)
+        found.append(opened)
+        files.write(directory / "site.vkey", notes.Signer(keyring.name, opened.signing).verifier.vkey.encode() + b"\n")
         return keyring.replacing(
             {
                 record.id: msgspec.structs.replace(record, wrapped=provider.wrap(key, record.context()))
                 for record in keyring.records
-                if (key := opened.get(record.id)) is not None
+                if (key := opened.keys.get(record.id)) is not None
             }
         )
 
-    KeyringFile(directory).edit(change)
-    return Restored(*_count(found))
+    KeyringFile(directory).edit(change, lambda edited: whole.bind(edited, found[0].site))
+    return _restored(found[0])
 
 
-def _opened(keyring: Keyring, shares: Sequence[str]) -> tuple[bytes, dict[str, bytes | None]]:
-    """Give the signing key, and the key of each live record by its id, None where the kit does not open it."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The site key and the signing key, and the key of each live record by its id, None where the kit does not open it."""
+
+    site: bytes
+    signing: bytes
+    keys: dict[str, bytes | None]
+    intact: bool
+
+
+def _opened(keyring: Keyring, shares: Sequence[str]) -> _Opened:
     if keyring.kit is None:
         raise NoKit
     private = _combine(keyring.kit, shares)
@@ -100,7 +113,12 @@ def _opened(keyring: Keyring, shares: Sequence[str]) -> tuple[bytes, dict[str, b
     signing = opened[keyring.only("signer").id]
     if signing is None:
         raise Corrupt(what="keyring.json: signer")
-    return signing, opened
+    try:
+        whole.check(keyring, site)
+    except Corrupt:
+        # Refusing now would lose the sound keys for a damaged one: each key is proven by its own tag, and this is told.
+        return _Opened(site, signing, opened, intact=False)
+    return _Opened(site, signing, opened, intact=True)
 
 
 def _combine(to: Kit, shares: Sequence[str]) -> bytes:
@@ -134,6 +152,6 @@ def _foreign(to: Kit, *numbers: int) -> ForeignShares:
     return ForeignShares(numbers=", ".join(map(str, numbers)), kit=to.id, created=f"{to.created:%Y-%m-%d}")
 
 
-def _count(opened: dict[str, bytes | None]) -> tuple[int, tuple[str, ...]]:
-    lost = tuple(key_id for key_id, key in opened.items() if key is None)
-    return len(opened) - len(lost), lost
+def _restored(opened: _Opened) -> Restored:
+    lost = tuple(key_id for key_id, key in opened.keys.items() if key is None)
+    return Restored(len(opened.keys) - len(lost), lost, opened.intact)

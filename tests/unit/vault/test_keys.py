@@ -6,14 +6,18 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.servers.masters import MemoryStore, Mortal, Stopped
-from vault import recovery
+from vault import recovery, whole
 from vault.errors import AlreadyThere, Corrupt, NoKey, Shredded, UnknownVersion, WrongKey
+from vault.keyring import Keyring, KeyringFile, Record
 from vault.keys import Keys, Scope, Wrapped
 
 SCOPE = Scope("ville", "personal", "2026")
@@ -307,7 +311,7 @@ def test_a_rotation_of_the_master_that_dies_anywhere_loses_nothing_and_is_ended_
         assert fresh.derive("pseudonyms") == derived
         if deaths <= lives:
             break
-    assert deaths == 1 + 4 * 2 + 1
+    assert deaths == 1 + 1 + 4 * 2 + 1
     assert len(store.masters) == 1
 
 
@@ -350,14 +354,29 @@ def test_a_folder_without_keyring_is_corrupt_rather_than_empty(tmp_path: Path, p
         Keys.open(tmp_path, provider, clock)
 
 
+def rewritten(keys: Keys, provider: Mortal, change: Callable[[list[Record]], None]) -> None:
+    """Change records as the site itself would write them: under a good MAC."""
+
+    def changed(keyring: Keyring) -> Keyring:
+        records = list(keyring.records)
+        change(records)
+        return msgspec.structs.replace(keyring, records=tuple(records))
+
+    site = KeyringFile(keys.directory).read().only("site")
+    secret = provider.unwrap(site.wrapped, site.context())
+    KeyringFile(keys.directory).edit(changed, lambda edited: whole.bind(edited, secret))
+
+
 def test_records_whose_bytes_were_swapped_do_not_open(keys: Keys, provider: Mortal) -> None:
     _, wrapped = keys.new_data_key(SCOPE, CONTEXT)
     keys.new_data_key(OTHER, CONTEXT)
-    path = keys.directory / "keyring.json"
-    parsed = json.loads(path.read_bytes())
-    first, second = parsed["records"][2:]
-    first["wrapped"], second["wrapped"] = second["wrapped"], first["wrapped"]
-    path.write_text(json.dumps(parsed))
+
+    def swap(records: list[Record]) -> None:
+        first, second = records[2:]
+        records[2] = msgspec.structs.replace(first, wrapped=second.wrapped)
+        records[3] = msgspec.structs.replace(second, wrapped=first.wrapped)
+
+    rewritten(keys, provider, swap)
     with pytest.raises(WrongKey):
         reopened(keys, provider).unwrap(wrapped, CONTEXT)
 
@@ -386,15 +405,124 @@ def test_the_check_tells_of_a_missing_kit_loose_files_and_a_replaced_public_key(
 def test_the_check_names_each_key_that_does_not_unwrap_and_each_that_the_kit_misses(keys: Keys, provider: Mortal) -> None:
     recovery.export(keys, 2, 3)
     _, wrapped = keys.new_data_key(SCOPE, CONTEXT)
-    path = keys.directory / "keyring.json"
-    sound = path.read_bytes()
-    parsed = json.loads(sound)
-    del parsed["records"][2]["sealed"]
-    path.write_text(json.dumps(parsed))
+
+    def uncover(records: list[Record]) -> None:
+        records[2] = msgspec.structs.replace(records[2], sealed=b"")
+
+    def swap(records: list[Record]) -> None:
+        records[2] = msgspec.structs.replace(records[2], wrapped=records[1].wrapped)
+
+    rewritten(keys, provider, uncover)
     assert [(f.severity, f.code, f.subject) for f in keys.check()] == [("error", "keys.not_covered", wrapped.kek)]
-    parsed["records"][2]["wrapped"] = parsed["records"][1]["wrapped"]
-    path.write_text(json.dumps(parsed))
+    rewritten(keys, provider, swap)
     assert [(f.severity, f.code, f.subject) for f in keys.check()] == [("error", "vault.wrong_key", wrapped.kek)]
-    path.write_bytes(sound)
-    provider.store.masters = MemoryStore().masters
-    assert {f.code for f in reopened(keys, Mortal(provider.store)).check()} == {"vault.wrong_key"}
+
+
+# The whole
+
+
+def _drop(parsed: dict[str, Any]) -> None:
+    del parsed["records"][-1]
+
+
+def _double(parsed: dict[str, Any]) -> None:
+    parsed["records"].append(parsed["records"][-1])
+
+
+def _reorder(parsed: dict[str, Any]) -> None:
+    parsed["records"].reverse()
+
+
+def _retire(parsed: dict[str, Any]) -> None:
+    parsed["records"][-1]["state"] = "retired"
+
+
+def _bury(parsed: dict[str, Any]) -> None:
+    parsed["records"][0] |= {"state": "destroyed", "wrapped": "", "sealed": ""}
+
+
+def _swap_sealed(parsed: dict[str, Any]) -> None:
+    first, second = parsed["records"][-2:]
+    first["sealed"], second["sealed"] = second["sealed"], first["sealed"]
+
+
+def _damage_sealed(parsed: dict[str, Any]) -> None:
+    sealed = parsed["records"][-1]["sealed"]
+    parsed["records"][-1]["sealed"] = ("B" if sealed[0] == "A" else "A") + sealed[1:]
+
+
+def _uncover(parsed: dict[str, Any]) -> None:
+    del parsed["records"][-1]["sealed"]
+
+
+def _forget_kit(parsed: dict[str, Any]) -> None:
+    parsed["kit"] = None
+
+
+def _advance(parsed: dict[str, Any]) -> None:
+    parsed["revision"] += 1
+
+
+def _rename(parsed: dict[str, Any]) -> None:
+    parsed["name"] = "elsewhere.example/sovereign"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_drop, _double, _reorder, _retire, _bury, _swap_sealed, _damage_sealed, _uncover, _forget_kit, _advance, _rename],
+)
+def test_a_keyring_changed_by_anyone_else_is_corrupt_at_every_door(
+    keys: Keys, provider: Mortal, change: Callable[[dict[str, Any]], None]
+) -> None:
+    _, wrapped = keys.new_data_key(SCOPE, CONTEXT)
+    keys.new_data_key(OTHER, CONTEXT)
+    recovery.export(keys, 2, 3)
+    assert keys.check() == []
+    path = keys.directory / "keyring.json"
+    parsed = json.loads(path.read_bytes())
+    change(parsed)
+    path.write_text(json.dumps(parsed))
+    before = path.read_bytes()
+    with pytest.raises(Corrupt, match=r"keyring\.json"):
+        reopened(keys, provider)
+    for act in (
+        lambda: keys.unwrap(wrapped, CONTEXT),
+        keys.rotate,
+        keys.rotate_master,
+        keys.list,
+        lambda: keys.derive("audit"),
+    ):
+        with pytest.raises(Corrupt, match=r"keyring\.json"):
+            act()
+    assert path.read_bytes() == before
+    assert [(f.severity, f.code, f.subject) for f in keys.check()] == [("error", "vault.corrupt", "keyring.json")]
+
+
+def test_a_keyring_laid_out_otherwise_is_the_same_keyring(keys: Keys, provider: Mortal) -> None:
+    key, wrapped = keys.new_data_key(SCOPE, CONTEXT)
+    path = keys.directory / "keyring.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()), indent=7))
+    assert reopened(keys, provider).unwrap(wrapped, CONTEXT) == key
+
+
+def test_the_revision_grows_with_each_write_and_with_nothing_else(keys: Keys, provider: Mortal) -> None:
+    theirs = reopened(keys, provider)
+    seen = [keys.revision]
+    for act in (
+        lambda: keys.new_data_key(SCOPE, CONTEXT),
+        keys.rotate,
+        theirs.rotate_master,
+        lambda: recovery.export(keys, 2, 3),
+        lambda: theirs.destroy("ville", "personal", "2026"),
+    ):
+        act()
+        seen.append(keys.revision)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    keys.destroy("ville", "personal", "2026")
+    keys.check()
+    assert (theirs.revision, reopened(keys, provider).revision) == (6, 6)
+
+
+def test_the_master_that_is_lost_is_told_at_once(keys: Keys) -> None:
+    with pytest.raises(WrongKey):
+        reopened(keys, Mortal())

@@ -189,7 +189,7 @@ def test_no_key_is_ever_sealed_to_a_public_key_that_someone_else_put_there(keys:
     parsed["kit"]["public"] = b64encode(theirs.public).decode()
     path.write_text(json.dumps(parsed))
     before = path.read_bytes()
-    with pytest.raises(Corrupt, match="kit"):
+    with pytest.raises(Corrupt, match=r"keyring\.json"):
         keys.new_data_key(LATER, CONTEXT)
     assert path.read_bytes() == before
     assert [finding.code for finding in keys.check()] == ["vault.corrupt"]
@@ -203,9 +203,37 @@ def test_a_restore_takes_back_no_key_that_someone_else_chose(keys: Keys, tmp_pat
     chosen = kit.seal(keyring.kit, keyring.records[2], b"\x41" * 32, b"not the site key, 32 bytes long!")
     folder, provider = backup(keys, tmp_path / "elsewhere"), Mortal()
     edited(folder, {"sealed": chosen}, 2)
-    assert recovery.restore(folder, shares[:2], provider) == recovery.Restored(2, (wrapped.kek,))
+    assert recovery.restore(folder, shares[:2], provider) == recovery.Restored(2, (wrapped.kek,), intact=False)
     with pytest.raises(WrongKey):
         Keys.open(folder, provider, clock).unwrap(wrapped, CONTEXT)
+
+
+def test_a_kit_that_someone_else_changed_takes_no_key_even_after_a_restore(keys: Keys, tmp_path: Path) -> None:
+    shares = recovery.export(keys, 2, 3)
+    folder, provider = backup(keys, tmp_path / "elsewhere"), Mortal()
+    path = folder / "keyring.json"
+    parsed = json.loads(path.read_bytes())
+    parsed["kit"]["shares"] = 9
+    path.write_text(json.dumps(parsed))
+    assert not recovery.rehearse(folder, shares[:2]).intact
+    recovery.restore(folder, shares[:2], provider)
+    with pytest.raises(Corrupt, match="kit"):
+        Keys.open(folder, provider, clock).new_data_key(LATER, CONTEXT)
+
+
+def test_a_restore_says_when_a_record_was_dropped_and_what_it_writes_is_whole(keys: Keys, tmp_path: Path) -> None:
+    shares = recovery.export(keys, 2, 3)
+    folder, provider = backup(keys, tmp_path / "elsewhere"), Mortal()
+    path = folder / "keyring.json"
+    parsed = json.loads(path.read_bytes())
+    del parsed["records"][2]
+    path.write_text(json.dumps(parsed))
+    assert recovery.rehearse(folder, shares[:2]) == recovery.Restored(2, (), intact=False)
+    assert recovery.restore(folder, shares[:2], provider) == recovery.Restored(2, (), intact=False)
+    found = Keys.open(folder, provider, clock)
+    assert found.revision == keys.revision + 1
+    assert found.check() == []
+    assert recovery.rehearse(folder, shares[:2]).intact
 
 
 def test_a_site_key_that_someone_else_chose_stops_the_restore(keys: Keys, tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ def test_a_second_reader_goes_from_the_shares_to_every_key_by_the_pages_alone() 
     assert b64decode(kit["proof"]) == hmac.digest(hkdf(private, b"sovereign-kit-proof/1"), site, "sha256")
     said = json.dumps(kit | {"mac": ""}, separators=(",", ":")).encode()
     assert b64decode(kit["mac"]) == hmac.digest(hkdf(site, b"sovereign-kit-mac/1"), said, "sha256")
+    said = json.dumps(parsed | {"mac": ""}, separators=(",", ":"), ensure_ascii=False).encode()
+    assert b64decode(parsed["mac"]) == hmac.digest(hkdf(site, b"sovereign-keyring-mac/1"), said, "sha256")
 
 
 def test_the_site_s_note_is_the_same_for_ever() -> None:
