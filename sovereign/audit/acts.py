@@ -35,7 +35,7 @@ ACTS: dict[str, Act] = {
     "sync.replayed": Act("copie rejouée depuis l'archive", "snapshot replayed from the archive"),
     "sync.discarded": Act("brouillon abandonné", "draft discarded"),
     "snapshot.recovered": Act("copie retrouvée après un arrêt brutal", "snapshot recovered after a crash", head=True),
-    "snapshot.rolled_back": Act("dernière copie introuvable", "last snapshot missing"),
+    "snapshot.missed": Act("dernière copie introuvable", "last snapshot missing"),
     "snapshot.swept": Act("restes de copies enlevés", "leftovers of snapshots removed"),
     "snapshot.amended": Act("copie amendée", "snapshot amended", head=True),
     "snapshot.verified": Act("copies vérifiées", "snapshots verified"),

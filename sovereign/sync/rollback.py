@@ -1,6 +1,6 @@
 """A head that the audit log witnessed and that is no longer on disk: a backup put back, or files taken away.
 
-A sync does not build over it in silence: it enters `snapshot.rolled_back` once, reads the stream in full, and commits on what
+A sync does not build over it in silence: it enters `snapshot.missed` once, reads the stream in full, and commits on what
 is left. The hashes that were entered stay in the log, so a verification goes on telling what is missing.
 """
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from snapshots.repository import Repository
     from sovereign.audit import AuditLog
 
-ACT = "snapshot.rolled_back"
+ACT = "snapshot.missed"
 
 
 def gone(repository: "Repository", dataset: DatasetId, manifest: str) -> bool:

@@ -25,10 +25,10 @@ def test_a_copy_that_was_put_back_is_entered_read_in_full_and_never_passes_for_t
         assert again.state == "succeeded"
         assert [each.state for each in again.streams] == ["committed"]
         assert here.held() == here.there()
-        (entry,) = here.site.audit.entries(act="snapshot.rolled_back")
+        (entry,) = here.site.audit.entries(act="snapshot.missed")
         assert entry.facts["manifest"] == lost
         here.sync()
-        assert len(here.site.audit.entries(act="snapshot.rolled_back")) == 1
+        assert len(here.site.audit.entries(act="snapshot.missed")) == 1
         assert lost in here.site.audit.witnessed()[CONNECTION, "agents"]
 
 
@@ -38,7 +38,7 @@ def test_a_dataset_whose_folder_was_deleted_is_read_again_and_the_log_says_so(tm
         shutil.rmtree(here.site.repository.folder(AGENTS))
         here.reopen()
         assert [each.state for each in here.sync().streams] == ["committed"]
-        assert len(here.site.audit.entries(act="snapshot.rolled_back")) == 1
+        assert len(here.site.audit.entries(act="snapshot.missed")) == 1
         assert here.held() == here.there()
 
 
