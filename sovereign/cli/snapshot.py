@@ -236,9 +236,10 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
 
     def findings() -> Iterator[Any]:
         nonlocal count
+        witnessed = site.audit.witnessed()
         for dataset in chosen:
-            entered = site.audit.last_commit(dataset.connection, dataset.stream)
-            yield from site.repository.verify(dataset, expected_head=entered.manifest if entered else None)
+            entered = witnessed.get((dataset.connection, dataset.stream), ())
+            yield from site.repository.verify(dataset, expected_head=entered[-1] if entered else None, entered=entered)
             count += len(site.repository.manifests(dataset))
         site.audit.append("snapshot.verified", {}, {"datasets": len(chosen), "snapshots": count})
 

@@ -358,6 +358,8 @@ def test_a_manifest_that_was_taken_away_is_missed(run: Run, pulled: Path, vendor
     said = run("query", "SELECT population FROM geo.communes WHERE nom = 'Saint-Étienne'", "--json")
     assert (said.code, said.of("answer")[0]["datasets"][0]["sequence"]) == (0, 1)
     assert "snapshot 2" in said.of("answer")[0]["warnings"][0]
+    assert run("sync", "run").code == 0
+    assert run("snapshot", "verify").code == 20  # a later sync does not hide what is missing
 
 
 def test_destroying_keys_asks_for_the_scope_s_name(run: Run, pulled: Path) -> None:
