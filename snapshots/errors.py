@@ -3,6 +3,7 @@
     SnapshotError
     ├── BadName             a connection, a stream or a run whose name cannot be a folder
     ├── NoSnapshot          the dataset has none, or none at that date or sequence
+    ├── NoQuarantine        that run put nothing of the dataset aside
     ├── Damaged             a file that is missing, cut, altered or swapped: names it, and what is wrong
     ├── Forked              two manifests claim the same place in a dataset's history
     ├── ContractBroken      records that the stream's contract refuses
@@ -44,6 +45,16 @@ class NoSnapshot(SnapshotError):
     en = "{dataset} has no snapshot {wanted}."
     todo_fr = "« snapshot list » montre ceux qui existent."
     todo_en = "`snapshot list` shows those that exist."
+
+
+class NoQuarantine(SnapshotError):
+    """That run put nothing of the dataset aside."""
+
+    code = "quarantine.none"
+    fr = "{dataset} n'a rien en quarantaine de l'exécution {run}."
+    en = "{dataset} has nothing in quarantine of run {run}."
+    todo_fr = "« snapshot quarantine list » montre ce qui s'y trouve."
+    todo_en = "`snapshot quarantine list` shows what is there."
 
 
 class Damaged(SnapshotError, Corrupt):

@@ -4,10 +4,15 @@
                                           /quarantine.keys               their wrapped data keys
                                           /quarantine                    sealed: what it is, why, and in which columns
 
-Nothing there is part of any snapshot. It is kept until an operator removes it.
+1. Nothing there is part of any snapshot, and removing it removes no published row: its files are second names.
+2. It is kept until an operator removes it, or a newer one of the same stream and of the same kind lands: whole streams do not
+   push out single rows, nor single rows a whole stream that someone has to look at.
+3. What a crash left without a description, and what cannot be opened, is listed as such: it can be removed like any other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -17,13 +22,16 @@ from snapshots import keyfile, parts
 from snapshots.checkpoint import Aside
 from snapshots.dataset import DatasetId, DatasetSpec, visible
 from snapshots.durable import link, read_bounded, remove_tree
-from snapshots.errors import Damaged
+from snapshots.errors import Damaged, NoQuarantine
 from snapshots.repository import Repository, opener
 from vault import envelope, files
+from vault.errors import Fault
 from vault.keys import Scope, Wrapped
 
 FORMAT = "sovereign-quarantine/1"
 LIMIT = 64 << 20
+KEPT = 1
+"""Quarantines of a kind that a stream keeps."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +47,11 @@ class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole: bool
     rows: list[Aside]
     counts: dict[str, int | str] = {}
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files, in bytes."""
+        return sum(each.part.bytes for each in self.rows)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -63,7 +76,7 @@ def keep(
     """Keep rows apart; does nothing when there are none and the stream is published."""
     if not rows and not whole:
         return
-    folder = files.folder(_folder(repository, spec.id, run))
+    folder = files.folder(folder_of(repository, spec.id, run))
     names = {parts.key_name(spec.id, each.part.id, at) for each in rows for at in each.part.files}
     for each in rows:
         for class_name in each.part.files:
@@ -80,22 +93,51 @@ def keep(
 
 def found(repository: Repository, dataset: DatasetId) -> list[Quarantined]:
     """Give what is kept apart of a dataset, oldest first."""
-    runs = [path.parent.name for path in (repository.folder(dataset) / "quarantine").glob("*/quarantine")]
-    return sorted((_read(repository, dataset, run) for run in runs), key=lambda each: each.created)
+    described = [each for each in runs(repository, dataset) if (folder_of(repository, dataset, each) / "quarantine").is_file()]
+    return sorted((read_description(repository, dataset, each) for each in described), key=lambda each: each.created)
+
+
+def runs(repository: Repository, dataset: DatasetId) -> list[str]:
+    """Give the runs that kept something of a dataset apart, be it whole or not, in the order of their names."""
+    root = repository.folder(dataset) / "quarantine"
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def holding(repository: Repository) -> list[DatasetId]:
+    """Give the datasets of which something is kept apart, in order."""
+    found = {(path.parts[-4], path.parts[-3]) for path in repository.root.glob("*/*/quarantine/*")}
+    return sorted(DatasetId(*each) for each in found)
+
+
+def superseded(repository: Repository, dataset: DatasetId, keep: int = KEPT) -> list[Quarantined]:
+    """Give what newer quarantines of the same kind leave behind, beyond the `keep` newest; those of runs at work stay.
+
+    One that cannot be opened is neither counted nor given.
+    """
+    unfinished = set(repository.drafts())
+    readable: list[Quarantined] = []
+    for run in runs(repository, dataset):
+        with suppress(Fault):
+            readable.append(read_description(repository, dataset, run))
+    readable.sort(key=lambda each: datetime.fromisoformat(each.created))
+    kinds = ([each for each in readable if each.whole is whole] for whole in (True, False))
+    return [each for kind in kinds for each in kind[: max(0, len(kind) - keep)] if each.run not in unfinished]
 
 
 def read(repository: Repository, told: Quarantined, clearance: str) -> Iterator[tuple[str, pa.Table]]:
     """Give the rows kept apart, each lot with its reason, in the columns that a clearance sees."""
     dataset = DatasetId.parse(told.dataset)
-    folder = _folder(repository, dataset, told.run)
+    folder = folder_of(repository, dataset, told.run)
     opening = opener(repository.keys, folder / "quarantine.keys")
     for each in told.rows:
         yield each.reason, parts.read(folder, dataset, each.part, opening, classes=visible(clearance))
 
 
 def remove(repository: Repository, dataset: DatasetId, run: str) -> None:
-    """Forget what a run kept apart."""
-    remove_tree(_folder(repository, dataset, run))
+    """Forget what a run kept apart; raises NoQuarantine when it kept nothing."""
+    if run not in runs(repository, dataset):  # a name that was listed cannot lead elsewhere
+        raise NoQuarantine(dataset=dataset, run=run)
+    remove_tree(folder_of(repository, dataset, run))
 
 
 def key_name(dataset: DatasetId, run: str) -> str:
@@ -103,12 +145,14 @@ def key_name(dataset: DatasetId, run: str) -> str:
     return f"{dataset}/quarantine/{run}"
 
 
-def _folder(repository: Repository, dataset: DatasetId, run: str) -> Path:
+def folder_of(repository: Repository, dataset: DatasetId, run: str) -> Path:
+    """Give the folder of what a run kept apart of a dataset."""
     return repository.folder(dataset) / "quarantine" / run
 
 
-def _read(repository: Repository, dataset: DatasetId, run: str) -> Quarantined:
-    folder, name = _folder(repository, dataset, run), key_name(dataset, run)
+def read_description(repository: Repository, dataset: DatasetId, run: str) -> Quarantined:
+    """Open what describes a quarantine; raises Damaged, Shredded, WrongKey or Corrupt."""
+    folder, name = folder_of(repository, dataset, run), key_name(dataset, run)
     data_key = opener(repository.keys, folder / "quarantine.keys")(name)
     data = envelope.open(data_key, name.encode(), read_bounded(folder / "quarantine", LIMIT), what=name)
     try:

@@ -34,6 +34,7 @@ LIMIT = 2 << 30
 """The longest exchange that is read back, in bytes."""
 
 _START = bytes(32)
+_BLOCK = 1 << 20
 
 
 class RawExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,13 +153,45 @@ def _decoded(stream: BinaryIO, name: str) -> Iterator[RawExchange]:
             raise Corrupt(what=name) from None
 
 
+def prove(folder: Path, connection: str, run: str, segment: int, data_key: bytes) -> int:
+    """Decrypt a segment to its end and follow its framing, a mebibyte at a time; gives how many exchanges it holds.
+
+    Errors: Damaged when it is missing, Corrupt or WrongKey when a tag, its end or its framing does not hold.
+    """
+    path, found = segment_file(folder, segment), 0
+    try:
+        with path.open("rb") as file:
+            opened = envelope.Opener(data_key, context(connection, run, segment), file, what=path.name)
+            with pa.CompressedInputStream(pa.PythonFile(opened, "r"), "zstd") as stream:
+                while size := stream.read(8):
+                    _skip(stream, int.from_bytes(size, "big") if len(size) == 8 else -1, path.name)
+                    found += 1
+            if opened.read(1):
+                raise Corrupt(what=path.name)
+    except FileNotFoundError:
+        raise Damaged(file=path.name, reason_fr="segment brut absent", reason_en="the raw segment is missing") from None
+    except (pa.ArrowException, OSError):  # pyarrow's words may quote what was decrypted: not chained
+        raise Corrupt(what=path.name) from None
+    return found
+
+
+def _skip(stream: BinaryIO, length: int, name: str) -> None:
+    if not 0 <= length <= LIMIT:
+        raise Corrupt(what=name)
+    while length:
+        block = stream.read(min(length, _BLOCK))
+        if not block:
+            raise Corrupt(what=name)
+        length -= len(block)
+
+
 def check(folder: Path, segment: RawSegment, previous: str | None) -> None:
     """Raise Damaged unless a segment's file is the one that was chained."""
     path = segment_file(folder, segment.segment)
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
+            while block := file.read(_BLOCK):
                 digest.update(block)
     except FileNotFoundError:
         raise Damaged(file=path.name, reason_fr="segment brut absent", reason_en="the raw segment is missing") from None

@@ -11,7 +11,9 @@ What is checked, and under which code it is told:
     (put back) key.destroyed              (warning) a class whose keys were destroyed: erased on purpose
     part.*                     missing, truncated, swapped with another, altered, or of other rows than listed (every page is
     decrypted) block.*                    a sealed block that does not open
-    raw.*                      a raw segment missing or altered, or its chain broken; nothing when the archive has been removed
+    quarantine.*               what was put aside, held to the same: key file, description, hash and tags of every part
+    raw.*                      a raw segment missing or altered, its chain broken, its key or a tag wrong (each is decrypted to
+    its end); nothing when the archive was removed; raw.shredded (info) when its keys were destroyed
     leftover                   (warning) files that no snapshot and no draft names: what a crash leaves, or a deleted manifest's
 
 Files are read again each time: nothing remembered is trusted.
@@ -19,13 +21,12 @@ Files are read again each time: nothing remembered is trusted.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
-from snapshots import amendments, keyfile, parts, raw
+from snapshots import amendments, fixity, keyfile, parts
 from snapshots import manifest as manifests
 from snapshots.chain import Chain
-from snapshots.dataset import CLASSES, DatasetId, digest_of
+from snapshots.dataset import CLASSES, DatasetId
 from snapshots.durable import read_bounded
 from snapshots.manifest import Manifest
 from snapshots.parts import Part
@@ -35,15 +36,21 @@ from vault.keys import Wrapped
 
 
 def verify(
-    repository: Repository, dataset: DatasetId, expected_head: str | None = None, entered: Sequence[str] = ()
+    repository: Repository,
+    dataset: DatasetId,
+    expected_head: str | None = None,
+    entered: Sequence[str] = (),
+    *,
+    opened: set[Path] | None = None,
 ) -> list[Finding]:
     """Check a dataset whole; gives what does not hold, errors first.
 
     Arguments: expected_head: the hash of the manifest that the audit log says was published last; entered: those of
     all that it entered. Each that is not there, nor an amendment of it, is a rollback, even when no file is left.
+    opened: raw segments that the verification of another stream decrypted already; those decrypted here are added.
     """
-    check = _Check(repository, dataset)
-    for step in (check.history, check.keys, check.parts, check.live_rows, check.raw, check.leftovers):
+    check = _Check(repository, dataset, set() if opened is None else opened)
+    for step in (check.history, check.keys, check.parts, check.live_rows, check.around, check.leftovers):
         step()
     check.head(expected_head)
     check.entered([each for each in entered if each != expected_head])
@@ -56,6 +63,7 @@ class _Check:
 
     repository: Repository
     dataset: DatasetId
+    opened: set[Path]
     found: list[Finding] = field(default_factory=list)
     chain: list[Manifest] = field(default_factory=list)
     replaced: dict[str, str] = field(default_factory=dict)
@@ -228,7 +236,7 @@ class _Check:
         try:
             data_key = self.repository.keys.unwrap(entry, name.encode())
         except Shredded:
-            if self._put_back(entry):
+            if fixity.put_back(self.repository, entry):
                 self._outdated(path, name)
             else:
                 gone.add(f"{self.dataset.connection}/{name.rpartition('/')[2]}")
@@ -254,15 +262,6 @@ class _Check:
                     "enveloppé sous une génération retirée : rotation inachevée, ou ancien fichier remis",
                     "wrapped under a retired generation: an unfinished rotation, or an old file put back",
                 )
-
-    def _put_back(self, entry: Wrapped) -> bool:
-        """Whether a destroyed key was superseded by rotation, not by the destruction of its scope: its file is then old."""
-        records = {each.id: each for each in self.repository.keys.list()}
-        mine = records.get(entry.kek)
-        return mine is not None and any(
-            each.scope == mine.scope and each.state == "active" and _before(each.created, mine.destroyed)
-            for each in records.values()
-        )
 
     def _outdated(self, path: Path, name: str) -> None:
         self.error(
@@ -292,31 +291,12 @@ class _Check:
                 self._file(part, class_name, owners)
 
     def _file(self, part: Part, class_name: str, owners: dict[str, str]) -> None:
-        name, expected = parts.file_name(part.id, class_name), part.files[class_name]
         folder = self.repository.parts_folder(self.dataset)
-        try:
-            data = (folder / name).read_bytes()
-        except FileNotFoundError:
-            self.error("part.missing", name, "fichier absent", "the file is missing")
-            return
-        digest = digest_of(data)
-        if digest in owners and owners[digest] != name:
-            self.error("part.swapped", name, f"contient {owners[digest]}", f"holds {owners[digest]}")
-        elif len(data) != expected.bytes:
-            cut = "tronqué" if len(data) < expected.bytes else "allongé"
-            told = "truncated" if len(data) < expected.bytes else "extended"
-            sizes = f"{len(data)} / {expected.bytes}"
-            self.error(f"part.{told}", name, f"{cut} : {sizes} octets", f"{told}: {sizes} bytes")
-        elif digest != expected.sha256:
-            self.error("part.altered", name, "son empreinte n'est pas celle du manifeste", "its hash is not the manifest's")
-        else:
-            data_key = self.data_keys.get(parts.key_name(self.dataset, part.id, class_name))
-            if data_key is not None:
-                try:
-                    for _ in parts.class_batches(folder, self.dataset, part, class_name, data_key):
-                        pass
-                except Fault as fault:
-                    self.fault("part.undecryptable", name, fault)
+        data_key = self.data_keys.get(parts.key_name(self.dataset, part.id, class_name))
+        told = fixity.part_file(folder, self.dataset, part, class_name, data_key, owners)
+        if told is not None:
+            self.damaged = True
+            self.found.append(told)
 
     def live_rows(self) -> None:
         """Count the rows really there in the newest snapshot, deltas applied."""
@@ -336,23 +316,10 @@ class _Check:
 
     # Around
 
-    def raw(self) -> None:
-        """Follow the chain of raw segments of each run whose archive is still there."""
-        done: set[str] = set()
-        for each in self.chain:
-            run = each.provenance.run
-            folder = self.repository.root / self.dataset.connection / ".raw" / run
-            if run in done or not each.provenance.raw or not folder.is_dir():
-                continue
-            done.add(run)
-            previous: str | None = None
-            for segment in each.provenance.raw:
-                try:
-                    raw.check(folder, segment, previous)
-                except Fault as fault:
-                    self.fault("raw.unverified", f"{run}/{raw.segment_file(folder, segment.segment).name}", fault)
-                    break
-                previous = segment.chain
+    def around(self) -> None:
+        """Check what was put aside, and the raw archives of the connection that are still there."""
+        self.found += fixity.quarantines(self.repository, self.dataset)
+        self.found += fixity.archives(self.repository, self.dataset, self.chain, self.opened)
 
     def leftovers(self) -> None:
         """Name files that nothing names."""
@@ -371,7 +338,3 @@ class _Check:
         for name in ("parts", "keys"):
             if (folder / name).is_dir():
                 yield from (path for path in sorted((folder / name).iterdir()) if path.name not in known)
-
-
-def _before(one: datetime, two: datetime | None) -> bool:
-    return two is not None and one <= two

@@ -46,7 +46,7 @@ class Diagnostics:
 class Finding:
     """Something that a check saw: it is told, never raised. `subject` is a path or an id."""
 
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "info"]
     code: str
     subject: str
     fr: str
