@@ -6,7 +6,17 @@
 3. The schema and the queries are those of PostgreSQL too; migrations are numbered files, applied once, in order.
 """
 
-from sovereign.state.errors import LeaseHeld, LeaseLost, StateBusy, StateError, StateTooNew
+from sovereign.state.errors import (
+    LeaseHeld,
+    LeaseLost,
+    StateBusy,
+    StateDamaged,
+    StateError,
+    StateFull,
+    StateReadOnly,
+    StateTooNew,
+    StateUnreadable,
+)
 from sovereign.state.identity import new_id
 from sovereign.state.jobs import Job, Jobs, Occurrence
 from sovereign.state.leases import Lease, Leases
@@ -25,7 +35,11 @@ __all__ = [
     "Runs",
     "State",
     "StateBusy",
+    "StateDamaged",
     "StateError",
+    "StateFull",
+    "StateReadOnly",
     "StateTooNew",
+    "StateUnreadable",
     "new_id",
 ]

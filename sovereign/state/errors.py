@@ -3,6 +3,9 @@
 StateError
 ├── StateTooNew     the database was written by a later Sovereign
 ├── StateBusy       another process has been writing for too long
+├── StateFull       no room left to write; the transaction was undone
+├── StateReadOnly   the file or its folder cannot be written
+├── StateUnreadable the disk gives an error of its own
 ├── StateDamaged    the file is not a database, or its migrations are not ours
 └── LeaseLost       the lease was taken over, or ran out
 LeaseHeld (a Locked)    another holder, alive, has the lease
@@ -46,6 +49,38 @@ class StateBusy(StateError):
     en = "{path} has been held by another process for more than {seconds:.0f} s."
     todo_fr = "Réessayez ; si cela dure, cherchez qui tient ce fichier (sauvegarde, antivirus, outil SQLite)."
     todo_en = "Try again; if it lasts, look for who holds this file (backup, antivirus, SQLite tool)."
+
+
+class StateFull(StateError):
+    """No room left to write; the transaction was undone."""
+
+    code = "state.disk_full"
+    fr = "Plus de place sur le disque de {path} ; rien de cette opération n'y a été écrit."
+    en = "No room left on the disk of {path}; nothing of this operation was written to it."
+    todo_fr = "Libérez de la place (ou relevez le quota), puis recommencez ; ce qui était écrit est intact."
+    todo_en = "Make room (or raise the quota), then try again; what was written before is intact."
+
+
+class StateReadOnly(StateError):
+    """The file or its folder cannot be written."""
+
+    code = "state.read_only"
+    fr = "{path} ne peut pas être écrit ({reason}) ; rien n'a été changé."
+    en = "{path} cannot be written ({reason}); nothing was changed."
+    todo_fr = (
+        "Vérifiez que le disque n'est pas monté en lecture seule et que ce compte possède le dossier du site, puis recommencez."
+    )
+    todo_en = "Check that the disk is not mounted read-only and that this account owns the site's folder, then try again."
+
+
+class StateUnreadable(StateError):
+    """The disk gives an error of its own."""
+
+    code = "state.disk"
+    fr = "Le disque de {path} a répondu par une erreur ({reason}) ; l'opération a été défaite."
+    en = "The disk of {path} answered with an error ({reason}); the operation was undone."
+    todo_fr = "Vérifiez le disque et ses journaux ; s'il se dégrade, copiez le site ailleurs avant de continuer."
+    todo_en = "Check the disk and its logs; if it is failing, copy the site elsewhere before going on."
 
 
 class LeaseHeld(Locked):

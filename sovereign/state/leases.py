@@ -17,10 +17,9 @@ from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from sovereign.clock import Clock
-from sovereign.state.errors import LeaseHeld, LeaseLost
+from sovereign.state.errors import LeaseHeld, LeaseLost, StateError
 from sovereign.state.schema import leases
 from sovereign.state.store import State
 
@@ -98,7 +97,7 @@ class Leases:
                     self.renew(lease, ttl)
                 except LeaseLost:
                     return
-                except DBAPIError:
+                except StateError:
                     continue  # The disk is full, or another writes for long: the next turn may be better.
 
         keeper = threading.Thread(target=keep, name=f"lease-{name}", daemon=True)
@@ -110,7 +109,7 @@ class Leases:
             keeper.join()
             try:
                 self.release(lease)
-            except DBAPIError:  # no room left: what the block gave counts more, and the lease ends with its term or its process
+            except StateError:  # no room left: what the block gave counts more, and the lease ends with its term or its process
                 self._left.add((lease.name, lease.token))
 
 

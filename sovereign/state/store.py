@@ -3,7 +3,8 @@
 1. The file is 0600 from its first byte; its WAL takes the same mode.
 2. `begin` is a write transaction that starts as one (BEGIN IMMEDIATE): it never fails half-way because another writer came
    first.
-3. An error of the database quotes no value: it may end in a log.
+3. An error of the database quotes no value: it may end in a log. What the disk, the file or another process did is a fault of
+   its own (`trouble`), at opening and ever after; the transaction is then undone, and what was committed stays.
 4. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
 """
 
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sovereign.clock import Clock, now
 from sovereign.state.errors import StateBusy, StateDamaged
 from sovereign.state.migrate import migrate
+from sovereign.state.trouble import refused, told
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF")
 _BUSY = 30.0
@@ -33,9 +35,12 @@ class State:
     """A site's `state.db`. Safe to use from several threads and several processes."""
 
     def __init__(self, path: Path, clock: Clock = now, *, migrations: Traversable | None = None) -> None:
-        """Open the database, made and migrated as needed; errors: StateTooNew, StateBusy, StateDamaged."""
+        """Open the database, made and migrated as needed; errors: StateError."""
         self.path = path
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+        except OSError as error:
+            raise refused(error, path) from None
         self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY}, hide_parameters=True)
         event.listen(self.engine, "connect", _configure)
         event.listen(self.engine, "begin", _begin)
@@ -43,11 +48,8 @@ class State:
         try:
             with self.begin() as connection:
                 migrate(connection, migrations or files("sovereign.state") / "migrations", clock)
-        except (DatabaseError, sqlite3.DatabaseError) as error:
+        except (DBAPIError, sqlite3.Error) as error:
             self.close()
-            cause = error.orig if isinstance(error, DatabaseError) else error
-            if str(getattr(cause, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
-                raise StateBusy(path=path.name, seconds=_BUSY) from None
             raise StateDamaged(path=path.name, reason=type(error).__name__) from None
         except BaseException:
             self.close()
@@ -55,14 +57,14 @@ class State:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A write transaction: committed and durable when the block ends, undone when it raises."""
-        with self._writer.begin() as connection:
+        """A write transaction: committed and durable when the block ends, undone when it raises; errors: StateError."""
+        with told(self.path, _BUSY), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; it blocks no writer."""
-        with self.engine.connect() as connection:
+        with told(self.path, _BUSY), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -76,7 +78,7 @@ class State:
 
     def scrub(self) -> None:
         """Leave no deleted byte behind in the write-ahead log; errors: StateBusy when a long reader still needs it."""
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with told(self.path, _BUSY), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             busy, *_ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
         if busy:
             raise StateBusy(path=self.path.name, seconds=_BUSY)

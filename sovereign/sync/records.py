@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
-from sovereign.state import Leases, Run, Runs, new_id
+from sovereign.state import Leases, Run, Runs, StateError, new_id
 from sovereign.sync.errors import UnknownRun
 from sovereign.sync.landing import ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
@@ -84,7 +84,7 @@ class Record:
                     waiting_until=until, within=within,
                 )  # fmt: skip
                 self.audit.append(_ACTS.get(state, "sync.finished"), self._subject(), facts, within=within)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StateError) as error:
             shown = Shown.of(explained(error, self.run))
             lost = Said(f"le journal n'a pas pu l'inscrire encore : {shown.fr}", f"it could not be entered yet: {shown.en}")
             outcome = msgspec.structs.replace(outcome, remarks=(*remarks, lost))

@@ -6,6 +6,7 @@ No message of a library is repeated: it may quote a record, a path or a statemen
 import errno
 from collections.abc import Iterator
 
+from sovereign.state import StateFull
 from sovereign.sync.errors import Defect, DiskFull, WriteFailed
 from vault.errors import Fault
 
@@ -33,7 +34,7 @@ def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     if isinstance(error, Fault):
-        return False
+        return isinstance(error, StateFull)
     said = str(error).lower()
     return any(words in said for words in _WORDS)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,10 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from sovereign.clock import now
-from sovereign.state import Lease, LeaseHeld, LeaseLost, Leases, State
+from sovereign.state import Lease, LeaseHeld, LeaseLost, Leases, State, StateFull
 from tests.servers.wayout import Time
 
 MINUTE = timedelta(minutes=1)
@@ -139,7 +137,7 @@ def test_a_renewal_that_fails_once_is_tried_again(tmp_path: Path) -> None:
         def renew(self, lease: Lease, ttl: timedelta) -> None:
             if not self.stumbled.is_set():
                 self.stumbled.set()
-                raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+                raise StateFull(path="state.db")
             super().renew(lease, ttl)
             self.renewed.set()
 
