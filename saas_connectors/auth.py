@@ -10,6 +10,7 @@
 """
 
 import base64
+import difflib
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
@@ -22,6 +23,7 @@ from saas_connectors.answer import decode, malformed
 from saas_connectors.connector import Json
 from saas_connectors.errors import SettingsError, Unauthorized
 from saas_connectors.request import Pairs, Request, Response
+from saas_connectors.stream_settings import unknown_to
 
 Flow = Generator[Request, Response, None]
 
@@ -157,37 +159,38 @@ def _key(settings: Mapping[str, Json], value: str) -> Auth:
     return Key(settings.get("header", "X-API-Key"), settings.get("prefix", "") + value)
 
 
-def _basic(settings: Mapping[str, Json], value: str) -> Auth:
+def _basic(settings: Mapping[str, Json], value: str, at: str) -> Auth:
     if "user" in settings:
         return basic(settings["user"], value)
     user, colon, password = value.partition(":")
     if not colon:
         raise _wrong(
-            "user", "le nom du compte, ou un secret « compte:mot de passe »", "the account, or a secret `account:password`"
+            at, "user", "le nom du compte, ou un secret « compte:mot de passe »", "the account, or a secret `account:password`"
         )
     return basic(user, password)
 
 
-_KINDS: Final = {
-    "key": {"header", "query", "prefix"},
-    "basic": {"user"},
-    "bearer": set[str](),
-    "oauth2": {"token_url", "client", "scope", "audience", "in_body"},
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "key": ("header", "query", "prefix"),
+    "basic": ("user",),
+    "bearer": (),
+    "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
 }
 
 
-def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime]) -> Auth:
+def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime], at: str = "auth") -> Auth:
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
     `kind` is `key` (with `header`, `prefix` or `query`), `basic` (with `user`, or a secret "user:password"), `bearer` or
-    `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault.
+    `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault;
+    `at` is where the table stands, for errors.
     """
-    kind = _checked(settings)
+    kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()
     if kind == "key":
         return _key(settings, value)
     if kind == "basic":
-        return _basic(settings, value)
+        return _basic(settings, value, at)
     if kind == "bearer":
         return bearer(value)
     extra = tuple((key, settings[key]) for key in ("scope", "audience") if key in settings)
@@ -195,21 +198,28 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
     return ClientCredentials(settings["token_url"], settings["client"], value, clock, in_body=in_body, extra=extra)
 
 
-def _checked(settings: Mapping[str, Json]) -> str:
+def checked(settings: Mapping[str, Json], at: str) -> str:
+    """Check an `auth` table, its secret's name included, without opening the secret; gives its kind, raises `SettingsError`."""
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise _wrong("kind", f"un de : {', '.join(_KINDS)}", f"one of: {', '.join(_KINDS)}")
-    for name in sorted(settings.keys() - _KINDS[kind] - {"kind", "secret"}):
-        raise _wrong(name, f"inconnu pour « {kind} »", f"unknown to `{kind}`")
+        near = difflib.get_close_matches(kind, _KINDS, n=1) if isinstance(kind, str) else []
+        fr, en = (f" (peut-être « {near[0]} »)", f" (perhaps `{near[0]}`)") if near else ("", "")
+        raise _wrong(at, "kind", f"un de : {', '.join(_KINDS)}{fr}", f"one of: {', '.join(_KINDS)}{en}")
+    known = ["kind", "secret", *_KINDS[kind]]
+    for name in settings.keys() - set(known):
+        fr, en = unknown_to(known, name)
+        raise _wrong(at, name, f"{fr}, pour « {kind} »", f"{en}, for `{kind}`")
     for name in sorted(settings.keys() - {"in_body"} | {"secret"}):
         if not isinstance(settings.get(name), str):
-            raise _wrong(name, "un texte", "a text")
+            raise _wrong(at, name, "un texte", "a text")
+    if not isinstance(settings.get("in_body", False), bool):
+        raise _wrong(at, "in_body", "true ou false", "true or false")
     if kind == "oauth2" and not settings.get("token_url", "").startswith(("https://", "http://")):
-        raise _wrong("token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
+        raise _wrong(at, "token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
     if kind == "oauth2" and "client" not in settings:
-        raise _wrong("client", "l'identifiant du client", "the client's identifier")
+        raise _wrong(at, "client", "l'identifiant du client", "the client's identifier")
     return kind
 
 
-def _wrong(name: str, fr: str, en: str) -> SettingsError:
-    return SettingsError(field=f"auth.{name}", expected_fr=fr, expected_en=en)
+def _wrong(at: str, name: str, fr: str, en: str) -> SettingsError:
+    return SettingsError(field=f"{at}.{name}", expected_fr=fr, expected_en=en)

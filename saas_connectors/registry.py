@@ -34,11 +34,15 @@ def make(kind: str, name: str, settings: Mapping[str, Json]) -> Connector:
 
 
 def auth(
-    settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Mapping[str, Json],
+    secret: Callable[[str], bytes],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    at: str = "auth",
 ) -> "Auth | None":
     """Make the authentication that a connection's `auth` table describes, None for an empty one; see `saas_connectors.auth`."""
     if not settings:
         return None
     from saas_connectors.auth import make as make_auth
 
-    return make_auth(settings, secret, clock)
+    return make_auth(settings, secret, clock, at)

@@ -51,6 +51,8 @@ def add(site: "Site", name: str, values: Mapping[str, Any]) -> None:
 
 
 def _readable(made: "Connection", root: Path) -> None:
+    from saas_connectors.auth import checked
+
     at = f"connections.{made.name}"
     if made.name in SYSTEM | KEYWORDS:
         raise BadSettings(
@@ -66,6 +68,8 @@ def _readable(made: "Connection", root: Path) -> None:
             expected_en=f"expected the name of the secret of `auth` (--set secret={made.name}), "
             f"which `sovereign secret set {made.name}` seals afterwards",
         )
+    if made.auth:
+        checked({"secret": made.secret, **made.auth}, f"{at}.auth")
     if made.url.startswith("folder:") and not (root / made.url.removeprefix("folder:").removeprefix("//")).is_dir():
         raise BadSettings(
             field=f"{at}.url", expected_fr="attendu : un dossier qui existe", expected_en="expected a folder that exists"

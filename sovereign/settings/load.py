@@ -1,6 +1,7 @@
 """Read `sovereign.toml`: text to frozen values, or a `BadSettings` that names the field."""
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,12 @@ from sovereign.settings.schema import Connection, KeySettings, Limits, Settings,
 MAX_BYTES = 2**20
 """A longer file is not a settings file."""
 
+MAX_DEPTH = 32
+"""Tables and lists nested deeper are not settings."""
+
+_DEEP_KEY = re.compile(
+    r"""(?<![A-Za-z0-9_\-])(?:(?:[A-Za-z0-9_\-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH  # noqa: UP031 — braces
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -31,6 +38,8 @@ def load(path: Path) -> Settings:
             data = source.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise NoSite(path=str(path.parent)) from None
+    except OSError:
+        raise wrong("", "un fichier lisible par vous", "a file that you can read") from None
     if len(data) > MAX_BYTES:
         raise wrong("", f"au plus {MAX_BYTES} octets", f"at most {MAX_BYTES} bytes")
     try:
@@ -41,18 +50,45 @@ def load(path: Path) -> Settings:
 
 def parse(text: str, path: Path) -> Settings:
     """Read settings from text, as if it stood at `path`; errors as in `load`."""
+    # The parser keeps every beginning of a dotted key: a key of 100,000 parts would take all the memory.
+    if deep := _DEEP_KEY.search(text):
+        raise too_deep(text.count("\n", 0, deep.start()) + 1)
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise too_deep(None) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of more than 4,300 digits
         # The parser's message may quote the line; only its position is repeated.
         where = re.search(r"at line (\d+), column (\d+)", str(error))
         line = int(where[1]) if where else text.count("\n") + 1
         field = f"{line}:{where[2]}" if where else str(line)
         raise wrong(field, f"du TOML valide à la ligne {line}", f"valid TOML on line {line}", line=line) from None
     try:
+        _bounded(document)
         return _settings(document, path)
     except BadSettings as refused:
         raise BadSettings(**{**refused.fields, "line": line_of(text, str(refused.fields["field"]))}) from None
+
+
+def too_deep(line: int | None) -> BadSettings:
+    """The error for tables or lists nested beyond `MAX_DEPTH`; `line` where in the file, from 1."""
+    said = f"au plus {MAX_DEPTH} tables ou listes emboîtées", f"at most {MAX_DEPTH} nested tables or lists"
+    return wrong("" if line is None else str(line), *said, line=line)
+
+
+def _bounded(document: dict[str, Any]) -> None:
+    """Refuse what no setting may be, wherever it stands: nesting without end, a number that is not finite."""
+    left: list[tuple[str, object, int]] = [("", document, 0)]
+    while left:
+        at, value, depth = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise wrong(at, "un nombre fini (ni inf, ni nan)", "a finite number (neither inf nor nan)")
+        if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+            raise too_deep(None)
+        if isinstance(value, dict):
+            left += [(f"{at}.{name}".lstrip("."), inner, depth + 1) for name, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(at, inner, depth + 1) for inner in value]
 
 
 def line_of(text: str, field: str) -> int | None:

@@ -6,7 +6,7 @@ The sentence beside a field is at once its reference (docs/settings.md is checke
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -16,7 +16,8 @@ from sovereign.language import Language
 class Size(int):
     """A number of bytes, written as such or as text: `"256 MiB"`, `"256 Mio"`, `"1.5 GB"`."""
 
-    _UNITS: Mapping[str, int] = {
+    MOST: ClassVar[int] = 2**50
+    _UNITS: ClassVar[Mapping[str, int]] = {
         "": 1, "b": 1, "o": 1,
         "kb": 10**3, "ko": 10**3, "mb": 10**6, "mo": 10**6, "gb": 10**9, "go": 10**9, "tb": 10**12, "to": 10**12,
         "kib": 2**10, "kio": 2**10, "mib": 2**20, "mio": 2**20, "gib": 2**30, "gio": 2**30, "tib": 2**40, "tio": 2**40,
@@ -24,7 +25,7 @@ class Size(int):
 
     @classmethod
     def read(cls, value: object) -> "Size":
-        """Read a size; ValueError when it is not one, or not above 0."""
+        """Read a size; ValueError when it is not one, not above 0, or above 1 PiB (`MOST`)."""
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError("not a size")  # noqa: TRY004 — to msgspec, a ValueError is a wrong value
         found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([A-Za-z]{0,3})\s*", str(value))
@@ -32,8 +33,8 @@ class Size(int):
             raise ValueError("not a size")
         unit = cls._UNITS[found[2].lower()]
         size = int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
-        if size <= 0:
-            raise ValueError("not above 0")
+        if not 0 < size <= cls.MOST:
+            raise ValueError("not above 0, or beyond what any machine has")
         return cls(size)
 
 
@@ -56,10 +57,19 @@ SecretName = Annotated[
 Period = Literal["year", "month"]
 Mode = Literal["full_refresh", "incremental"]
 _File = Annotated[str, said("un chemin de fichier, relatif au site", "a file path, relative to the site", min_length=1)]
-_Seconds = Annotated[float, said("un nombre de secondes au-dessus de 0", "a number of seconds above 0", gt=0, le=86_400)]
+_Seconds = Annotated[
+    float,
+    said(
+        "un nombre de secondes, au-dessus de 0, au plus 86400", "a number of seconds, above 0, at most 86400", gt=0, le=86_400
+    ),
+]
 _Share = Annotated[float, said("une part entre 0 et 1", "a share between 0 and 1", ge=0, le=1)]
 _Size = Annotated[
-    Size, said("un nombre d'octets, ou un texte comme « 256 Mio »", "a number of bytes, or text such as `256 MiB`")
+    Size,
+    said(
+        "un nombre d'octets, ou un texte comme « 256 Mio » (1 Pio au plus)",
+        "a number of bytes, or text such as `256 MiB` (1 PiB at most)",
+    ),
 ]
 _Text = Annotated[str, said("un texte", "text", min_length=1)]
 _Zone = Annotated[str, said("un fuseau horaire, comme « Europe/Paris »", "a time zone, such as `Europe/Paris`")]
@@ -138,7 +148,13 @@ class ConnectionLimits(Strict, frozen=True, kw_only=True):
 
     rate: (
         Annotated[
-            float, said("un nombre de requêtes par seconde au-dessus de 0", "a number of requests a second above 0", gt=0)
+            float,
+            said(
+                "un nombre de requêtes par seconde, au-dessus de 0, au plus 10000",
+                "a number of requests a second, above 0, at most 10000",
+                gt=0,
+                le=10_000,
+            ),
         ]
         | None
     ) = None

@@ -162,6 +162,7 @@ def test_the_host_of_the_tokens_is_named_for_the_allow_list() -> None:
         ({}, "auth.kind"),
         ({"kind": "bearer", "user": "x"}, "auth.user"),
         ({"kind": "bearer", "secret": 3}, "auth.secret"),
+        ({"kind": "oauth2", "client": "x", "token_url": "https://x", "in_body": "yes"}, "auth.in_body"),
         ({"kind": "basic"}, "auth.user"),
         ({"kind": "oauth2", "client": "x", "token_url": "ftp://x"}, "auth.token_url"),
         ({"kind": "oauth2", "token_url": "https://x"}, "auth.client"),
@@ -175,3 +176,18 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], field: str) -> None:
 
 def test_no_settings_no_authentication() -> None:
     assert auth({}, {}.__getitem__) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "near"),
+    [
+        ({"kind": "oauth2", "client": "x", "token_urll": "https://x"}, "token_url"),
+        ({"kind": "key", "heder": "X-Key"}, "header"),
+        ({"kind": "berer"}, "bearer"),
+    ],
+)
+def test_the_nearest_known_field_is_suggested(settings: dict[str, Any], near: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        make(**settings)
+    assert f"perhaps `{near}`" in str(refusal.value)
+    assert f"peut-être « {near} »" in refusal.value.diagnostics("fr").what

@@ -71,6 +71,33 @@ def test_the_nearest_known_field_is_suggested() -> None:
     assert "« concurrency »" in wrong(ARBRES + "limits = { concurency = 1 }").diagnostics("fr").what
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        *((f"limits = {{ rate = {value} }}", "limits.rate") for value in ("inf", "-inf", "nan", "-1", "0", "1e308", "10001")),
+        ("limits = { timeout = nan }", "limits.timeout"), ("limits = { timeout = inf }", "limits.timeout"),
+        ("guards = { max_fall = nan }", "guards.max_fall"), ("raw_days = 1e9", "raw_days"),
+        ('limits = { max_bytes = "999999999 TiB" }', "limits.max_bytes"), ("limits = { max_bytes = -1 }", "limits.max_bytes"),
+        ("params = { since = inf }", "params.since"), ("streams = { a = { body = { x = [1.0, nan] } } }", "streams.a.body.x"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_not_one_or_beyond_sense_is_refused_by_its_field(text: str, field: str) -> None:
+    assert wrong(ARBRES + text).fields["field"] == f"connections.arbres.{field}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "[" * 60 + "]" * 60, "x = " + "[" * 20_000, "x = " + "{a = " * 20_000, ".".join(["a"] * 200_000) + " = 1",
+     "[" + ".".join(["'a'"] * 100_000) + "]\n"],
+)  # fmt: skip
+def test_nesting_without_end_is_refused_by_its_depth_and_costs_nothing(text: str) -> None:
+    assert "at most 32 nested" in str(wrong(ARBRES + text))
+
+
+def test_a_number_of_thousands_of_digits_is_refused_by_its_line() -> None:
+    assert wrong("[limits]\nthreads = 1" + "0" * 5000).fields["line"] == 2
+
+
 def test_a_wrong_value_is_not_repeated_in_the_error() -> None:
     fault = wrong('[site]\nlanguage = "hunter2"')
     assert "hunter2" not in f"{fault} {fault.fields}"
@@ -196,9 +223,11 @@ def test_two_writers_lose_nothing_of_each_other(site: Path) -> None:
 def test_a_folder_without_settings_is_not_a_site_and_a_monstrous_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(NoSite):
         load(tmp_path / "sovereign.toml")
-    (tmp_path / "sovereign.toml").write_bytes(b"#" * (2**20 + 1))
-    with pytest.raises(BadSettings):
+    with (tmp_path / "sovereign.toml").open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(BadSettings) as fault:
         load(tmp_path / "sovereign.toml")
+    assert "at most 1048576 bytes" in str(fault.value)
     (tmp_path / "sovereign.toml").write_bytes(b"\xff")
     with pytest.raises(BadSettings):
         load(tmp_path / "sovereign.toml")
