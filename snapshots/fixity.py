@@ -167,6 +167,8 @@ class _Archive:
         return self.repository.root / self.connection / ".raw" / self.run
 
     def findings(self, opened: set[Path]) -> Iterator[Finding]:
+        if not any(self.folder.iterdir()):
+            return  # its time had come, and a crash came before the folder went
         bad = list(self._chain())
         yield from bad
         damaged = {each.subject for each in bad}

@@ -22,7 +22,7 @@ from snapshots import keyfile, parts
 from snapshots.checkpoint import Aside
 from snapshots.dataset import DatasetId, DatasetSpec, visible
 from snapshots.durable import link, read_bounded, remove_tree
-from snapshots.errors import Damaged, NoQuarantine
+from snapshots.errors import BadName, Damaged, NoQuarantine
 from snapshots.repository import Repository, opener
 from vault import envelope, files
 from vault.errors import Fault
@@ -47,6 +47,11 @@ class Quarantined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole: bool
     rows: list[Aside]
     counts: dict[str, int | str] = {}
+
+    @property
+    def rows_kept(self) -> int:
+        """How many rows are kept, those put aside one by one included."""
+        return sum(each.part.rows for each in self.rows if each.part.kind != "removed")
 
     @property
     def bytes(self) -> int:
@@ -105,8 +110,11 @@ def runs(repository: Repository, dataset: DatasetId) -> list[str]:
 
 def holding(repository: Repository) -> list[DatasetId]:
     """Give the datasets of which something is kept apart, in order."""
-    found = {(path.parts[-4], path.parts[-3]) for path in repository.root.glob("*/*/quarantine/*")}
-    return sorted(DatasetId(*each) for each in found)
+    found = set()
+    for path in repository.root.glob("*/*/quarantine/*"):
+        with suppress(BadName):
+            found.add(DatasetId(path.parts[-4], path.parts[-3]))
+    return sorted(found)
 
 
 def superseded(repository: Repository, dataset: DatasetId, keep: int = KEPT) -> list[Quarantined]:
