@@ -9,7 +9,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from sovereign import older_keyring
 from sovereign.sync.jobs import cadence_of
+from vault.checks import told
 from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
@@ -31,8 +33,15 @@ def inspect(site: "Site") -> Iterator[Finding]:
             yield Finding("error", fault.code, check.__name__.strip("_"), f"{fr.what} {fr.todo}", f"{en.what} {en.todo}")
 
 
-def _keys(site: "Site") -> Iterator[Finding]:
-    yield from site.keys.check()
+def of_keys(site: "Site") -> Iterator[Finding]:
+    """Check the keyring by itself, then against what the audit log knows of keys."""
+    found = site.keys.check()
+    yield from found
+    try:
+        yield from older_keyring.findings(site)
+    except Fault as fault:
+        if fault.code not in {each.code for each in found}:
+            yield told(fault, "state.db")
 
 
 def _room(site: "Site") -> Iterator[Finding]:
@@ -115,6 +124,29 @@ def _drafts(site: "Site") -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _quarantines(site: "Site") -> Iterator[Finding]:
+    from sovereign.quarantining import held
+
+    for each in held(site):
+        name = f"{each.dataset.connection}.{each.dataset.stream}"
+        if each.waits:
+            yield Finding(
+                "warning", "doctor.quarantine", name,
+                f"en quarantaine sans avoir été examiné ({each.fr}) : « snapshot quarantine list », puis "
+                f"« sync run {each.dataset.connection} --accept RAISON » ou « snapshot quarantine remove {name} {each.run} »",
+                f"in quarantine, and nobody dealt with it ({each.en}): `snapshot quarantine list`, then "
+                f"`sync run {each.dataset.connection} --accept REASON` or `snapshot quarantine remove {name} {each.run}`",
+            )  # fmt: skip
+        elif not each.whole:
+            yield Finding(
+                "info",
+                "doctor.aside",
+                name,
+                f"{each.fr} : « snapshot quarantine list »",
+                f"{each.en}: `snapshot quarantine list`",
+            )
+
+
 def known(site: "Site") -> "list[DatasetId]":
     """Give the datasets on disk, and those whose snapshots the audit log entered, be they gone."""
     from snapshots.dataset import DatasetId
@@ -135,5 +167,5 @@ def _heads(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    _keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts,
+    of_keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts, _quarantines,
 )  # fmt: skip

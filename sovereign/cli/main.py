@@ -67,7 +67,16 @@ def main(argv: Sequence[str] | None = None, *, out: Output | None = None) -> int
     """Run one command line and give its exit code.
 
     argv: the arguments after the program's name, those of the process when None. out: the channels, standard ones when None.
+    Whatever a library makes meanwhile (the engine's spill, a journal of the database) is for this account alone.
     """
+    mask = os.umask(0o077)
+    try:
+        return _entered(argv, out)
+    finally:
+        os.umask(mask)
+
+
+def _entered(argv: Sequence[str] | None, out: Output | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _choose_language(arguments)
     teach()
