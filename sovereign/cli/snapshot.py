@@ -13,6 +13,7 @@ from sovereign.cli.findings import show as show_findings
 from sovereign.cli.marks import number, rows, several, size
 from sovereign.cli.naming import DATASET, dotted, snapshot
 from sovereign.cli.output import Column, shown
+from sovereign.cli.quarantine import command as quarantine
 from sovereign.cli.query import CLEARANCE
 from sovereign.language import say
 
@@ -25,6 +26,8 @@ command = Noun(
     fr="Les instantanés : des jeux de données chiffrés, signés, datés. Un jeu s'écrit connexion.flux, comme en SQL.",
     en="Snapshots: encrypted, signed, dated datasets. A dataset is written connection.stream, as in SQL.",
 )
+
+command.add_command(quarantine)
 
 SHOWN: Final = 30
 """Changes that `diff` shows when --limit does not say."""
@@ -220,17 +223,19 @@ def diff(door: Door, dataset: tuple[str, str], before: str, after: str | None, c
 
 @command.verb(
     "verify",
-    fr="Vérifie chaque empreinte, signature et scellé, la chaîne des instantanés, et qu'aucun n'a été retiré.",
-    en="Check every hash, signature and seal, the chain of snapshots, and that none was taken away.",
+    fr="Vérifie empreintes, signatures et scellés, archive brute et quarantaine comprises, et qu'aucun instantané ne manque.",
+    en="Check every hash, signature and seal, raw archive and quarantine included, and that no snapshot was taken away.",
 )
 @argument(
     "datasets", type=DATASET, nargs=-1, required=False, fr="Les jeux de données ; tous sinon.", en="Datasets; all otherwise."
 )
 def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
     """Check them one by one; exit code 20 when something is wrong."""
+    from snapshots import verification
     from sovereign.inspection import known
 
     site = door.site()
+    opened: set[Path] = set()  # the streams of a connection share its raw archives: each segment is decrypted once
     chosen = [_id(each) for each in datasets] or known(site)
     count = 0
 
@@ -239,7 +244,8 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
         witnessed = site.audit.witnessed()
         for dataset in chosen:
             entered = witnessed.get((dataset.connection, dataset.stream), ())
-            yield from site.repository.verify(dataset, expected_head=entered[-1] if entered else None, entered=entered)
+            head = entered[-1] if entered else None
+            yield from verification.verify(site.repository, dataset, head, entered, opened=opened)
             count += len(site.repository.manifests(dataset))
         site.audit.append("snapshot.verified", {}, {"datasets": len(chosen), "snapshots": count})
 

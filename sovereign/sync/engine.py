@@ -47,6 +47,7 @@ from sovereign.sync.progress import SILENT, Awaited, Phase, Progress, RunFinishe
 from sovereign.sync.publishing import Publisher, recover
 from sovereign.sync.records import Record, close_interrupted
 from sovereign.sync.rollback import rolled_back
+from sovereign.sync.tidying import tidy
 from sovereign.sync.trouble import explained
 from sovereign.sync.verdict import Guards
 from vault.errors import Fault, Shredded
@@ -124,6 +125,8 @@ class Syncs:
             outcome = self._once(asked, made) or self._once(asked, made)
             if outcome is None:
                 raise ResumeLost(stream=connection)
+            with suppress(Fault, OSError, SQLAlchemyError):  # the next run does it again
+                tidy(self.repository, self.audit, book, connection)
             with suppress(Fault, OSError, SQLAlchemyError):  # the next run, or `serve`, does it again
                 retention.sweep(self.repository, self.audit, self.settings().connections, self.clock())
         progress.emit(RunFinished(outcome.run, connection, outcome.state, self.clock()))
@@ -140,7 +143,11 @@ class Syncs:
         self._connection(connection)
         with self.leases.hold(lease_of(connection), f"replay {os.getpid()}") as lease:
             recover(self.repository, self.audit, connection)
-            return replay(self, run, progress, stop or threading.Event(), self._book(lease))
+            book = self._book(lease)
+            outcome = replay(self, run, progress, stop or threading.Event(), book)
+            with suppress(Fault, OSError, SQLAlchemyError):
+                tidy(self.repository, self.audit, book, connection)
+        return outcome
 
     def _book(self, lease: Lease) -> Fenced:
         return Fenced(self.audit, self.runs, self.leases, lease)

@@ -11,6 +11,11 @@ from sovereign.audit import AuditLog, LastCommit
 from sovereign.state import Lease, Leases, Runs
 
 
+def lease_of(connection: str) -> str:
+    """Name the lease of a connection."""
+    return f"connection/{connection}"
+
+
 @dataclass(frozen=True, slots=True)
 class Fenced:
     """The audit log, for who holds `lease` alone."""
