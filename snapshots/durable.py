@@ -37,7 +37,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
     """Read a whole file of at most `limit` bytes; raises Damaged when it is missing or larger."""
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # a read makes room for all it is asked
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise Damaged(file=path.name, reason_fr="fichier absent", reason_en="the file is missing") from None
     if len(data) > limit:
