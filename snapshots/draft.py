@@ -136,8 +136,8 @@ class Draft:
 
     @property
     def drift(self) -> dict[str, list[Drift]]:
-        """What vendors changed, by stream."""
-        return {name: each.watch.drift for name, each in self._streams.items()}
+        """What vendors changed, by stream; what no page had so far is told as absent."""
+        return {name: each.watch.drift + each.watch.absent() for name, each in self._streams.items()}
 
     @property
     def raw_segments(self) -> list[RawSegment]:

@@ -27,6 +27,7 @@ from saas_connectors.rest.exploration import Found, explore
 from saas_connectors.rest.reader import Reader
 from saas_connectors.rest.settings import ConnectionSettings, StreamSettings, classes, duration, load, paging
 from saas_connectors.rest.understanding import Understanding
+from saas_connectors.values import arrow_type
 
 VERSION: Final = "1"
 _CHAINED: Final = {"cursor", "link", "next", "keyset", "none"}
@@ -71,7 +72,7 @@ class Rest:
                 Stream(
                     name,
                     tuple(settings.primary_key),
-                    learnt.table.schema.remove_metadata(),
+                    _described(learnt.table.schema, settings.types),
                     {field: declared.get(field, "personal") for field in [*learnt.table.column_names, *declared]},
                     ("full_refresh", "incremental") if settings.cursor else ("full_refresh",),
                     settings.cursor,
@@ -190,6 +191,12 @@ class Rest:
 def _cursor(plan: ReadPlan, name: str) -> Json:
     """Where an incremental read starts from; None for a full one."""
     return plan.cursors.get(name) if plan.modes.get(name) == "incremental" else None
+
+
+def _described(learnt: pa.Schema, types: Mapping[str, str]) -> pa.Schema:
+    """Give the schema of a stream: a declared type stands, even where the first page does not fit it, which is drift then."""
+    kinds = [arrow_type(types[field.name]) if field.name in types else field.type for field in learnt]
+    return pa.schema(list(zip(learnt.names, kinds, strict=True)))
 
 
 def _text(value: str | float | bool) -> str:

@@ -12,7 +12,7 @@ import click
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.marks import lasting, mark, number, several, size, when
+from sovereign.cli.marks import lasting, mark, several, size, when
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column, shown
 from sovereign.language import say
@@ -144,12 +144,16 @@ STREAMS: Final = (
     Column("verdict", "verdict", "verdict", "state"),
 )
 DRIFTS: Final[dict[str, tuple[str, str]]] = {
-    "added": ("valeurs de champs nouveaux", "values of new fields"),
+    "added": ("champs nouveaux", "new fields"),
     "absent": ("champs absents", "absent fields"),
-    "widened": ("valeurs d'un type élargi", "values of a wider type"),
-    "text": ("valeurs devenues texte", "values that became text"),
+    "widened": ("type élargi", "wider type"),
+    "text": ("devenus texte", "became text"),
     "row_discarded": ("lignes écartées par le contrat", "rows discarded by the contract"),
     "value_discarded": ("valeurs écartées par le contrat", "values discarded by the contract"),
+}
+COUNTED: Final[dict[str, tuple[str, str]]] = {
+    "personal": ("champ* personnel*", "personal field*"),
+    "sensitive": ("champ* sensible*", "sensitive field*"),
 }
 TRIGGERS: Final[dict[str, tuple[str, str]]] = {
     "hand": ("une personne", "a person"),
@@ -191,13 +195,9 @@ def tell(door: Door, outcome: "RunOutcome") -> None:
     for each in outcome.streams:
         if each.reason is not None:
             door.out.say(f"! {each.stream} : {each.reason.fr}", f"! {each.stream}: {each.reason.en}", style="yellow")
-        for action, values in _drifts(each.drift).items():
+        for action, what in _drifts(each.drift).items():
             fr, en = DRIFTS.get(action, (action, action))
-            door.out.say(
-                f"! {each.stream} · dérive : {number(values)} {fr}",
-                f"! {each.stream} · drift: {number(values)} {en}",
-                style="yellow",
-            )
+            door.out.say(f"! {each.stream} · dérive · {fr} : {what}", f"! {each.stream} · drift · {en}: {what}", style="yellow")
     for remark in outcome.remarks:
         door.out.say(f"! {remark.fr}", f"! {remark.en}", style="yellow")
     if outcome.waiting_until is not None:
@@ -226,12 +226,17 @@ def _lasted(outcome: "RunOutcome") -> str:
     return lasting((outcome.finished_at - outcome.started_at).total_seconds()) if outcome.finished_at else "·"
 
 
-def _drifts(drift: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Sum values an action. On record, drift has no field name, which may be personal: `snapshot show` gives them."""
-    summed: dict[str, int] = {}
-    for each in drift:
-        summed[each["action"]] = summed.get(each["action"], 0) + int(each.get("values", 0))
-    return summed
+def _drifts(drift: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Say what drifted, an action: internal fields by name, the others as a number; `snapshot show` names them."""
+    fields: dict[str, list[str]] = {}
+    values: dict[str, int] = {}
+    for each in sorted(drift, key=lambda each: "field" not in each):  # the names first
+        named, count = each.get("field"), int(each.get("fields", 1))
+        what = str(named) if named else several(count, *COUNTED.get(each.get("class", ""), ("champ*", "field*")))
+        fields.setdefault(each["action"], []).append(what)
+        values[each["action"]] = values.get(each["action"], 0) + int(each.get("values", 0))
+    touched = {action: f" ({several(count, 'valeur*', 'value*')})" if count else "" for action, count in values.items()}
+    return {action: ", ".join(what) + touched[action] for action, what in fields.items()}
 
 
 @command.verb("list", fr="Liste les dernières exécutions.", en="List the latest runs.")

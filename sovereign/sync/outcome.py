@@ -68,7 +68,10 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 class StreamOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one stream. `counts`: rows, inserted, updated, deleted, unchanged, in records of the snapshot."""
+    """What became of one stream. `counts`: rows, inserted, updated, deleted, unchanged, in records of the snapshot.
+
+    `drift`: what is new in the vendor's schema, each `action`, `class`, `fields`, `values`, and `field` when it is internal.
+    """
 
     stream: str
     state: StreamState

@@ -13,7 +13,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,6 +22,7 @@ from saas_connectors.connector import Evidence, Json, Stream, SyncMode
 from snapshots import manifest as manifests
 from snapshots.dataset import DatasetId
 from sovereign.audit import LastCommit
+from sovereign.sync import drifting
 from sovereign.sync.landing import Landing
 from sovereign.sync.outcome import Noted, Said, StreamOutcome
 from sovereign.sync.plan import Plan, merge_cursors
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from snapshots.manifest import Drift, Manifest
     from snapshots.measure import Measure
     from snapshots.repository import Repository
+
+Told: TypeAlias = tuple[dict[str, Json], ...]
+"""Drift as it may be kept and shown (`drifting.told`)."""
 
 
 class Book(Protocol):
@@ -86,7 +91,7 @@ class Publisher:
         dataset = DatasetId(self.connection, name)
         self.progress.emit(Phase(self.run, "measuring", name))
         measure = draft.measure(name, mode)
-        drift = [_named(each, stream) for each in draft.drift.get(name, [])]
+        drift = draft.drift.get(name, [])
         facts = Facts(
             full=mode == "full_refresh",
             distinct=measure.distinct,
@@ -96,20 +101,26 @@ class Publisher:
         )
         verdict = judge(name, evidence, facts)
         after = {"previous": measure.previous_rows, "rows": measure.rows_after, "deleted": measure.deleted}
+        current = self.repository.head(dataset, known.manifest) if known else None
+        news = partial(self._news, drift, drifting.before(self.repository, current), stream, mode)
         held = hold(**after, guards=self.guards) if self.guards else None
         if held is not None:
-            return self._hold(draft, dataset, measure, verdict, held, drift)
+            return self._hold(draft, dataset, measure, verdict, held, news(changed=True))
         if verdict.state == "partial" and mode == "full_refresh" and measure.deleted and stream.primary_key:
             kept = Evidence(name, "deletions_withheld", None, {"count": measure.deleted})
             verdict = Verdict(verdict.state, (*verdict.evidence, kept))
             measure = draft.measure(name, "incremental")
         self.progress.emit(Phase(self.run, "publishing", name))
         if known is not None and not measure.moved and not measure.inserted + measure.updated + measure.deleted:
-            return self._unchanged(known, name, mode, verdict, _counts(measure), drift)
+            return self._unchanged(known, name, mode, verdict, _counts(measure), news(changed=False))
         judged = manifests.Verdict(verdict.state, [msgspec.to_builtins(note) for note in _noted(verdict)])
         made = draft.commit(name, measure, cursor=cursor, verdict=judged, provenance=self.provenance, mode=mode)
         enter(self.audit, "sync.committed", made)
-        return _outcome(made, drift)
+        return _outcome(made, news(changed=True))
+
+    @staticmethod
+    def _news(drift: Sequence["Drift"], known: drifting.Before, stream: Stream, mode: SyncMode, *, changed: bool) -> Told:
+        return drifting.told(drifting.news(drift, known, mode, changed=changed), stream)
 
     def _served(self, stream: str) -> LastCommit | None:
         """Give the head by the audit log, None when there is none, or it is no longer on disk: nothing is the same as it."""
@@ -126,26 +137,26 @@ class Publisher:
         return self._unchanged(known, stream.name, mode, verdict, counts, ())
 
     def _unchanged(
-        self, known: LastCommit, stream: str, mode: SyncMode, verdict: Verdict, counts: dict[str, int], drift: Sequence["Drift"]
+        self, known: LastCommit, stream: str, mode: SyncMode, verdict: Verdict, counts: dict[str, int], drift: Told
     ) -> StreamOutcome:
         facts = {"manifest": known.manifest, "sequence": known.sequence, "verdict": verdict.state, "rows": counts["rows"]}
         self.audit.append("sync.unchanged", self._subject(stream), facts)
         return StreamOutcome(
             stream=stream, state="unchanged", mode=mode, verdict=verdict.state, counts=counts,
-            manifest=known.manifest, sequence=known.sequence, evidence=_noted(verdict), drift=_told(drift),
+            manifest=known.manifest, sequence=known.sequence, evidence=_noted(verdict), drift=drift,
         )  # fmt: skip
 
     def _subject(self, stream: str) -> dict[str, object]:
         return {"connection": self.connection, "stream": stream, "run": self.run}
 
     def _hold(
-        self, draft: "Draft", dataset: DatasetId, measure: "Measure", verdict: Verdict, held: Held, drift: Sequence["Drift"]
+        self, draft: "Draft", dataset: DatasetId, measure: "Measure", verdict: Verdict, held: Held, drift: Told
     ) -> StreamOutcome:
         draft.quarantine(dataset.stream, measure, held.rule)
         self.audit.append("sync.quarantined", self._subject(dataset.stream), {"rule": held.rule, **held.facts})
         return StreamOutcome(
             stream=dataset.stream, state="quarantined", mode=measure.mode, verdict=verdict.state, counts=_counts(measure),
-            evidence=_noted(verdict), drift=_told(drift), reason=Said(held.fr, held.en),
+            evidence=_noted(verdict), drift=drift, reason=Said(held.fr, held.en),
         )  # fmt: skip
 
     def _kept_before(self, stream: str, mode: SyncMode) -> StreamOutcome:
@@ -188,12 +199,12 @@ def recover(repository: "Repository", audit: Book, connection: str) -> list["Man
     return entered
 
 
-def _outcome(made: "Manifest", drift: Sequence["Drift"]) -> StreamOutcome:
+def _outcome(made: "Manifest", drift: Told) -> StreamOutcome:
     evidence = tuple(msgspec.convert(each, Noted) for each in made.verdict.evidence)
     return StreamOutcome(
         stream=made.id.stream, state="committed", mode=made.mode, verdict=made.verdict.state,
         counts=msgspec.to_builtins(made.counts), manifest=made.hash, sequence=made.sequence, evidence=evidence,
-        drift=_told(drift),
+        drift=drift,
     )  # fmt: skip
 
 
@@ -204,14 +215,3 @@ def _counts(measure: "Measure") -> dict[str, int]:
 
 def _noted(verdict: Verdict) -> tuple[Noted, ...]:
     return tuple(Noted.of(each) for each in verdict.evidence)
-
-
-def _told(drift: Sequence["Drift"]) -> tuple[dict[str, Json], ...]:
-    return tuple(
-        {"action": each.action, "values": each.values, **({"field": each.field} if each.field else {})} for each in drift
-    )
-
-
-def _named(drift: "Drift", stream: Stream) -> "Drift":
-    """Keep the name of a field that is internal; others may be personal, and on record they are counted, not named."""
-    return drift if stream.classes.get(drift.field) == "internal" else msgspec.structs.replace(drift, field="")

@@ -115,8 +115,8 @@ def test_a_field_that_changes_type_is_drift_and_follows_the_contract(tmp_path: P
         here.trouble("schema", {"rename": {"service": "direction"}}, times=0)
         outcome = here.sync()
         assert outcome.state == "succeeded"
-        assert "added" in {drift["action"] for drift in outcome.streams[0].drift}
-        assert {drift.get("field") for drift in outcome.streams[0].drift} == {None}  # `direction` is personal: not named
+        told = {(drift["action"], drift["class"], drift.get("field")) for drift in outcome.streams[0].drift}
+        assert told == {("added", "personal", None), ("absent", "internal", "service")}  # `direction` is personal: not named
         here.calm()
         here.trouble("schema", {"text": ["id"]}, times=0)
         assert "id" in {drift.get("field") for drift in here.sync().streams[0].drift}
