@@ -20,7 +20,7 @@ from snapshots.mart import Mart
 from snapshots.refusals import MartUnreadable, QueryFault, UnknownName
 from snapshots.statement import parse
 from sovereign.state import LeaseHeld
-from sovereign.sync.engine import lease_of
+from sovereign.sync.fence import lease_of
 from sovereign.sync.publishing import recover
 
 if TYPE_CHECKING:

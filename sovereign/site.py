@@ -383,12 +383,12 @@ class Site:
 
         return list(inspect(self))
 
-    def housekeep(self) -> None:
-        """Remove what has had its time: raw archives, replaced marts, the spill of sessions that died."""
+    def housekeep(self, spared: frozenset[str] = frozenset()) -> None:
+        """Remove what has had its time: raw archives (not of `spared` connections), replaced marts, spill of dead sessions."""
         from snapshots import engine
-        from sovereign.sync.retention import expire
+        from sovereign.sync import retention
 
-        for name, connection in self.settings.connections.items():
-            expire(self.repository, self.audit, name, days=connection.raw_days, present=self.clock())
+        known = self.settings.connections
+        retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         self.marts.sweep()
         engine.sweep(self.root / "spill")

@@ -39,7 +39,7 @@ from sovereign.settings import Connection, Settings
 from sovereign.state import Lease, Leases, Runs
 from sovereign.sync import attempt, retention
 from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
-from sovereign.sync.fence import Fenced
+from sovereign.sync.fence import Fenced, lease_of
 from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
 from sovereign.sync.plan import Known, Plan, fingerprint, from_json, to_json
@@ -127,8 +127,9 @@ class Syncs:
                 raise ResumeLost(stream=connection)
             with suppress(Fault, OSError, SQLAlchemyError):  # the next run does it again
                 tidy(self.repository, self.audit, book, connection)
-            with suppress(Fault, OSError, SQLAlchemyError):  # the next run, or `serve`, does it again
-                retention.sweep(self.repository, self.audit, self.settings().connections, self.clock())
+        with suppress(Fault, OSError, SQLAlchemyError):  # the next run, or `serve`, does it again
+            known = self.settings().connections
+            retention.sweep(self.repository, self.audit, self.runs, self.leases, known, self.clock())
         progress.emit(RunFinished(outcome.run, connection, outcome.state, self.clock()))
         return outcome
 
@@ -370,8 +371,3 @@ def _state_of(streams: tuple[StreamOutcome, ...]) -> RunState:
     if any(stream.state == "quarantined" for stream in streams):
         return "quarantined"
     return "partial" if any(stream.verdict == "partial" for stream in streams) else "succeeded"
-
-
-def lease_of(connection: str) -> str:
-    """Name the lease of a connection."""
-    return f"connection/{connection}"

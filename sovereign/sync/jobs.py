@@ -6,7 +6,8 @@
    its end. Several that were missed make one run.
 3. What fell due while nothing served is made once at the start (`missed = "once"`), or noted as missed (`"skip"`). A run that
    its process left unfinished is continued at the start; one that waits for the vendor is continued when the pause is over.
-4. A stop is clean: runs stop at their next page with everything so far kept, and the service ends when they have.
+4. What has had its time (raw archives above all, of connections that no longer run too) is removed at the start and every hour.
+5. A stop is clean: runs stop at their next page with everything so far kept, and the service ends when they have.
 
 `schedule` says when to look; it counts in the machine's wall-clock time, which goes back an hour in autumn, so due times
 themselves come from `cadence`, and a clock that went back starts the look-outs anew. Work is done by `Workers`, a port.
@@ -14,11 +15,13 @@ themselves come from `cadence`, and a clock that went back starts the look-outs 
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import schedule
+from sqlalchemy.exc import SQLAlchemyError
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
@@ -26,8 +29,9 @@ from sovereign.settings import Connection, Settings
 from sovereign.state import Jobs as Diary
 from sovereign.state import Leases, Occurrence, Run, Runs, State
 from sovereign.sync.cadence import Cadence, parse
-from sovereign.sync.engine import Syncs, lease_of
+from sovereign.sync.engine import Syncs
 from sovereign.sync.errors import NoCadence
+from sovereign.sync.fence import lease_of
 from sovereign.sync.outcome import RunOutcome
 from sovereign.sync.progress import SILENT, Progress
 from sovereign.sync.workers import Threads, Work, Workers
@@ -68,7 +72,10 @@ def cadence_of(connection: Connection, settings: Settings) -> Cadence | None:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """The jobs of a site. `housekeep` is called every hour while serving."""
+    """The jobs of a site.
+
+    housekeep: called when serving starts, then every hour, with the connections that have work, which it leaves alone.
+    """
 
     settings: Callable[[], Settings]
     state: State
@@ -78,7 +85,7 @@ class Jobs:
     audit: AuditLog
     syncs: Syncs
     clock: Clock
-    housekeep: Callable[[], object] = lambda: None
+    housekeep: Callable[[frozenset[str]], object] = lambda _: None
 
     def list(self) -> tuple[JobStatus, ...]:
         """Every job, the next one due first. Looking changes nothing."""
@@ -119,6 +126,7 @@ class Jobs:
             self.audit.append("serve.started", {}, {"jobs": len(self._cadences())})
             workers = make_workers(lambda work: self._perform(work, progress_for(work.connection), stop))
             try:
+                self._keep_house(workers)
                 self._take_up(workers)
                 self._watch(workers, stop)
             finally:
@@ -179,9 +187,14 @@ class Jobs:
     def _lookouts(self, workers: Workers) -> schedule.Scheduler:
         lookouts = schedule.Scheduler()
         lookouts.every(LOOK).seconds.do(self.look, workers)
-        lookouts.every().hour.do(self.housekeep)
+        lookouts.every().hour.do(self._keep_house, workers)
         self.look(workers)
         return lookouts
+
+    def _keep_house(self, workers: Workers) -> None:
+        """Remove what has had its time. What cannot be removed now stays until the next hour; the service goes on."""
+        with suppress(Fault, OSError, SQLAlchemyError):
+            self.housekeep(workers.busy())
 
     def _perform(self, work: Work, progress: Progress, stop: threading.Event) -> None:
         run, state, error = None, "failed", None

@@ -11,6 +11,7 @@ import pytest
 
 from sovereign.errors import Locked
 from sovereign.state import Jobs as Diary
+from sovereign.sync.fence import lease_of
 from tests.servers.sites import CONNECTION, Town, town
 
 SECONDS = 20.0
@@ -111,3 +112,33 @@ def test_one_process_serves_a_site(tmp_path: Path) -> None:
         until(lambda: here.site.audit.entries(act="serve.started"))
         with pytest.raises(Locked):
             here.site.jobs().serve(threading.Event())
+
+
+def test_raw_archives_leave_when_serving_although_their_connection_no_longer_runs(tmp_path: Path) -> None:
+    with town(tmp_path) as here:  # no cadence: nothing is ever due
+        run = here.sync().run
+        archive = here.root / "snapshots" / CONNECTION / ".raw" / run
+        here.clock.offset = timedelta(days=31)
+        site = here.site
+        with site.leases.hold(lease_of(CONNECTION), "a replay"), serving(here):
+            until(lambda: site.audit.entries(act="serve.started"))
+            time.sleep(0.5)
+        assert archive.is_dir()
+        with serving(here):
+            until(lambda: not archive.exists())
+        entries = site.audit.entries(act="raw.expired")
+        assert [(entry.subject, entry.facts) for entry in entries] == [({"connection": CONNECTION, "run": run}, {"days": 30})]
+        assert site.leases.holder(lease_of(CONNECTION)) is None
+
+
+def test_an_archive_whose_removal_was_cut_short_is_removed_and_entered(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        run = here.sync().run
+        archive = here.root / "snapshots" / CONNECTION / ".raw" / run
+        for inside in archive.iterdir():
+            inside.unlink()  # then the machine lost power
+        here.site.remove_connection(CONNECTION)
+        here.clock.offset = timedelta(days=31)
+        with serving(here):
+            until(lambda: not archive.exists())
+        assert [entry.subject["run"] for entry in here.site.audit.entries(act="raw.expired")] == [run]

@@ -10,8 +10,8 @@ import pytest
 from saas_connectors.sandbox import Table
 from snapshots.dataset import CLASSES
 from sovereign.state import LeaseHeld
-from sovereign.sync.engine import lease_of
 from sovereign.sync.errors import StillWaiting, UnknownConnection, UnknownStream
+from sovereign.sync.fence import lease_of
 from sovereign.sync.outcome import RunOutcome
 from sovereign.sync.progress import Awaited, Event, Reading, Recorder, RunStarted
 from tests.servers.sites import AGENTS, CONNECTION, Town, agents, town

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sovereign.state import LeaseLost
-from sovereign.sync.engine import lease_of
-from sovereign.sync.fence import Fenced
+from sovereign.sync.fence import Fenced, lease_of
 from sovereign.sync.publishing import enter
 from tests.servers.sites import AGENTS, CONNECTION, Town, agents, settings, town
 

@@ -12,8 +12,8 @@ from sovereign.audit import AuditLog
 from sovereign.settings import parse
 from sovereign.state import Jobs as Diary
 from sovereign.state import Leases, Runs, State
-from sovereign.sync.engine import lease_of
 from sovereign.sync.errors import NoCadence
+from sovereign.sync.fence import lease_of
 from sovereign.sync.jobs import Jobs
 from sovereign.sync.workers import Threads, Work
 from tests.servers.masters import Mortal
