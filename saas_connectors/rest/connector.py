@@ -24,12 +24,13 @@ from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
 from saas_connectors.rest.cursors import Filter
 from saas_connectors.rest.exploration import Found, explore
+from saas_connectors.rest.legible import ACCEPT
 from saas_connectors.rest.reader import Reader
 from saas_connectors.rest.settings import ConnectionSettings, StreamSettings, classes, duration, load, paging
 from saas_connectors.rest.understanding import Understanding
 from saas_connectors.values import arrow_type
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 _CHAINED: Final = {"cursor", "link", "next", "keyset", "none"}
 
 
@@ -122,7 +123,12 @@ class Rest:
         settings, detail = self.streams[name], part.detail
         stream = next(stream for stream in plan.streams if stream.name == name)
         understanding = Understanding(
-            detail["records"], detail["total"], paging(self._at(name), detail["paging"]), self._records(name, stream)
+            detail["records"],
+            detail["total"],
+            paging(self._at(name), detail["paging"]),
+            self._records(name, stream),
+            settings.format,
+            settings.keyed,
         )
         count = None
         if settings.count and detail["first"]:
@@ -164,7 +170,7 @@ class Rest:
     def _request(self, path: str, settings: StreamSettings) -> Request:
         url = path if "://" in path else f"{self.settings.url.rstrip('/')}/{path.lstrip('/')}".rstrip("/")
         params = {**self.settings.params, **settings.params}
-        headers = {"Accept": "application/json", **self.settings.headers, **settings.headers}
+        headers = {"Accept": ACCEPT[settings.format or "json"], **self.settings.headers, **settings.headers}
         return Request("GET", url, tuple((name, _text(value)) for name, value in params.items()), tuple(headers.items()))
 
     def _base(self, settings: StreamSettings) -> Request:

@@ -10,12 +10,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from saas_connectors.answer import accept, cut, decode
+from saas_connectors.answer import accept, cut, decode, malformed
 from saas_connectors.connector import Exchange, Fetch, Json
 from saas_connectors.errors import ConnectorError
 from saas_connectors.paging import Offset, Page, Paging, Seen, Single
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
+from saas_connectors.rest.legible import legible
 from saas_connectors.rest.patterns import paging_of, records_path
 from saas_connectors.rest.settings import StreamSettings, describe, paging
 from saas_connectors.rest.understanding import Understanding
@@ -53,8 +54,10 @@ def explore(
     request = declared.request(base, declared.start()) if declared else _sized(base, table)
     (response,) = yield Fetch((request,))
     accept(request, response)
-    path = settings.records if settings.records is not None else _path(request, response)
-    known = Understanding(path, settings.total, declared or Single(), records())
+    path = settings.records if settings.records is not None else "" if settings.keyed else None
+    if path is None:
+        path = _path(request, legible(request, response, settings.format, "", None))
+    known = Understanding(path, settings.total, declared or Single(), records(), settings.format, settings.keyed)
     seen, first = known.page(request, response)
     if declared is None:
         strategy = _completed(at, (yield from _strategy(base, settings, known, seen, first)), table)
@@ -72,10 +75,25 @@ def _sized(base: Request, table: Mapping[str, Json]) -> Request:
 
 
 def _path(request: Request, response: Response) -> str:
-    path = records_path(decode(request, response))
+    document = decode(request, response)
+    path = records_path(document)
+    if path is None and (named := _named(document)) is not None:
+        fr = f"aucune liste, mais des objets nommés par leur clé (records = « {named} », et keyed = le champ qui prend la clé)"
+        en = f"no list, but objects named by their key (records = `{named}`, and keyed = the field that takes the key)"
+        raise malformed(request, response, fr, en)
     if path is None:
         cut(request, response, "")  # raises: an error inside a success, or no records
     return path or ""
+
+
+def _named(document: Json) -> str | None:
+    """Where objects named by their key seem to be, "" for the document itself; None when nowhere."""
+    if not isinstance(document, Mapping) or not document:
+        return None
+    if len(document) > 1 and all(isinstance(value, Mapping) for value in document.values()):
+        return ""
+    held = (name for name, value in document.items() if isinstance(value, Mapping) and _named(value) == "")
+    return next(held, None)
 
 
 def _strategy(base: Request, settings: StreamSettings, known: Understanding, seen: Seen, first: pa.Table) -> Exchange[Paging]:

@@ -15,6 +15,7 @@ import msgspec
 from saas_connectors.connector import Class, Contract, Json
 from saas_connectors.errors import SettingsError
 from saas_connectors.paging import Cursor, Keyset, Link, Offset, Page, Paging, Single, Windows
+from saas_connectors.rest.legible import Form
 from saas_connectors.stream_settings import SAID, Said, Text, Texts, read, read_classes
 from saas_connectors.values import arrow_type
 
@@ -28,7 +29,8 @@ KINDS: Final[Mapping[str, type]] = {
     "windows": Windows,
     "none": Single,
 }
-_DURATION: Final = re.compile(r"(\d+)\s*(s|second|min|minute|h|hour|d|day|week)s?")
+_CENTURY: Final = 100 * 366 * 86_400
+_DURATION: Final = re.compile(r"(\d{1,12})\s*(s|second|min|minute|h|hour|d|day|week)s?")
 _UNITS: Final = {
     "s": 1,
     "second": 1,
@@ -70,6 +72,8 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     method: Literal["GET", "POST"] = "GET"
     body: dict[str, Any] | None = None
+    format: Form | None = None
+    keyed: str = ""
     contract: Contract = "evolve"
     title: str = ""
 
@@ -104,6 +108,8 @@ REST_SAID: Final[Said] = {
     "headers": ("une table de textes", "a table of texts"),
     "method": ("« GET » ou « POST »", "`GET` or `POST`"),
     "body": ("une table", "a table"),
+    "format": ("« json », « jsonl » ou « csv »", "`json`, `jsonl` or `csv`"),
+    "keyed": ("le champ qui prend la clé de chaque enregistrement", "the field that takes each record's key"),
     "slices": ("un nombre de tranches, de 1 à 64", "a number of slices, 1 to 64"),
     "streams": ("une table par flux", "a table a stream"),
 }
@@ -164,10 +170,11 @@ def duration(field: str, value: str | int) -> timedelta | None:
     """Read a duration, a number being seconds; None when none is given; raises `SettingsError`."""
     if value == "":
         return None
-    if isinstance(value, int) and value >= 0:
-        return timedelta(seconds=value)
+    seconds = value if isinstance(value, int) else -1
     if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        seconds = int(found[1]) * _UNITS[found[2]]
+    if 0 <= seconds <= _CENTURY:
+        return timedelta(seconds=seconds)
     raise _wrong(field, "lookback")
 
 
@@ -196,8 +203,9 @@ def paging(at: str, table: Mapping[str, Json]) -> Paging:
             field=f"{at}.{name}", expected_fr="une valeur du bon type", expected_en="a value of the right type"
         ) from None
     size = made.asked
-    if size is not None and size < 1:
-        raise SettingsError(field=f"{at}.size", expected_fr="un nombre au-dessus de 0", expected_en="a number above 0")
+    for name, number in (("cap" if isinstance(made, Windows) else "size", size), ("width", getattr(made, "width", None))):
+        if number is not None and not 1 <= number <= _CENTURY:
+            raise SettingsError(field=f"{at}.{name}", expected_fr="un nombre au-dessus de 0", expected_en="a number above 0")
     if table["kind"] == "next" and isinstance(made, Link) and not made.path:
         raise SettingsError(field=f"{at}.path", expected_fr="où est le lien suivant", expected_en="where the next link is")
     return made

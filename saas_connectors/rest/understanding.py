@@ -11,6 +11,7 @@ from saas_connectors.paging import Keyset, Paging, Seen
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
 from saas_connectors.rest.cursors import written
+from saas_connectors.rest.legible import Form, legible
 from saas_connectors.rest.patterns import total_path
 
 
@@ -22,12 +23,15 @@ class Understanding:
     total: str | None
     paging: Paging
     records: Records
+    form: Form | None = None
+    keyed: str = ""
 
     def page(self, request: Request, response: Response) -> tuple[Seen, pa.Table]:
         """Turn an answer into records, and what paging needs of it; raises the faults of `answer`."""
         accept(request, response)
         if response.status == 204 or (response.status == 202 and not response.body):
             return Seen(request, response, Document({}, b"[]"), 0), pa.table({})
+        response = legible(request, response, self.form, self.keyed, self.path)
         document = cut(request, response, self.path)
         table = self.records.table(request, response, document.records)
         if self.total is None:
