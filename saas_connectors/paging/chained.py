@@ -9,38 +9,11 @@ from saas_connectors.paging.port import Elsewhere, Seen, Step, absent, fill, mor
 from saas_connectors.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
-    """The whole list at once."""
+class _OneRead:
+    """What such lists share: they are read from their beginning, by one reader, since no page is known in advance."""
 
-    asked: int | None = None
-
-    def start(self) -> Json:
-        """The only position."""
-        return {}
-
-    def request(self, base: Request, position: Json) -> Request:  # noqa: ARG002 - the port's shape
-        """The request as it is."""
-        return base
-
-    def step(self, position: Json, seen: Seen) -> Step:  # noqa: ARG002 - the port's shape
-        """Nothing follows."""
-        return Step(None)
-
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
-        """One read."""
-        return (self.start(),)
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Pages by an opaque cursor, found at `path` in each page and given back in `param`."""
-
-    path: str
-    param: str = "cursor"
-    size_param: str = ""
-    size: int | None = None
-    more: str = ""
+    __slots__ = ()
+    size: int | None
 
     @property
     def asked(self) -> int | None:
@@ -48,8 +21,41 @@ class Cursor:
         return self.size
 
     def start(self) -> Json:
-        """No cursor yet."""
+        """Nothing is known before the first page."""
         return {}
+
+    def ranges(self, _seen: Seen, _ways: int) -> tuple[Json, ...]:
+        """One read."""
+        return (self.start(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Single(_OneRead):
+    """The whole list at once."""
+
+    @property
+    def asked(self) -> int | None:
+        """Nothing is asked."""
+        return None
+
+    def request(self, base: Request, _position: Json) -> Request:
+        """The request as it is."""
+        return base
+
+    def step(self, _position: Json, _seen: Seen) -> Step:
+        """Nothing follows."""
+        return Step(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor(_OneRead):
+    """Pages by an opaque cursor, found at `path` in each page and given back in `param`."""
+
+    path: str
+    param: str = "cursor"
+    size_param: str = ""
+    size: int | None = None
+    more: str = ""
 
     def request(self, base: Request, position: Json) -> Request:
         """Give the cursor back."""
@@ -64,27 +70,14 @@ class Cursor:
             return Step(None)
         return Step({"cursor": cursor})
 
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
-        """One read: a cursor is known only from the page before."""
-        return (self.start(),)
-
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Link(_OneRead):
     """Pages by their next link: in the `Link` header (RFC 8288) when `path` is empty, else in the document, at `path`."""
 
     path: str = ""
     size_param: str = ""
     size: int | None = None
-
-    @property
-    def asked(self) -> int | None:
-        """Records asked for."""
-        return self.size
-
-    def start(self) -> Json:
-        """The address of the stream."""
-        return {}
 
     def request(self, base: Request, position: Json) -> Request:
         """Follow the link, with the headers of the first request."""
@@ -95,7 +88,7 @@ class Link:
             raise Elsewhere
         return replace(base, url=url, params=())
 
-    def step(self, position: Json, seen: Seen) -> Step:  # noqa: ARG002 - the port's shape
+    def step(self, _position: Json, seen: Seen) -> Step:
         """The next link, where there is one; raises `Elsewhere`."""
         link = self.link(seen)
         if link is None:
@@ -116,13 +109,9 @@ class Link:
             found = found.get("href")
         return found if isinstance(found, str) and found else None
 
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
-        """One read: a link is known only from the page before."""
-        return (self.start(),)
-
 
 @dataclass(frozen=True, slots=True)
-class Keyset:
+class Keyset(_OneRead):
     """Pages after the last key seen: records come in the order of `field`, and `param` asks for what follows it."""
 
     field: str
@@ -131,15 +120,6 @@ class Keyset:
     size_param: str = "limit"
     size: int | None = None
     more: str = ""
-
-    @property
-    def asked(self) -> int | None:
-        """Records asked for."""
-        return self.size
-
-    def start(self) -> Json:
-        """No key yet."""
-        return {}
 
     def request(self, base: Request, position: Json) -> Request:
         """Ask for what follows the last key."""
@@ -154,7 +134,3 @@ class Keyset:
         if type(known) is type(seen.last) and seen.last < known:
             return Step(None, facts=(("order_unstable", False, {"field": self.field}),))
         return Step({"after": seen.last})
-
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
-        """One read: a key is known only from the page before."""
-        return (self.start(),)

@@ -170,7 +170,7 @@ class Windows:
         width = min(self.width, position["width"] * 2)
         return Step(position | {"from": end.isoformat(), "width": width}, facts=facts)
 
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
+    def ranges(self, _seen: Seen, ways: int) -> tuple[Json, ...]:
         """Ranges of time."""
         first, last = instant(self.start_at), instant(self.end_at)
         cuts = _cut(0, max(1, int((last - first).total_seconds())), self.width, ways)

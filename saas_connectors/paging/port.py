@@ -62,15 +62,15 @@ class Paging(Protocol):
         """The first position."""
         ...
 
-    def request(self, base: Request, position: Json) -> Request:
+    def request(self, base: Request, position: Json, /) -> Request:
         """Make the request of a position."""
         ...
 
-    def step(self, position: Json, seen: Seen) -> Step:
+    def step(self, position: Json, seen: Seen, /) -> Step:
         """Say what follows a page."""
         ...
 
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:
+    def ranges(self, seen: Seen, ways: int, /) -> tuple[Json, ...]:
         """Cut the read into positions that may start at once, from its first page; one where that is unknown."""
         ...
 

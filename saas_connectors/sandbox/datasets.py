@@ -21,11 +21,11 @@ Row = dict[str, Any]
 class Dataset(Protocol):
     """Records in a stable order."""
 
-    def total(self, since: str | None = None, until: str | None = None) -> int:
+    def total(self, since: str | None = None, until: str | None = None, /) -> int:
         """Count the records whose cursor is in [since, until)."""
         ...
 
-    def cut(self, start: int, stop: int, since: str | None = None, until: str | None = None) -> bytes:
+    def cut(self, start: int, stop: int, since: str | None = None, until: str | None = None, /) -> bytes:
         """Give the records from `start` to `stop`, as JSON objects joined by commas."""
         ...
 
@@ -135,11 +135,11 @@ class Bench:
     revision: int = 0
     key: tuple[str, ...] = ("id",)
 
-    def total(self, since: str | None = None, until: str | None = None) -> int:  # noqa: ARG002 - the port's shape
+    def total(self, _since: str | None = None, _until: str | None = None) -> int:
         """Count records."""
         return self.size
 
-    def cut(self, start: int, stop: int, since: str | None = None, until: str | None = None) -> bytes:  # noqa: ARG002
+    def cut(self, start: int, stop: int, _since: str | None = None, _until: str | None = None) -> bytes:
         """Give a stretch of records, written."""
         stop = min(stop, self.size)
         blocks = []

@@ -61,7 +61,7 @@ class FeaturePages:
             return Step(None)
         return Step({"offset": given, "given": given} | ({} if link else {"tail": True}))
 
-    def ranges(self, seen: Seen, ways: int) -> tuple[Json, ...]:  # noqa: ARG002 - the port's shape
+    def ranges(self, _seen: Seen, _ways: int) -> tuple[Json, ...]:
         """One read: the core of the standard knows no offset."""
         return (self.start(),)
 
