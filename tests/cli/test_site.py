@@ -3,14 +3,11 @@
 import json
 import os
 import pwd
-import shutil
 import stat
 import tomllib
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-from pyarrow import ipc
 
 from saas_connectors.sandbox import Sandbox, Trouble
 
@@ -57,25 +54,6 @@ def test_an_init_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
     Path("empty").mkdir()
     assert run("init", "empty").code == 12  # nobody to give a passphrase
     assert list(Path("empty").iterdir()) == []
-
-
-def test_a_passphrase_that_is_not_the_right_one_exits_12(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "right").write_text("the right passphrase\n")
-    (tmp_path / "wrong").write_text("the wrong passphrase\n")
-    monkeypatch.setenv("SOVEREIGN_PASSPHRASE_FILE", str(tmp_path / "right"))
-    assert run("init", "town").code == 0
-    assert run("--site", "town", "keys", "list").code == 0
-    monkeypatch.setenv("SOVEREIGN_PASSPHRASE_FILE", str(tmp_path / "wrong"))
-    said = run("--site", "town", "keys", "list")
-    assert said.code == 12
-    assert "right passphrase" not in said.err
-    said = run("--site", "town", "doctor")
-    assert (said.code, said.out.count("master.json")) == (12, 1)
-    monkeypatch.delenv("SOVEREIGN_PASSPHRASE_FILE")
-    assert run("--site", "town", "keys", "list", "--json").errors[0]["code"] == "passphrase.none"
-    Path("town/keys/master.json").unlink()
-    said = run("--site", "town", "keys", "list")
-    assert (said.code, "keys restore-recovery" in said.err) == (12, True)
 
 
 def test_a_site_is_found_from_any_folder_below_it(run: Run, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,40 +117,6 @@ def test_settings_are_read_as_toml_or_as_text(run: Run, pulled: Path) -> None:
     assert table["streams"]["communes"]["primary_key"] == ["code", "type"]
 
 
-def test_a_secret_is_sealed_and_never_shown_again(run: Run, site: Path, vendor: Sandbox, tmp_path: Path) -> None:
-    from saas_connectors.sandbox.vendor import SECRET
-
-    (tmp_path / "token").write_text(f"{SECRET}\n")
-    settings = [each.replace("/page/", "/auth/bearer/page/") for each in COMMUNES]
-    said = run("connection", "add", "geo", "--connector", "rest", "--url", vendor.url, *settings,
-               "--set", "auth.kind=bearer", "--secret-file", str(tmp_path / "token"))  # fmt: skip
-    assert said.code == 0
-    assert run("sync", "run", "geo").code == 0
-    assert run("secret", "list").out.splitlines()[1].split() == ["geo", "geo"]
-    (tmp_path / "token").write_text("another\n")
-    assert run("secret", "set", "geo", "--file", str(tmp_path / "token")).code == 0
-    said = run("sync", "run", "geo", "--json")
-    assert (said.code, said.errors[0]["code"]) == (1, "vendor.unauthorized")
-    everything = said.out + said.err + run("audit", "show").out
-    assert SECRET not in everything
-    assert not [path for path in site.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
-    assert run("secret", "remove", "geo", "geo").code == 0
-    assert run("doctor").code == 1
-
-
-def test_a_clearance_opens_its_columns_and_no_others(run: Run, pulled: Path) -> None:
-    question = "SELECT code, maire FROM geo.communes WHERE code = '42001'"
-    said = run("query", question, "--json")
-    assert (said.code, said.errors[0]["code"], said.out) == (2, "query.unknown_name", "")
-    said = run("query", question, "--json", "--clearance", "personal")
-    assert said.of("row") == [{"type": "row", "values": {"code": "42001", "maire": "Personne 1"}}]
-    assert said.of("answer")[0]["datasets"][0]["dataset"] == "geo.communes"
-    shown = run("snapshot", "show", "geo.communes")
-    assert "maire" not in shown.out
-    assert "Columns sealed at this clearance: personal." in shown.err
-    assert "maire" in run("snapshot", "show", "geo.communes", "--clearance", "personal").out
-
-
 def test_the_log_says_which_person_acted_and_only_in_the_sealed_body(
     run: Run, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,52 +130,6 @@ def test_the_log_says_which_person_acted_and_only_in_the_sealed_body(
     assert b"jeanne.martin" not in b"".join(path.read_bytes() for path in site.rglob("*") if path.is_file())
 
 
-def test_a_cut_is_always_announced(run: Run, pulled: Path) -> None:
-    said = run("query", "SELECT code FROM geo.communes")
-    assert (len(said.out.splitlines()), said.code) == (51, 0)
-    assert "! cut at 50 rows; --limit 0 gives them all" in said.err
-    assert len(run("query", "SELECT code FROM geo.communes", "--limit", "0").out.splitlines()) == 251
-    said = run("query", "SELECT code FROM geo.communes", "--json")
-    assert (len(said.of("row")), said.of("answer")[0]["cut"]) == (250, False)
-    said = run("query", "SELECT code FROM geo.communes", "--json", "--limit", "250")
-    assert (len(said.of("row")), said.of("answer")[0]["cut"]) == (250, False)
-    said = run("query", "SELECT code FROM geo.communes", "--json", "--limit", "7", "--format", "csv", "--output", "x.csv")
-    assert (said.of("answer")[0]["rows"], said.of("answer")[0]["cut"]) == (7, True)
-
-
-def test_answers_come_in_the_shape_asked_for(run: Run, shell: Run, pulled: Path, tmp_path: Path) -> None:
-    question = "SELECT code, population FROM geo.communes ORDER BY code"
-    for kind in ("csv", "json", "jsonl", "arrow", "parquet"):
-        assert run("query", question, "--format", kind, "--output", f"out.{kind}").code == 0
-        assert stat.S_IMODE((tmp_path / f"out.{kind}").stat().st_mode) == 0o600
-    expected = [{"code": row["code"], "population": row["population"]} for row in TOWNS]
-    assert json.loads(Path("out.json").read_text()) == expected
-    assert [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()] == expected
-    assert pq.read_table("out.parquet").to_pylist() == expected
-    assert ipc.open_stream(Path("out.arrow").read_bytes()).read_all().to_pylist() == expected
-    csv = Path("out.csv").read_bytes()
-    assert csv.splitlines()[:2] == [b'"code","population"', b'"42001",10']
-    # On standard output the same bytes, and what is said beside them in JSON on the other channel.
-    said = shell("query", question, "--format", "csv", "--json")
-    assert said.out.encode() == csv.replace(b"\r\n", b"\n")
-    assert json.loads(said.err)["rows"] == 250
-
-
-def test_a_question_that_cannot_be_asked_or_answered_is_refused_as_usage(run: Run, pulled: Path) -> None:
-    for words in (("SELECT 1", "--output", "nowhere/x.csv"), ("",), (" ",), ("SELECT 1", "--as-of", "")):
-        assert run("query", *words).code == 2, words
-    assert not Path("nowhere").exists()
-    assert run("snapshot", "show", "geo.communes", "--as-of", "").code == 2
-    assert run("audit", "show", "--act", "query", "--json").records == []
-
-
-def test_a_stream_that_is_not_there_is_said_with_those_that_are(run: Run, pulled: Path) -> None:
-    said = run("query", "SELECT * FROM geo.comunes", "--json").errors[0]
-    assert (said["code"], said["stream"], said["todo"]) == (
-        "query.unknown_name", "comunes", "Streams that have a copy: communes.",
-    )  # fmt: skip
-
-
 def test_a_person_reads_french_all_along(run: Run, pulled: Path) -> None:
     settings = pulled / "sovereign.toml"
     settings.write_text(settings.read_text().replace("[connections.geo]\n", '[connections.geo]\nevery = "15 minutes"\n', 1))
@@ -241,63 +139,6 @@ def test_a_person_reads_french_all_along(run: Run, pulled: Path) -> None:
     assert "une personne" in listed
     assert " CE" in listed
     assert "every 15 minutes" in run("job", "list", "--lang", "en").out
-
-
-def test_a_snapshot_is_handed_over_in_clear_or_sealed(run: Run, pulled: Path) -> None:
-    said = run("snapshot", "export", "geo.communes", "--output", "clear", "--clearance", "personal")
-    assert said.code == 0
-    assert "no longer protects them" in said.err
-    mayors = sorted(row["maire"] for row in TOWNS)
-    assert sorted(pq.read_table("clear/communes.parquet").column("maire").to_pylist()) == mayors
-    assert run("snapshot", "export", "geo.communes", "--output", "clear").code == 2
-
-    assert run("snapshot", "export", "geo.communes", "--output", "kept", "--clearance", "personal", "--sealed").code == 0
-    assert b"PAR1" not in Path("kept/communes.parquet.sealed").read_bytes()
-    assert run("snapshot", "open", "kept", "communes.parquet", "--output", "back.parquet").code == 0
-    assert sorted(pq.read_table("back.parquet").column("maire").to_pylist()) == mayors
-    said = run("snapshot", "open", "kept", "comunes.parquet", "--output", "back.parquet")
-    assert (said.code, "communes.parquet" in said.err) == (2, True)
-    assert run("snapshot", "open", "kept", "communes.parquet", "--output", "nowhere/back.parquet").code == 2
-    exported = run("audit", "show", "--json", "--act", "snapshot.exported").records
-    assert [entry["facts"]["sealed"] for entry in exported] == [False, True]
-
-
-def test_the_past_can_be_asked(run: Run, pulled: Path, vendor: Sandbox) -> None:
-    communes = vendor.vendor.datasets["communes"]
-    communes.put({**TOWNS[0], "population": 11})  # type: ignore[attr-defined]  # a table
-    communes.remove(("42250", "commune-actuelle"))  # type: ignore[attr-defined]  # a table
-    said = run("sync", "run", "geo", "--json")
-    (outcome,) = said.of("run")
-    assert outcome["streams"][0]["counts"] == {"rows": 249, "inserted": 0, "updated": 1, "deleted": 1, "unchanged": 248}
-    question = "SELECT population AS n FROM geo.communes WHERE code = '42001'"
-
-    def asked(*more: str) -> list[int]:
-        return [row["values"]["n"] for row in run("query", question, "--json", *more).of("row")]
-
-    assert [asked("--as-of", "1"), asked("--as-of", "@2"), asked(), asked("--as-of", "2999-01-01")] == [[10], [11], [11], [11]]
-    assert run("query", question, "--as-of", "2001-01-01").code == 1
-    assert run("query", question, "--as-of", "yesterday").code == 2
-    assert [row["sequence"] for row in run("snapshot", "list", "geo.communes", "--json").records] == [1, 2]
-    assert [row["sequence"] for row in run("snapshot", "list", "--json").records] == [2]
-
-
-def test_two_snapshots_are_compared_row_by_row(run: Run, pulled: Path, vendor: Sandbox) -> None:
-    communes = vendor.vendor.datasets["communes"]
-    communes.put({**TOWNS[0], "population": 11}, {**TOWNS[1], "code": "42999"})  # type: ignore[attr-defined]  # a table
-    communes.remove(("42250", "commune-actuelle"))  # type: ignore[attr-defined]  # a table
-    assert run("sync", "run").code == 0
-    said = run("snapshot", "diff", "geo.communes", "1", "2", "--json")
-    changes = {(each["op"], each["key"]["code"]): each for each in said.of("change")}
-    assert set(changes) == {("u", "42001"), ("i", "42999"), ("d", "42250")}
-    assert changes["u", "42001"]["changed"] == {"population": [10, 11]}
-    assert said.of("diff")[0] == {
-        "type": "diff", "dataset": "geo.communes", "from": 1, "to": 2, "clearance": "internal",
-        "inserted": 1, "updated": 1, "deleted": 1, "shown": 3,
-    }  # fmt: skip
-    shown = run("snapshot", "diff", "geo.communes", "1")
-    assert "~ 42001" in shown.out
-    assert "population: 10 → 11" in shown.out
-    assert "maire" not in shown.out
 
 
 def test_a_run_that_fails_says_so_and_leaves_the_last_copy(run: Run, pulled: Path, vendor: Sandbox) -> None:
@@ -336,82 +177,6 @@ def test_a_vendor_that_makes_us_wait_exits_3_and_says_until_when(shell: Run, pul
         said = shell(*words, "--json")
         assert (said.code, said.errors[0]["code"]) == (3, "sync.still_waiting")
     assert shell("sync", "run", "geo", "--now").code == 0
-
-
-def test_what_was_altered_is_found_and_exits_20(run: Run, pulled: Path) -> None:
-    (part,) = pulled.glob("snapshots/geo/communes/parts/*.internal.parquet")
-    held = bytearray(part.read_bytes())
-    held[len(held) // 2] ^= 1
-    part.write_bytes(held)
-    said = run("snapshot", "verify", "--json")
-    assert said.code == 20
-    assert said.of("verdict")[0]["ok"] is False
-    assert run("snapshot", "verify").out.splitlines()[-1].startswith("✗ ")
-
-
-def test_a_manifest_that_was_taken_away_is_missed(run: Run, pulled: Path, vendor: Sandbox) -> None:
-    vendor.vendor.datasets["communes"].put({**TOWNS[0], "population": 11})  # type: ignore[attr-defined]  # a table
-    assert run("sync", "run").code == 0
-    newest = run("snapshot", "list", "geo.communes", "--json").records[-1]["hash"]
-    next(pulled.rglob(f"{newest}.manifest")).unlink()
-    assert run("snapshot", "verify").code == 20
-    said = run("query", "SELECT population FROM geo.communes WHERE nom = 'Saint-Étienne'", "--json")
-    assert (said.code, said.of("answer")[0]["datasets"][0]["sequence"]) == (0, 1)
-    assert "snapshot 2" in said.of("answer")[0]["warnings"][0]
-    assert run("sync", "run").code == 0
-    assert run("snapshot", "verify").code == 20  # a later sync does not hide what is missing
-
-
-def test_destroying_keys_asks_for_the_scope_s_name(run: Run, pulled: Path) -> None:
-    period = run("keys", "list", "--json").records[0]["period"]
-    said = run("keys", "destroy", "geo", "personal", period, "--json")
-    assert (said.code, said.errors[0]["code"], said.errors[0]["scope"]) == (2, "keys.not_confirmed", f"geo/personal/{period}")
-    assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code == 0
-    assert run("keys", "destroy", "geo", "personal", period, "--yes", "--reason", "end of retention").code == 0
-    assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code != 0
-    said = run("query", "SELECT maire FROM geo.communes", "--clearance", "personal")
-    assert ("keys of class personal were destroyed" in said.err, "--clearance" in said.err) == (True, False)
-    assert run("query", "SELECT code FROM geo.communes").code == 0
-    states = {record["key_class"]: record["state"] for record in run("keys", "list", "--json").of("key")}
-    assert (states["personal"], states["internal"]) == ("destroyed", "active")
-
-
-def test_a_destruction_that_did_not_happen_is_not_entered(run: Run, pulled: Path) -> None:
-    period = run("keys", "list", "--json").records[0]["period"]
-    for scope in (("nowhere", "personal", period), ("geo", "personal", "1999")):
-        said = run("keys", "destroy", *scope, "--yes", "--json")
-        assert (said.code, said.errors[0]["code"]) == (12, "vault.no_key")
-    assert run("audit", "show", "--act", "keys.destroyed", "--json").records == []
-
-
-def test_rotation_keeps_everything_readable(run: Run, pulled: Path) -> None:
-    said = run("keys", "rotate", "--json")
-    assert said.code == 0
-    assert said.records[0]["keys"] > 0
-    assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code == 0
-    assert run("snapshot", "verify").code == 0
-
-
-def test_a_lost_master_is_replaced_with_the_shares(
-    run: Run, pulled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run("keys", "check").out.splitlines()[-1] == "✓ no fault, 1 to look at"
-    said = run("keys", "export-recovery", "--threshold", "2", "--shares", "3", "--output", "shares")
-    assert said.code == 0
-    shares = sorted(Path("shares").iterdir())
-    assert [stat.S_IMODE(share.stat().st_mode) for share in shares] == [0o600] * 3
-    assert shares[0].read_text().strip() not in said.out + said.err
-    assert run("keys", "check").code == 0
-    assert run("keys", "export-recovery", "--output", "shares", "--json").errors[0]["code"] == "output.exists"
-
-    shutil.rmtree(tmp_path / "credentials")
-    assert run("keys", "list").code != 0
-    (tmp_path / "passphrase").write_text("a new beginning\n")
-    monkeypatch.setenv("SOVEREIGN_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
-    restore = ("keys", "restore-recovery", "--keys", "file:keys/new.json")
-    assert run(*restore, "--share", str(shares[0])).code != 0
-    assert run(*restore, "--share", str(shares[0]), "--share", str(shares[2])).code == 0
-    assert run("query", "SELECT maire FROM geo.communes", "--clearance", "personal").code == 0
 
 
 def test_doctor_says_what_is_wrong_and_is_a_check_that_can_fail(run: Run, pulled: Path) -> None:
