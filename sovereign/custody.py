@@ -1,9 +1,9 @@
 """The care of a site's keys: rotation, destruction, the recovery kit; each act is entered in the audit log.
 
 Rotating touches key files only. A former generation goes when nothing is wrapped under it any more. Destroying a scope also
-removes at once what was drawn from it to serve questions, and shreds the keys of it, so that no backup of it opens.
-No function here gives a key to anyone; `export_recovery` gives
-shares, once.
+removes at once what was drawn from it to serve questions, and shreds the keys of it, so that no backup of it opens. One process
+at a time rotates or destroys. Each act enters the keyring's revision, so that an older keyring is seen
+(`sovereign.older_keyring`). No function here gives a key to anyone; `export_recovery` gives shares, once.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sovereign import settings as toml
 from sovereign.clock import Clock
-from vault import files, recovery
-from vault.errors import NoKey
-from vault.keys import Scope
-from vault.providers import create_provider
+from sovereign.older_keyring import custody, few
+from vault import files, providers, recovery
+from vault.errors import NoKey, PassphraseUnknown
+from vault.keys import KeyRecord, Scope
 
 if TYPE_CHECKING:
     from sovereign.site import Ask, Site
@@ -33,45 +33,70 @@ class Rotated:
 
 
 def rotate(site: "Site", *, master: bool) -> Rotated:
-    """Make a new generation of every key and move everything under it; with `master`, of the master key too."""
+    """Make a new generation of every key and move everything under it; with `master`, of the master key too.
+
+    Waits for another rotation or destruction to end: what one makes is not in use yet when the other looks.
+    """
     from snapshots.export import KEY_CLASS as EXPORTS
 
-    made = site.keys.rotate()
-    rewrapped = site.repository.rewrap() + site.marts.rewrap() + site.secrets.rewrap()
-    in_use = site.repository.keks_in_use() | site.marts.keks_in_use() | site.secrets.keks_in_use()
-    in_use |= {each.id for each in site.keys.list() if each.scope.key_class == EXPORTS}  # what they open is elsewhere
-    retired = site.keys.retire(in_use)
-    if master:
-        site.keys.rotate_master()
-    site.audit.append("keys.rotated", {}, {"keys": made, "rewrapped": rewrapped, "master": master})
-    if retired:
-        site.audit.append("keys.retired", {}, {"keys": retired})
+    with files.locked(custody(site)):
+        made = site.keys.rotate()
+        rewrapped = site.repository.rewrap() + site.marts.rewrap() + site.secrets.rewrap()
+        in_use = site.repository.keks_in_use() | site.marts.keks_in_use() | site.secrets.keks_in_use()
+        in_use |= {each.id for each in site.keys.list() if each.scope.key_class == EXPORTS}  # what they open is elsewhere
+        retired = site.keys.retire(in_use)
+        if master:
+            site.keys.rotate_master()
+        facts = {"keys": made, "rewrapped": rewrapped, "master": master, "revision": site.keys.revision}
+        site.audit.append("keys.rotated", {}, facts)
+        for some in few(retired):
+            site.audit.append("keys.retired", {}, {"keys": some, "revision": site.keys.revision})
     return Rotated(made, rewrapped, len(retired))
 
 
 def destroy(site: "Site", connection: str, key_class: str, period: str, *, reason: str) -> list[str]:
-    """Shred a scope; the entry is written first, so that no destruction is without one."""
-    named = Scope(connection, key_class, period)
-    if all(each.scope != named for each in site.keys.list()):
-        raise NoKey(what=str(named))
-    scope = {"key_class": key_class, "period": period}
-    site.audit.append("keys.destroyed", {"connection": connection}, scope, {"reason": reason})
-    destroyed = site.keys.destroy(connection, key_class, period)
-    with suppress(NoKey):  # marts are a cache: made anew under new keys when someone asks
-        site.keys.destroy(connection, "mart", None)
+    """Shred a scope; it is entered as decided first, so that no destruction is without an entry, then as done."""
+    scope, named = {"key_class": key_class, "period": period}, Scope(connection, key_class, period)
+    subject, body = {"connection": connection}, {"reason": reason}
+    with files.locked(custody(site)):
+        held = [each for each in site.keys.list() if each.scope.connection == connection]
+        if all(each.scope != named for each in held):
+            raise NoKey(what=str(named))
+        doomed = [each.id for each in held if each.state != "destroyed" and (each.scope == named or _drawn(each))]
+        site.audit.append("keys.condemned", subject, scope | {"keys": doomed}, body)
+        destroyed, drawn = site.keys.destroy(connection, key_class, period), list[str]()
+        with suppress(NoKey):  # marts are a cache: made anew under new keys when someone asks
+            drawn = site.keys.destroy(connection, "mart", None)
+        facts = scope | {"keys": destroyed + drawn, "revision": site.keys.revision}
+        site.audit.append("keys.destroyed", subject, facts, body)
     site.marts.forget(connection)
     return destroyed
+
+
+def change_passphrase(site: "Site", former: "Ask", new: "Ask") -> None:
+    """Change the passphrase that opens the master key.
+
+    Errors: PassphraseUnknown when it has none, WrongPassphrase, BadName for an empty one.
+    """
+    provider = site.settings.keys.provider
+    if not provider.startswith("file:"):
+        raise PassphraseUnknown(uri=provider)
+    audit = site.audit  # opened now: afterwards the keys no longer open by the former passphrase
+    providers.change_passphrase(provider, passphrase=former, new=new, directory=site.root)
+    audit.append("passphrase.changed")
 
 
 def export_recovery(site: "Site", *, threshold: int, shares: int) -> list[str]:
     """Make a recovery kit and give its shares."""
     words = recovery.export(site.keys, threshold, shares)
-    site.audit.append("recovery.exported", {}, {"threshold": threshold, "shares": shares})
+    site.audit.append("recovery.exported", {}, {"threshold": threshold, "shares": shares, "revision": site.keys.revision})
     return words
 
 
-def restore(kind: type["Site"], path: Path, shares: Sequence[str], *, provider: str, passphrase: "Ask", clock: Clock) -> int:
-    """Put a site under a new master with the shares of its kit; gives how many keys came back."""
+def restore(
+    kind: type["Site"], path: Path, shares: Sequence[str], *, provider: str, passphrase: "Ask", clock: Clock
+) -> recovery.Restored:
+    """Put a site under a new master with the shares of its kit; gives what came back."""
     root = path.absolute()
     settings = toml.load(root / "sovereign.toml")
     recovery.rehearse(root / "keys", shares)  # before a new master is made
@@ -82,13 +107,18 @@ def restore(kind: type["Site"], path: Path, shares: Sequence[str], *, provider: 
             given.append(passphrase())
         return given[0]
 
-    master = create_provider(provider, passphrase=once if passphrase else None, directory=root)
+    master = providers.create_provider(provider, passphrase=once if passphrase else None, directory=root)
     restored = recovery.restore(root / "keys", shares, master)
     if provider != settings.keys.provider:
         _name_provider(root / "sovereign.toml", provider)
     with kind.open(path, passphrase=once if passphrase else None, clock=clock) as site:
-        site.audit.append("recovery.restored", {}, {"keys": restored.keys, "lost": len(restored.lost)})
-    return restored.keys
+        facts = {"keys": restored.keys, "lost": len(restored.lost), "intact": restored.intact}
+        site.audit.append("recovery.restored", {}, facts | {"revision": site.keys.revision})
+    return restored
+
+
+def _drawn(record: KeyRecord) -> bool:
+    return record.scope.key_class == "mart"
 
 
 def _name_provider(path: Path, provider: str) -> None:

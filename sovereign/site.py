@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sovereign.sync.records import History
     from vault.errors import Finding
     from vault.keys import Keys
+    from vault.recovery import Restored
     from vault.secrets import Secrets
 
 SETTINGS = "sovereign.toml"
@@ -76,6 +77,7 @@ class Site:
 
         Errors: SiteExists, NoMaster, and those of the key provider. Whole or not at all: a failure leaves nothing.
         """
+        from sovereign.older_keyring import watched
         from vault.errors import ProviderError
         from vault.keys import Keys
         from vault.providers import create_provider
@@ -91,7 +93,7 @@ class Site:
             keys = Keys.create(root / "keys", master, clock)
             files.write(root / SETTINGS, toml.template(name, provider, language).encode(), new=True)
             site = cls(root, toml.load(root / SETTINGS), passphrase, clock)
-            site.__dict__["keys"] = keys  # already open: nobody is asked twice
+            site.__dict__["keys"] = watched(site, keys)  # already open: nobody is asked twice
             site.audit.append("site.created", {}, {"provider": provider.partition(":")[0]})
         return site
 
@@ -102,8 +104,8 @@ class Site:
         return cls(root, toml.load(root / SETTINGS), passphrase, clock, actor)
 
     @classmethod
-    def restore(cls, path: Path, shares: Sequence[str], *, provider: str, passphrase: Ask = None, clock: Clock = now) -> int:
-        """Put a site whose master key is lost under a new one, with the shares of its recovery kit; gives how many keys."""
+    def restore(cls, path: Path, shares: list[str], *, provider: str, passphrase: Ask = None, clock: Clock = now) -> "Restored":
+        """Put a site whose master key is lost under a new one, with the shares of its recovery kit; gives what came back."""
         from sovereign.custody import restore
 
         return restore(cls, path, shares, provider=provider, passphrase=passphrase, clock=clock)
@@ -123,11 +125,12 @@ class Site:
     @cached_property
     def keys(self) -> "Keys":
         """The keyring."""
+        from sovereign.older_keyring import watched
         from vault.keys import Keys
         from vault.providers import open_provider
 
         master = open_provider(self.settings.keys.provider, passphrase=self._passphrase, directory=self.root)
-        return Keys.open(self.root / "keys", master, self.clock)
+        return watched(self, Keys.open(self.root / "keys", master, self.clock))
 
     @cached_property
     def secrets(self) -> "Secrets":

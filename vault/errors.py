@@ -16,6 +16,7 @@ Every error of ours derives from `Fault`, which lives here because the vault is 
     │   ├── NoSecret            no secret of that name
     │   ├── AlreadyThere        keys that would be overwritten
     │   ├── BadName             a name or a number that is not allowed
+    │   │   └── PassphraseUnknown   a master key provider that no passphrase opens
     │   └── RecoveryError
     │       ├── NoKit               this keyring has no recovery kit
     │       ├── BadShare            a share that was mistyped
@@ -221,6 +222,16 @@ class BadName(VaultError):
     en = "`{given}` is not allowed: {expected_en}."
     todo_fr = "Corrigez ; rien n'a été changé."
     todo_en = "Correct it; nothing was changed."
+
+
+class PassphraseUnknown(BadName):
+    """A master key provider that no passphrase opens."""
+
+    code = "vault.passphrase_unknown"
+    fr = "La clé maîtresse {uri} ne s'ouvre pas par une phrase secrète : il n'y a rien à changer."
+    en = "The master key {uri} is not opened by a passphrase: there is nothing to change."
+    todo_fr = "Seul « file: » en a une ; « keys rotate --master » change la clé maîtresse elle-même."
+    todo_en = "Only `file:` has one; `keys rotate --master` changes the master key itself."
 
 
 class RecoveryError(VaultError):

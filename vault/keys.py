@@ -21,7 +21,6 @@ import binascii
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
@@ -34,43 +33,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from vault import checks, files, kit, notes, whole
 from vault.errors import Corrupt, Fault, Finding, NoKey, Shredded, WrongKey
 from vault.hkdf import derive
-from vault.keyring import FORMAT, Keyring, KeyringFile, Kit, Record, State
+from vault.keyring import FORMAT, Keyring, KeyringFile, Kit, Record
 from vault.providers import Provider
+from vault.scope import KeyRecord, Scope, Wrapped, scope_of, shown
+
+__all__ = ["KeyRecord", "Keys", "Scope", "Wrapped"]
 
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What one key-encryption key closes: destroying it erases exactly this."""
-
-    connection: str
-    key_class: str
-    period: str
-
-    def __str__(self) -> str:
-        return f"{self.connection}/{self.key_class}/{self.period}"
-
-
-class Wrapped(msgspec.Struct, frozen=True):
-    """A data key as it is stored: the id of its KEK, and base64 of nonce(12) and AES-256-GCM(KEK, nonce, key) (48)."""
-
-    kek: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """What may be shown of a key-encryption key."""
-
-    id: str
-    scope: Scope
-    generation: int
-    created: datetime
-    state: State
-    destroyed: datetime | None
-    covered: bool
-    """Whether the recovery kit opens it."""
 
 
 Ids = list[str]
@@ -91,6 +60,7 @@ class Keys:
         self._lock = RLock()
         self._secrets: dict[str, bytes] = {}
         self._stamp: object = None
+        self._told: Callable[[Records], None] = lambda _made: None
         self._refresh()
 
     @classmethod
@@ -128,6 +98,10 @@ class Keys:
         """
         return cls(directory, provider, clock)
 
+    def tell(self, told: Callable[[Records], None]) -> None:
+        """Have `told` given the KEKs that this one makes, once they are on the disk; what it raises, the maker raises."""
+        self._told = told
+
     # Data keys
 
     def new_data_key(self, scope: Scope, context: bytes) -> tuple[bytes, Wrapped]:
@@ -157,7 +131,7 @@ class Keys:
     def rewrap(self, wrapped: Wrapped, context: bytes) -> Wrapped:
         """Wrap the same data key under the newest generation of its scope."""
         record = self._record(wrapped.kek)
-        return self._wrap(self._active(_scope(record)), self.unwrap(wrapped, context), context)
+        return self._wrap(self._active(scope_of(record)), self.unwrap(wrapped, context), context)
 
     def is_current(self, wrapped: Wrapped) -> bool:
         """Say whether `rewrap` has nothing to do: its KEK is the newest generation of its scope, or was destroyed."""
@@ -170,14 +144,15 @@ class Keys:
         made: _Made = []
 
         def change(keyring: Keyring) -> Keyring:
-            live = [r for r in _keks(keyring) if r.state == "active" and scope in (None, _scope(r))]
+            live = [r for r in _keks(keyring) if r.state == "active" and scope in (None, scope_of(r))]
             if scope is not None and not live:
                 raise NoKey(what=str(scope))
-            made.extend(self._make(keyring, _scope(record)) for record in live)
+            made.extend(self._make(keyring, scope_of(record)) for record in live)
             kept = keyring.replacing({r.id: msgspec.structs.replace(r, state="retired") for r in live})
             return msgspec.structs.replace(kept, records=(*kept.records, *made))
 
         self._edit(change)
+        self._told([shown(record) for record in made])
         return len(made)
 
     def retire(self, in_use: Iterable[str]) -> Ids:
@@ -210,10 +185,7 @@ class Keys:
 
     def list(self) -> Records:
         """Give what may be shown of every KEK, in the order they were made; opens none."""
-        return [
-            KeyRecord(r.id, _scope(r), r.generation, r.created, r.state, r.destroyed, bool(r.sealed))
-            for r in _keks(self._refresh())
-        ]
+        return [shown(record) for record in _keks(self._refresh())]
 
     # What hangs on the site key
 
@@ -288,7 +260,7 @@ class Keys:
     def _adopt(self, keyring: Keyring, stamp: object) -> None:
         self._keyring, self._stamp = keyring, stamp
         self._by_id = {r.id: r for r in keyring.records}
-        self._by_scope = {_scope(r): r for r in _keks(keyring) if r.state == "active"}
+        self._by_scope = {scope_of(r): r for r in _keks(keyring) if r.state == "active"}
         live = {r.id for r in keyring.records if r.wrapped}
         self._secrets = {key_id: secret for key_id, secret in self._secrets.items() if key_id in live}
 
@@ -318,7 +290,7 @@ class Keys:
 
     def _secret(self, record: Record) -> bytes:
         if record.state == "destroyed" or not record.wrapped:
-            raise Shredded(what=str(_scope(record)), destroyed=f"{record.destroyed:%Y-%m-%d}" if record.destroyed else "?")
+            raise Shredded(what=str(scope_of(record)), destroyed=f"{record.destroyed:%Y-%m-%d}" if record.destroyed else "?")
         secret = self._secrets.get(record.id)
         if secret is None:
             secret = self._provider.unwrap(record.wrapped, record.context())
@@ -332,21 +304,24 @@ class Keys:
         return Wrapped(record.id, b64encode(nonce + sealed).decode())
 
     def _active(self, scope: Scope) -> Record:
+        made: _Made = []
         with self._lock:
             self._refresh()
-            record = self._by_scope.get(scope)
-            if record is None:
-                self._edit(lambda keyring: self._with_scope(keyring, scope))
-                record = self._by_scope[scope]
-            return record
+            if scope not in self._by_scope:
+                self._edit(lambda keyring: self._with_scope(keyring, scope, made))
+            record = self._by_scope[scope]
+        if made:
+            self._told([shown(each) for each in made])
+        return record
 
-    def _with_scope(self, keyring: Keyring, scope: Scope) -> Keyring:
-        if any(_scope(r) == scope and r.state == "active" for r in _keks(keyring)):
+    def _with_scope(self, keyring: Keyring, scope: Scope, made: _Made) -> Keyring:
+        if any(scope_of(r) == scope and r.state == "active" for r in _keks(keyring)):
             return keyring
-        return msgspec.structs.replace(keyring, records=(*keyring.records, self._make(keyring, scope)))
+        made.append(self._make(keyring, scope))
+        return msgspec.structs.replace(keyring, records=(*keyring.records, *made))
 
     def _make(self, keyring: Keyring, scope: Scope) -> Record:
-        generation = 1 + max((r.generation for r in _keks(keyring) if _scope(r) == scope), default=0)
+        generation = 1 + max((r.generation for r in _keks(keyring) if scope_of(r) == scope), default=0)
         key = self._entropy(32)
         record = Record(
             self._entropy(16).hex(), "kek", generation, self._clock(), "active", scope.connection, scope.key_class, scope.period
@@ -381,10 +356,6 @@ class Keys:
 
 def _keks(keyring: Keyring) -> Iterator[Record]:
     return (record for record in keyring.records if record.kind == "kek")
-
-
-def _scope(record: Record) -> Scope:
-    return Scope(record.connection, record.key_class, record.period)
 
 
 def _bound(kek: str, context: bytes) -> bytes:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from vault.errors import BadName
+from vault.errors import BadName, PassphraseUnknown
 
 SCHEMES = {
     "os-keyring": "vault.providers.os_keyring",
@@ -77,14 +77,14 @@ def open_provider(uri: str, *, passphrase: Passphrase = None, directory: Path) -
 
 
 def change_passphrase(uri: str, *, passphrase: Passphrase, new: Passphrase, directory: Path) -> None:
-    """Change the passphrase of a `file:` provider; `BadName` for a scheme that has none.
+    """Change the passphrase of a `file:` provider; `PassphraseUnknown` for a scheme that has none.
 
     When the former passphrase may be known to others, rotate the master afterwards: it makes their copies of the file useless
     for the keyring of today.
     """
     scheme, _, place = uri.partition(":")
     if scheme != "file":
-        raise BadName(given=uri, expected_fr="seul « file: » a une phrase secrète", expected_en="only `file:` has a passphrase")
+        raise PassphraseUnknown(uri=uri)
     from vault.providers import file
 
     file.change_passphrase(place, passphrase=passphrase, new=new, directory=directory)

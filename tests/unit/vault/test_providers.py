@@ -15,7 +15,16 @@ import secretstorage
 from keyring.backends import fail, null
 
 from tests.servers import keyring as real_keyring
-from vault.errors import AlreadyThere, BadName, Corrupt, ProviderError, Sealed, UnknownVersion, WrongPassphrase
+from vault.errors import (
+    AlreadyThere,
+    BadName,
+    Corrupt,
+    PassphraseUnknown,
+    ProviderError,
+    Sealed,
+    UnknownVersion,
+    WrongPassphrase,
+)
 from vault.providers import change_passphrase, create_provider, open_provider
 
 PASSPHRASE = "été à la mairie, 1 phrase"
@@ -196,7 +205,7 @@ def test_a_master_rotated_while_the_new_passphrase_is_typed_is_not_lost(keystore
 
 
 def test_only_a_file_has_a_passphrase_to_change(tmp_path: Path) -> None:
-    with pytest.raises(BadName, match="only `file:`"):
+    with pytest.raises(PassphraseUnknown, match="Only `file:`"):
         change_passphrase("os-keyring:sovereign", passphrase=None, new=None, directory=tmp_path)
 
 
