@@ -1,14 +1,14 @@
 """`sovereign keys`: what protects the copies, and what would bring them back."""
 
 import sys
-from pathlib import Path
 
 import click
 
+from sovereign.cli import masters
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.files import refuse_to_replace, written_privately
 from sovereign.cli.findings import show
+from sovereign.cli.marks import several
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
 from sovereign.errors import SovereignError
@@ -19,6 +19,9 @@ command = Noun(
     fr="Les clés. Une clé de chiffrement par connexion, classe et période ; détruite, ses données sont illisibles partout.",
     en="Keys. One key-encryption key a connection, class and period; once destroyed, its data are unreadable everywhere.",
 )
+
+for verb in (masters.passphrase, masters.export_recovery, masters.restore_recovery):
+    command.add_command(verb)
 
 COLUMNS = (
     Column("connection", "connexion", "connection"),
@@ -71,10 +74,12 @@ def list_(door: Door) -> None:
 def rotate(door: Door, master: bool) -> None:
     """Rotate all scopes."""
     done = door.site().rotate_keys(master=master)
+    renewed = several(done.keys, "clé* changée*", "key* rotated")
+    said = f"{renewed}, {several(done.rewrapped, 'enveloppe* refaite*', 'envelope* rewrapped')}"
     door.out.done(
         "keys.rotated",
-        f"{done.keys} clés changées, {done.rewrapped} enveloppes refaites",
-        f"{done.keys} keys rotated, {done.rewrapped} envelopes rewrapped",
+        said,
+        said,
         keys=done.keys,
         rewrapped=done.rewrapped,
         master=master,
@@ -110,8 +115,8 @@ def destroy(door: Door, connection: str, key_class: str, period: str, reason: st
     destroyed = site.destroy_keys(connection, key_class, period, reason=reason)
     door.out.done(
         "keys.destroyed",
-        f"{len(destroyed)} clés détruites : {scope}",
-        f"{len(destroyed)} keys destroyed: {scope}",
+        f"{several(len(destroyed), 'clé* détruite*', 'key* destroyed')} : {scope}",
+        f"{several(len(destroyed), 'clé* détruite*', 'key* destroyed')}: {scope}",
         scope=scope,
         keys=destroyed,
     )
@@ -138,102 +143,18 @@ def confirm(name: str, fr: str, en: str) -> None:
 
 @command.verb(
     "check",
-    fr="Vérifie que chaque clé s'ouvre, que la trousse de secours couvre tout, que les fichiers sont bien gardés.",
-    en="Check that each key opens, that the recovery kit covers all, that files are well kept.",
+    fr="Vérifie que chaque clé s'ouvre, que la trousse couvre tout, et que le trousseau est bien celui du journal d'audit.",
+    en="Check that each key opens, that the recovery kit covers all, and that the keyring is the one the audit log knows.",
 )
 def check(door: Door) -> None:
     """Show what keys check found."""
+    from sovereign.inspection import of_keys
+
     door.exit = show(
         door,
-        door.site().keys.check(),
+        of_keys(door.site()),
         lambda: (
             "Toutes les clés s'ouvrent, la trousse de secours couvre tout.",
             "Every key opens and the recovery kit covers all.",
         ),
     )
-
-
-@command.verb(
-    "export-recovery",
-    fr="Fait la trousse de secours : des parts en mots, dont un nombre choisi suffit à tout rouvrir.",
-    en="Make the recovery kit: shares in words, a chosen number of which reopens everything.",
-)
-@option("--threshold", type=click.IntRange(2, 16), default=2, show_default=True, fr="Parts nécessaires.", en="Shares needed.")
-@option("--shares", type=click.IntRange(2, 16), default=3, show_default=True, fr="Parts faites.", en="Shares made.")
-@option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    metavar="DIR",
-    fr="Écrit chaque part dans un fichier de DIR ; sinon elles sont montrées, une fois.",
-    en="Write each share to a file of DIR; else they are shown, once.",
-)
-def export_recovery(door: Door, threshold: int, shares: int, output: Path | None) -> None:
-    """Make shares and hand them out."""
-    if threshold > shares:
-        raise click.BadParameter(
-            say("plus de parts nécessaires que de parts faites", "more shares needed than made"), param_hint="--threshold"
-        )
-    files = [output / f"share-{number}-of-{shares}.txt" for number in range(1, shares + 1)] if output is not None else []
-    for path in files:
-        # A new kit makes the former one useless: nothing may fail once it is made.
-        refuse_to_replace(path)
-    words = door.site().export_recovery(threshold=threshold, shares=shares)
-    for number, share in enumerate(words, 1):
-        if files:
-            path = files[number - 1]
-            with written_privately(path, replace=False) as sink:
-                sink.write(f"{share}\n".encode())
-            door.out.record("share", number=number, path=str(path))
-            door.out.say(f"✓ part {number} sur {shares} : {path}", f"✓ share {number} of {shares}: {path}")
-        else:
-            door.out.record("share", number=number, words=share)
-            head = say(f"Part {number} sur {shares}", f"Share {number} of {shares}")
-            door.out.say(f"\n{head}\n  {share}", f"\n{head}\n  {share}")
-    door.out.remark(
-        f"Remettez chaque part à une personne différente, hors ligne : {threshold} rouvrent tout, moins ne disent rien.",
-        f"Hand each share to a different person, off line: {threshold} shares reopen everything, fewer tell nothing.",
-        style="bold",
-    )
-
-
-@command.verb(
-    "restore-recovery",
-    fr="Rouvre un site dont la clé maîtresse est perdue, avec les parts de la trousse, sous une nouvelle clé maîtresse.",
-    en="Reopen a site whose master key is lost, with the shares of the kit, under a new master key.",
-)
-@option(
-    "--share",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    fr="Fichier d'une part ; plusieurs fois. Sinon les mots sont demandés.",
-    en="A share's file; several times. Else the words are asked for.",
-)
-@option("--keys", "provider", required=True, metavar="URI", fr="La nouvelle clé maîtresse.", en="The new master key.")
-def restore_recovery(door: Door, files: tuple[Path, ...], provider: str) -> None:
-    """Read the shares and restore."""
-    from sovereign.cli.passphrase import ask
-    from sovereign.site import Site
-
-    path = door.path()
-    shares = [file.read_text().strip() for file in files] or _asked()
-    restored = Site.restore(path, shares, provider=provider, passphrase=lambda: ask(path, confirm=True))
-    door.out.done(
-        "keys.restored",
-        f"{restored} clés retrouvées, sous {provider}",
-        f"{restored} keys recovered, under {provider}",
-        keys=restored,
-    )
-
-
-def _asked() -> list[str]:
-    if not sys.stdin.isatty():
-        raise click.UsageError(say("il faut --share FICHIER, ou un terminal", "--share FILE is needed, or a terminal"))
-    shares: list[str] = []
-    while True:
-        said = say(f"Part {len(shares) + 1} (vide pour finir)", f"Share {len(shares) + 1} (empty to end)")
-        words = click.prompt(said, hide_input=True, default="", show_default=False, err=True)
-        if not words:
-            return shares
-        shares.append(words)

@@ -1,7 +1,8 @@
 """Where a passphrase comes from: a file, the service manager, a person; never an argument, never an environment value.
 
 In order: the file named by SOVEREIGN_PASSPHRASE_FILE, `$CREDENTIALS_DIRECTORY/sovereign-passphrase` (systemd), a hidden prompt
-on a terminal. One final line break is removed.
+on a terminal. A new one in the place of another: SOVEREIGN_NEW_PASSPHRASE_FILE, `sovereign-new-passphrase`, a prompt given
+twice. One final line break is removed.
 """
 
 import os
@@ -23,8 +24,8 @@ class NoPassphrase(SovereignError):
     kind = "sealed"
     fr = "Il faut la phrase de passe de {path}, et il n'y a personne à qui la demander."
     en = "The passphrase of {path} is needed, and there is nobody to ask."
-    todo_fr = "Lancez la commande dans un terminal, ou nommez un fichier dans SOVEREIGN_PASSPHRASE_FILE."
-    todo_en = "Run the command on a terminal, or name a file in SOVEREIGN_PASSPHRASE_FILE."
+    todo_fr = "Lancez la commande dans un terminal, ou nommez un fichier dans {variable}."
+    todo_en = "Run the command on a terminal, or name a file in {variable}."
 
 
 class BadPassphraseFile(SovereignError):
@@ -40,24 +41,30 @@ class BadPassphraseFile(SovereignError):
 
 def ask(site: Path, *, confirm: bool = False) -> str:
     """Give the passphrase of a site; `confirm` asks a person twice, for a new one."""
-    for variable, name in (("SOVEREIGN_PASSPHRASE_FILE", ""), ("CREDENTIALS_DIRECTORY", "sovereign-passphrase")):
-        folder_or_file = os.environ.get(variable)
-        if not folder_or_file:
-            continue
-        path = Path(folder_or_file) / name if name else Path(folder_or_file)
-        if name and not path.is_file():
-            continue
+    return _given(
+        "SOVEREIGN_PASSPHRASE_FILE", "sovereign-passphrase", site,
+        say(f"Phrase de passe de {site.name}", f"Passphrase of {site.name}"), confirm=confirm,
+    )  # fmt: skip
+
+
+def ask_new(site: Path) -> str:
+    """Give the passphrase that takes the place of a site's: asked twice, or from SOVEREIGN_NEW_PASSPHRASE_FILE."""
+    return _given(
+        "SOVEREIGN_NEW_PASSPHRASE_FILE", "sovereign-new-passphrase", site,
+        say(f"Nouvelle phrase de passe de {site.name}", f"New passphrase of {site.name}"), confirm=True,
+    )  # fmt: skip
+
+
+def _given(variable: str, credential: str, site: Path, question: str, *, confirm: bool) -> str:
+    if named := os.environ.get(variable):
+        return _first_line(Path(named))
+    if (folder := os.environ.get("CREDENTIALS_DIRECTORY")) and (path := Path(folder) / credential).is_file():
         return _first_line(path)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NoPassphrase(path=str(site))
+        raise NoPassphrase(path=str(site), variable=variable)
     import click
 
-    given: str = click.prompt(
-        say(f"Phrase de passe de {site.name}", f"Passphrase of {site.name}"),
-        hide_input=True,
-        confirmation_prompt=confirm,
-        err=True,
-    )
+    given: str = click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
     return given
 
 
