@@ -113,7 +113,8 @@ class HostBudget:
                     self._tokens += 1
                 raise
 
-    def _set(self, holder: int, limits: tuple[float | None, int] | None) -> None:
+    def limit(self, holder: int, limits: tuple[float | None, int] | None) -> None:
+        """Set a holder's limits (requests a second, requests at once), None once it is gone; the strictest of all hold."""
         with self._room:
             if limits is None:
                 self._limits.pop(holder, None)
@@ -139,7 +140,7 @@ class Budgets:
             budget = self._hosts.get((host, port))
             if budget is None:
                 budget = self._hosts[host, port] = HostBudget(host, self._monotonic)
-        budget._set(id(holder), (rate, concurrency))  # noqa: SLF001 — one module, one idea
+        budget.limit(id(holder), (rate, concurrency))
         return budget
 
     def part(self, holder: object) -> None:
@@ -147,7 +148,7 @@ class Budgets:
         with self._lock:
             budgets = list(self._hosts.values())
         for budget in budgets:
-            budget._set(id(holder), None)  # noqa: SLF001 — one module, one idea
+            budget.limit(id(holder), None)
 
     def reopen(self) -> None:
         """Forget what every vendor asked: for an operator who knows better, and between two drills of one process."""

@@ -29,21 +29,10 @@ from urllib3.exceptions import HTTPError, ProxyError, ReadTimeoutError, SSLError
 from saas_connectors.auth import Auth
 from saas_connectors.request import Headers, Request, Response
 from sovereign.clock import Clock
-from sovereign.egress import body, guard, redact, tls
+from sovereign.egress import body, errors, guard, redact, tls
 from sovereign.egress.budget import Budgets, HostBudget, retry_after
 from sovereign.egress.counters import Counters, Remark
 from sovereign.egress.dial import CALL, MAX_HEADERS, DialFailed, Dialler, GuardedAdapter
-from sovereign.egress.errors import (
-    Broken,
-    EgressError,
-    Interrupted,
-    NotSent,
-    Redirected,
-    Refused,
-    TimedOut,
-    TlsFailed,
-    TooLarge,
-)
 from sovereign.egress.origin import Origin, declared, origin, split
 from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.egress.remarks import remarks
@@ -137,7 +126,7 @@ class HttpTransport:
                 step = flow.send(response)
         except StopIteration:
             if response is None:
-                raise Refused("egress.credential", way.origin.host, self._policy.connection) from None
+                raise errors.Refused("egress.credential", way.origin.host, self._policy.connection) from None
             return response
         finally:
             flow.close()
@@ -186,12 +175,12 @@ class HttpTransport:
         """Let a declared origin pass, or raise Refused."""
         policy = self._policy
         if place.scheme == "http" and (not policy.plaintext or policy.proxy is not None):
-            raise Refused("egress.plaintext", place.host, policy.connection)
+            raise errors.Refused("egress.plaintext", place.host, policy.connection)
         if place.literal:
             try:
                 guard.check(place.host, private=policy.private, loopback=policy.loopback)
-            except Refused as refusal:
-                raise Refused(refusal.rule, place.host, policy.connection) from None
+            except errors.Refused as refusal:
+                raise errors.Refused(refusal.rule, place.host, policy.connection) from None
         return place
 
     def _way(self, request: Request, allowed: set[Origin], rule: str) -> tuple[_Way, str]:
@@ -201,7 +190,7 @@ class HttpTransport:
         place = way.origin if way is not None else origin(scheme, authority)
         if place not in allowed:
             clear = place.scheme == "http" and not self._policy.plaintext
-            raise Refused("egress.plaintext" if clear else rule, place.host, self._policy.connection)
+            raise errors.Refused("egress.plaintext" if clear else rule, place.host, self._policy.connection)
         if way is not None:
             return way, target
         with self._lock:
@@ -223,12 +212,12 @@ class HttpTransport:
             attempt += 1
             last = not again or attempt >= self._policy.attempts
             if self._stop.is_set():
-                raise Interrupted
+                raise errors.Interrupted
             patience -= way.budget.enter(self._clock, self._pause, self._stop, patience)
             try:
                 response = self._once(way, target, headers, asked, sent)
-            except (NotSent, Broken, TimedOut) as fault:
-                if last or isinstance(fault, TlsFailed) or fault.fields.get("phase") == "total":
+            except (errors.NotSent, errors.Broken, errors.TimedOut) as fault:
+                if last or isinstance(fault, errors.TlsFailed) or fault.fields.get("phase") == "total":
                     raise
                 closed = False
             else:
@@ -280,7 +269,7 @@ class HttpTransport:
         policy = self._policy
         if raw.status in _REDIRECTS:
             target = _target(raw.headers.get("location", ""), place)
-            raise Redirected(host=place.host, connection=policy.connection, status=raw.status, target=target)
+            raise errors.Redirected(host=place.host, connection=policy.connection, status=raw.status, target=target)
         content = body.read(raw, self._cap(asked), place.host, policy.connection)
         if raw.status >= 400:
             content = redact.error_body(content, raw.headers.get("content-type", ""), asked, sent)
@@ -294,16 +283,16 @@ class HttpTransport:
     def _dress(self, request: Request, place: Origin) -> dict[str, str]:
         """The headers as they go on the wire; errors: Refused."""
         if not _METHOD.match(request.method) or request.method in ("CONNECT", "TRACE"):
-            raise Refused("egress.method", place.host, self._policy.connection)
+            raise errors.Refused("egress.method", place.host, self._policy.connection)
         headers = dict(self._headers)
         for name, value in request.headers:
             key = name.lower()
             if not _NAME.match(name) or not _VALUE.match(value) or key in _RESERVED or key.startswith("proxy-"):
-                raise Refused("egress.header", place.host, self._policy.connection)
+                raise errors.Refused("egress.header", place.host, self._policy.connection)
             headers[key] = value
         return headers
 
-    def _fault(self, error: HTTPError | OSError, place: Origin) -> EgressError:
+    def _fault(self, error: HTTPError | OSError, place: Origin) -> errors.EgressError:
         """Say what happened, in our words: the library's may hold the URL."""
         host, connection = place.host, self._policy.connection
         if isinstance(error, DialFailed):
@@ -313,23 +302,23 @@ class HttpTransport:
             return cause.fault
         secure = cause.args[0] if isinstance(cause, SSLError) and cause.args else cause
         if isinstance(secure, ssl.SSLError) and (not CALL.committed or tls.refused_by_peer(secure)):
-            return TlsFailed(host=host, connection=connection, reason=tls.reason(secure))
+            return errors.TlsFailed(host=host, connection=connection, reason=tls.reason(secure))
         if CALL.over:
-            return TooLarge(host=host, connection=connection, limit=CALL.most, what="received")
+            return errors.TooLarge(host=host, connection=connection, limit=CALL.most, what="received")
         if not CALL.committed:
             refused = re.search(r"Tunnel connection failed: (\d{3})", str(cause))
             reason = f"proxy {refused[1]}" if refused else "proxy" if self._proxy else "timeout" if CALL.late else "network"
-            return NotSent(host=host, connection=connection, reason=reason)
+            return errors.NotSent(host=host, connection=connection, reason=reason)
         if CALL.late:
-            return TimedOut(host=host, connection=connection, phase="total", seconds=self._policy.total_timeout)
+            return errors.TimedOut(host=host, connection=connection, phase="total", seconds=self._policy.total_timeout)
         if isinstance(cause, ReadTimeoutError | TimeoutError):
-            return TimedOut(host=host, connection=connection, phase="read", seconds=self._policy.timeout)
-        return Broken(host=host, connection=connection, reason="reset")
+            return errors.TimedOut(host=host, connection=connection, phase="read", seconds=self._policy.timeout)
+        return errors.Broken(host=host, connection=connection, reason="reset")
 
     def _pause(self, seconds: float) -> None:
         self._sleep(min(seconds, threading.TIMEOUT_MAX))
         if self._stop.is_set():
-            raise Interrupted
+            raise errors.Interrupted
 
     def _back_off(self, attempt: int) -> None:
         """Wait a random part of a time that doubles."""
@@ -338,7 +327,7 @@ class HttpTransport:
 
 def _target(location: str, place: Origin) -> str:
     """The host that a redirection points to, and nothing else of it."""
-    with suppress(Refused):
+    with suppress(errors.Refused):
         scheme, authority, _ = split(location)
         return origin(scheme, authority.rpartition("@")[2]).host
     return place.host
