@@ -71,18 +71,18 @@ class Jobs:
         """The job of a connection."""
         with self._state.read() as reader:
             row = reader.execute(select(jobs).where(jobs.c.connection == connection)).one_or_none()
-        return None if row is None else Job(**row._mapping)  # noqa: SLF001 — SQLAlchemy's public name
+        return None if row is None else Job(**row._asdict())
 
     def list(self) -> tuple[Job, ...]:
         """All jobs, by connection."""
         with self._state.read() as reader:
-            return tuple(Job(**row._mapping) for row in reader.execute(select(jobs).order_by(jobs.c.connection)))  # noqa: SLF001
+            return tuple(Job(**row._asdict()) for row in reader.execute(select(jobs).order_by(jobs.c.connection)))
 
     def due(self) -> tuple[Job, ...]:
         """The jobs whose time has come, the most overdue first."""
         query = select(jobs).where(jobs.c.due_at <= self._clock()).order_by(jobs.c.due_at)
         with self._state.read() as reader:
-            return tuple(Job(**row._mapping) for row in reader.execute(query))  # noqa: SLF001 — SQLAlchemy's public name
+            return tuple(Job(**row._asdict()) for row in reader.execute(query))
 
     def claim(
         self, connection: str, due_at: datetime, *, state: str = "started", within: Connection | None = None
@@ -120,4 +120,4 @@ class Jobs:
 
 
 def _occurrence(row: Row[Any]) -> Occurrence:
-    return Occurrence(**row._mapping)  # noqa: SLF001 — SQLAlchemy's public name
+    return Occurrence(**row._asdict())

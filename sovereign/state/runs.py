@@ -115,7 +115,7 @@ class Runs:
         """The attempts of a run, in order."""
         query = select(attempts).where(attempts.c.run == run).order_by(attempts.c.number)
         with self._state.read() as reader:
-            return tuple(Attempt(**row._mapping) for row in reader.execute(query))  # noqa: SLF001 — SQLAlchemy's public name
+            return tuple(Attempt(**row._asdict()) for row in reader.execute(query))
 
     @staticmethod
     def _close(transaction: Connection, run: str, present: datetime, state: str, error: str | None) -> None:
@@ -124,4 +124,4 @@ class Runs:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(**row._mapping)  # noqa: SLF001 — SQLAlchemy's public name
+    return Run(**row._asdict())
