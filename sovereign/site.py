@@ -245,7 +245,8 @@ class Site:
             settings.setdefault("secret", connection.secret)
         secret = self._secret_of(name)
         policy = policy_of(connection, self.root, secret)
-        return open_transport(policy, auth(settings, secret, self.clock), self.clock, stop=stop)
+        shown = auth(settings, secret, self.clock, at=f"connections.{name}.auth")
+        return open_transport(policy, shown, self.clock, stop=stop)
 
     def _secret_of(self, connection: str) -> Callable[[str], bytes]:
         return lambda name: self.secrets.get(connection, name)

@@ -19,11 +19,11 @@ class Instant(TypeDecorator[datetime]):
     impl = String
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 — SQLAlchemy's signature
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> str | None:
         """To text."""
         return None if value is None else instant_text(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 — SQLAlchemy's signature
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> datetime | None:
         """From text."""
         return None if value is None else datetime.fromisoformat(value)
 
@@ -34,11 +34,11 @@ class JsonText(TypeDecorator[Any]):
     impl = String
     cache_ok = True
 
-    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002 — SQLAlchemy's signature
+    def process_bind_param(self, value: object, _dialect: Dialect) -> str | None:
         """To text."""
         return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> object:  # noqa: ARG002 — SQLAlchemy's signature
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> object:
         """From text."""
         return None if value is None else orjson.loads(value)
 

@@ -36,7 +36,7 @@ from sovereign.egress.counters import Counters
 from sovereign.egress.errors import Interrupted, Waiting
 from sovereign.egress.transport import Transport
 from sovereign.settings import Connection, Settings
-from sovereign.state import Lease, Leases, Runs
+from sovereign.state import Lease, Leases, Runs, StateFull
 from sovereign.sync import attempt, retention
 from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
 from sovereign.sync.fence import Fenced, lease_of
@@ -351,7 +351,7 @@ def _told(connection: str) -> Iterator[None]:
     """Say as a fault what the database refused before a run began, or after it ended."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, StateFull) as error:
         raise explained(error, connection) from None
 
 
