@@ -44,11 +44,18 @@ class Piece:
 class Chain:
     """The live rows of one snapshot, for a reader of some classes."""
 
-    def __init__(self, repository: "Repository", manifest: Manifest, classes: Sequence[str] = CLASSES) -> None:
+    def __init__(
+        self,
+        repository: "Repository",
+        manifest: Manifest,
+        classes: Sequence[str] = CLASSES,
+        withheld: frozenset[str] = frozenset(),
+    ) -> None:
+        """`withheld`: columns of these classes that are left out, by the vendor's names (`snapshots.reclassed`)."""
         self.manifest = manifest
         self.classes = tuple(classes)
         self.id = manifest.id
-        self.shape = repository.shape(manifest, self.classes)
+        self.shape = repository.shape(manifest, self.classes).without(withheld)
         self._folder = repository.parts_folder(self.id)
         self._opener = repository.opener(manifest)
         self.work = repository.work
@@ -196,18 +203,20 @@ def load(
     classes: Sequence[str],
     since: Manifest | None = None,
     group: int = parts.ROWS,
+    withheld: frozenset[str] = frozenset(),
 ) -> Loaded:
     """Lay a snapshot's rows onto a DuckDB table, named `table` (an SQL identifier, quoted by the caller where it must be).
 
     With `since`, the snapshot that the table already holds for the same classes, only what changed is applied when `manifest`
-    stands on it; otherwise the table is made anew. The caller wraps it in a transaction if readers are there.
-    `group` is the table's row group, in rows. Columns have stored names; two names that SQL would confuse (`Id`, `ID`) are told
-    apart by a number.
+    stands on it; otherwise, or when columns are `withheld`, the table is made anew. The caller wraps it in a transaction if
+    readers are there. `group` is the table's row group, in rows. Columns have stored names; two names that SQL would confuse
+    (`Id`, `ID`) are told apart by a number.
     """
-    chain = Chain(repository, manifest, classes)
+    chain = Chain(repository, manifest, classes, withheld)
     names = distinct(chain.schema.names)
     described = tuple(zip(names, _classes(chain), strict=True))
-    if since is not None and extends(manifest, since) and Chain(repository, since, classes).schema.equals(chain.schema):
+    whole = since is None or bool(withheld) or not extends(manifest, since)
+    if since is not None and not whole and Chain(repository, since, classes).schema.equals(chain.schema):
         return Loaded(False, _apply(connection, table, chain, names, len(since.parts), group), described)
     _run(
         connection, f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM chunk", chain.schema.empty_table().rename_columns(names)

@@ -3,7 +3,7 @@
 
 1. A change is `_op` (`i` inserted, `u` updated, `d` deleted), `before` and `after`: the row then and now, null where there is
    none, both in the columns of both snapshots; and `_key` where the primary key is not internal.
-2. It tells what a clearance may see: an update of columns beyond it is no change.
+2. It tells what a clearance may see, then and now (`snapshots.reclassed`): an update of columns beyond it is no change.
 3. When one snapshot is the other plus deltas, only the keys that deltas name are looked at; otherwise both are compared whole.
    Either way in bounded memory, what does not fit being spilled encrypted.
 4. Rows without a primary key, or whose key changed, are compared as whole rows: inserted or deleted, never updated.
@@ -21,6 +21,7 @@ from snapshots.dataset import KEY, OP, stored_name, visible
 from snapshots.drift import widened
 from snapshots.manifest import Manifest
 from snapshots.measure import SHIFT
+from snapshots.reclassed import withheld
 from snapshots.repository import Repository
 from snapshots.workspace import Workspace, counting
 
@@ -34,11 +35,11 @@ def changes(
     """
     readable = set(repository.readable(before)) & set(repository.readable(after))
     classes = [each for each in visible(clearance) if each in readable]
+    hidden = withheld(repository, before, clearance) | withheld(repository, after, clearance)
     stored = sum(part.rows for part in (*before.parts, *after.parts))
     with Workspace(repository.work, stored) as workspace:
-        yield from _Difference(workspace, Chain(repository, before, classes), Chain(repository, after, classes)).batches(
-            batch_rows
-        )
+        sides = (Chain(repository, each, classes, hidden) for each in (before, after))
+        yield from _Difference(workspace, *sides).batches(batch_rows)
 
 
 class _Difference:
@@ -48,7 +49,8 @@ class _Difference:
         self.work, self.before, self.after = workspace, before, after
         self.keyed = before.keyed and after.keyed and before.key_schema.names == after.key_schema.names
         self.columns = _both(before, after)
-        own = [pa.field(KEY, pa.string())] if self.keyed and KEY in after.key_schema.names else []
+        shown = {stored_name(each.name) for each in self.columns}  # a key that is withheld still tells rows apart
+        own = [each for each in after.key_schema if each.name not in shown] if self.keyed else []
         self.schema = pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.columns])
         self.key = list(after.key_schema.names) if self.keyed else []
         self.k = ", ".join(f"k{number}" for number in range(len(self.key))) if self.keyed else "k0, k1"

@@ -127,6 +127,14 @@ class Shape:
         """Give the vendor's names of the columns of these classes, in order."""
         return [name for name, at in zip(self.schema.names, self.classes, strict=True) if at in classes]
 
+    def without(self, names: frozenset[str]) -> "Shape":
+        """Leave columns out, by the vendor's names; without one of its columns the primary key is left empty."""
+        if not names:
+            return self
+        kept = [(each, at) for each, at in zip(self.schema, self.classes, strict=True) if each.name not in names]
+        key = () if names & {*self.primary_key} else self.primary_key
+        return Shape(pa.schema([each for each, _ in kept]), tuple(at for _, at in kept), key)
+
     def described(self, classes: tuple[str, ...] = CLASSES) -> pa.Schema:
         """Give the Arrow schema of these classes.
 

@@ -30,6 +30,7 @@ from snapshots.dataset import visible
 from snapshots.errors import AlreadyExported, Damaged
 from snapshots.formats import FORMATS, Sink, Written, write
 from snapshots.manifest import Manifest
+from snapshots.reclassed import withheld
 from snapshots.repository import Repository
 from vault import envelope, files
 from vault.keys import Keys, Scope, Wrapped
@@ -46,14 +47,15 @@ def export_dataset(
 ) -> Written:
     """Write a snapshot to a new folder, as far as a clearance sees it.
 
-    Classes whose keys were destroyed are left out, and the README says so.
+    Classes whose keys were destroyed are left out, and columns of which the class was raised since; the README says so.
     Raises AlreadyExported when the folder exists; Damaged, Shredded and Sealed from the snapshot.
     """
     if folder.exists():
         raise AlreadyExported(folder=folder.name)
     readable = repository.readable(manifest)
     classes = [each for each in visible(clearance) if each in readable]
-    schema = repository.shape(manifest, classes).described()
+    hidden = withheld(repository, manifest, clearance)
+    schema = repository.shape(manifest, classes).without(hidden).described()
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     files.folder(work)
     try:
@@ -61,10 +63,10 @@ def export_dataset(
         with target.file("schema.json") as sink:
             sink.write(json.dumps(_columns(schema), indent=2, ensure_ascii=False).encode() + b"\n")
         with target.file(f"{manifest.id.stream}.parquet") as sink:
-            batches = (batch.cast(schema) for batch in repository.read(manifest, classes))
+            batches = (batch.cast(schema) for batch in repository.read(manifest, classes, schema.names))
             written = write(pa.RecordBatchReader.from_batches(schema, batches), "parquet", sink)
         missing = [each for each in visible(clearance) if each not in classes]
-        target.close(_readme(manifest, clearance, written, missing, sealed))
+        target.close(_readme(manifest, clearance, written, missing, len(hidden), sealed))
         work.rename(folder)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -158,7 +160,7 @@ def _columns(schema: pa.Schema) -> list[dict[str, object]]:
     ]
 
 
-def _readme(manifest: Manifest, clearance: str, written: Written, missing: Sequence[str], sealed: bool) -> str:
+def _readme(manifest: Manifest, clearance: str, written: Written, missing: Sequence[str], hidden: int, sealed: bool) -> str:
     origin = manifest.provenance
     facts = [
         ("jeu de données / dataset", f"`{manifest.id.connection}.{manifest.id.stream}`"),
@@ -170,6 +172,8 @@ def _readme(manifest: Manifest, clearance: str, written: Written, missing: Seque
     ]
     if missing:
         facts.append(("classes détruites / destroyed classes", ", ".join(missing)))
+    if hidden:
+        facts.append(("colonnes masquées, de classe relevée depuis / columns withheld, their class raised since", f"{hidden}"))
     state = (
         (
             "Scellé : seul le site dont il vient l'ouvre, avec ses clés.",

@@ -30,17 +30,19 @@ _LIMIT = 1 << 20
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which file is a mart, what it holds, and what opens it.
 
-    `missing` names the classes left out because a key of theirs was destroyed; `churn` counts the rows written since it was
+    `missing` names the classes left out because a key of theirs was destroyed; `withheld` are columns left out because their
+    class was raised since, by place among those that the clearance covered then; `churn` counts the rows written since it was
     made whole.
     """
 
-    format: Literal["sovereign-mart/1"] = "sovereign-mart/1"
+    format: Literal["sovereign-mart/2"] = "sovereign-mart/2"
     file: str
     key: Wrapped
     manifest: str
     sequence: int
     clearance: str
     missing: list[str]
+    withheld: list[int]
     churn: int
 
 

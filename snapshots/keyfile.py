@@ -9,7 +9,7 @@
 Format: docs/formats/key-file.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -55,6 +55,25 @@ def write(path: Path, keys: Mapping[str, Wrapped]) -> None:
 def read(path: Path) -> dict[str, Wrapped]:
     """Read a key file; raises Damaged when it is missing, cut or altered beyond reading."""
     return decode(read_bounded(path, LIMIT), path.name)
+
+
+def opener(keys: Keys, path: Path) -> Callable[[str], bytes]:
+    """Give what opens the entries of a key file; the file is read at the first need."""
+    entries: dict[str, Wrapped] = {}
+    opened: dict[str, bytes] = {}
+
+    def open_entry(name: str) -> bytes:
+        if name not in opened:
+            if not entries:
+                entries.update(read(path))
+            if name not in entries:
+                raise Damaged(
+                    file=path.name, reason_fr=f"il lui manque la clé de {name}", reason_en=f"it lacks the key of {name}"
+                )
+            opened[name] = keys.unwrap(entries[name], name.encode())
+        return opened[name]
+
+    return open_entry
 
 
 def rewrap(path: Path, keys: Keys) -> int:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import duckdb
 
+from snapshots.dataset import DatasetId
 from snapshots.parts import ROWS
+from snapshots.reclassed import told
 from snapshots.refusals import MartUnreadable
 
 DATA = "data"
@@ -41,7 +43,8 @@ class Mart:
     """What it takes to read one dataset at one clearance.
 
     `key` is 64 hexadecimal digits and never shown; `manifest` is the hash of the manifest whose rows these are; `missing` names
-    the classes that the clearance covers and whose keys were destroyed: their columns are not there.
+    the classes that the clearance covers and whose keys were destroyed: their columns are not there; `withheld` counts those
+    that are not there because their class was raised since (`snapshots.reclassed`).
     """
 
     path: Path
@@ -52,6 +55,7 @@ class Mart:
     manifest: str
     sequence: int
     missing: tuple[str, ...] = ()
+    withheld: int = 0
 
     @property
     def name(self) -> str:
@@ -60,13 +64,15 @@ class Mart:
 
     def warnings(self) -> tuple[tuple[str, str], ...]:
         """What a reader must know about the rows (French, English)."""
-        return tuple(
+        risen = [told(DatasetId(self.connection, self.stream), self.sequence, self.withheld)] if self.withheld else []
+        gone = [
             (
-                f"{self.name} : des clés de la classe « {gone} » ont été détruites, ses colonnes ne sont plus lisibles.",
-                f"{self.name}: keys of class {gone} were destroyed, its columns can no longer be read.",
+                f"{self.name} : des clés de la classe « {each} » ont été détruites, ses colonnes ne sont plus lisibles.",
+                f"{self.name}: keys of class {each} were destroyed, its columns can no longer be read.",
             )
-            for gone in self.missing
-        )
+            for each in self.missing
+        ]
+        return (*gone, *risen)
 
 
 def quote(name: str) -> str:

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from snapshots import keyfile
+from snapshots import keyfile, reclassed
 from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.columns import Json
@@ -34,12 +34,15 @@ from snapshots.dataset import CLASSES, DatasetId, DatasetSpec, Shape, stored_nam
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
 from snapshots.holding import held, unheld
+from snapshots.keyfile import opener
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
 from snapshots.parts import Opener, Part, Press, key_name
 from snapshots.standing import standing
 from vault import files
 from vault.errors import Finding, Shredded
 from vault.keys import Keys, Scope, Wrapped
+
+__all__ = ["Clock", "Period", "Repository", "opener"]
 
 Clock = Callable[[], datetime]
 Period = Literal["year", "month"]
@@ -49,12 +52,21 @@ class Repository:
     """All the snapshots of a site, under one folder."""
 
     def __init__(
-        self, root: Path, keys: Keys, clock: Clock, *, period: Period = "year", entropy: Callable[[int], bytes] = os.urandom
+        self,
+        root: Path,
+        keys: Keys,
+        clock: Clock,
+        *,
+        period: Period = "year",
+        entropy: Callable[[int], bytes] = os.urandom,
+        declared: reclassed.Declared = reclassed.undeclared,
     ) -> None:
+        """`declared`: the classes that the settings give fields, for what was stored under lower ones."""
         self.root = root
         self.keys = keys
         self.clock = clock
         self.entropy = entropy
+        self.declared = declared
         self._period = period
         self._known: dict[Path, Manifest] = {}
 
@@ -208,8 +220,8 @@ class Repository:
         return self.keys.derive(f"pseudonym/{dataset}")
 
     def schema(self, manifest: Manifest, clearance: str) -> pa.Schema:
-        """Give the columns that a clearance sees; each field's metadata has its `class`."""
-        return self.shape(manifest, visible(clearance)).described()
+        """Give the columns that a clearance sees today; each field's metadata has its `class`."""
+        return reclassed.shape(self, manifest, clearance).described()
 
     def drift(self, manifest: Manifest, clearance: str) -> list[Drift]:
         """Give what the vendor changed since the parent, as far as a clearance may know."""
@@ -218,7 +230,8 @@ class Repository:
         for each in visible(clearance):
             if each in manifest.sealed:
                 found += msgspec.json.decode(self._block(manifest, each, opening), type=Block).drift
-        return found
+        hidden = reclassed.withheld(self, manifest, clearance)
+        return [each for each in found if each.field not in hidden]
 
     def read(
         self, manifest: Manifest, classes: Sequence[str], columns: Sequence[str] | None = None, batch_rows: int = 65_536
@@ -364,25 +377,6 @@ class Repository:
     def _block(self, manifest: Manifest, block: str, opening: Opener) -> bytes:
         name = manifest.block_name(block)
         return manifests.open_block(opening(name), name, manifest.sealed[block])
-
-
-def opener(keys: Keys, path: Path) -> Opener:
-    """Give what opens the entries of a key file; the file is read at the first need."""
-    entries: dict[str, Wrapped] = {}
-    opened: dict[str, bytes] = {}
-
-    def open_entry(name: str) -> bytes:
-        if name not in opened:
-            if not entries:
-                entries.update(keyfile.read(path))
-            if name not in entries:
-                raise Damaged(
-                    file=path.name, reason_fr=f"il lui manque la clé de {name}", reason_en=f"it lacks the key of {name}"
-                )
-            opened[name] = keys.unwrap(entries[name], name.encode())
-        return opened[name]
-
-    return open_entry
 
 
 @contextmanager

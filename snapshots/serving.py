@@ -3,8 +3,8 @@
 1. A mart is one file (`snapshots.mart`) that a pointer names and opens (`snapshots.generations`), its key wrapped in key class
    `mart`. A reader keeps the generation it opened; a replaced one stays `GRACE` seconds for whoever was about to open it.
 2. A generation holds the classes of its clearance and no other. Its keys are its own: rotating or destroying keys of the
-   snapshots does not close it, so a mart that outlives a destroyed key or an amendment is not served again, and is removed
-   when the next one is made, or swept.
+   snapshots does not close it, so a mart that outlives a destroyed key, an amendment, or the class that a column had, is not
+   served again, and is removed when the next one is made, or swept.
 3. A refresh applies the deltas that came to a copy of the last generation; when too much has changed since that one was made
    whole, or its base is another, it is made anew.
 4. One process makes a dataset's marts at a time. Marts are a cache: nothing is lost with them, and no backup needs them.
@@ -30,6 +30,7 @@ from snapshots.errors import Damaged, NoSnapshot
 from snapshots.generations import Pointer
 from snapshots.manifest import Manifest
 from snapshots.mart import DATA, Mart, MartColumn, row_group, stamp, written
+from snapshots.reclassed import withheld
 from snapshots.refusals import MartNotMade
 from snapshots.repository import Repository
 from vault import files
@@ -127,7 +128,7 @@ class Marts:
     def _ready(self, dataset: DatasetId, clearance: str, manifest: Manifest) -> Mart | None:
         for path in (self._current(dataset, clearance), self._older(dataset, clearance, manifest)):
             pointer = generations.read(path)
-            if pointer is None or pointer.manifest != manifest.hash or pointer.missing != self._missing(manifest, clearance):
+            if pointer is None or pointer.manifest != manifest.hash or not self._in_force(manifest, pointer):
                 continue
             key = self._key(dataset, pointer)
             file = path.with_name(pointer.file)
@@ -139,10 +140,11 @@ class Marts:
 
     def _make(self, dataset: DatasetId, clearance: str, manifest: Manifest) -> Mart:
         folder, missing = self._folder(dataset), self._missing(manifest, clearance)
+        hidden = withheld(self._repository, manifest, clearance)
         self._sweep(folder)
         current = generations.read(self._current(dataset, clearance))
         classes = [each for each in visible(clearance) if each not in missing]
-        since, key = self._base(dataset, manifest, current, missing, classes)
+        since, key = (None, None) if hidden else self._base(dataset, manifest, current, missing, classes)
         if since is None or key is None:
             plain, wrapped = self._keys.new_data_key(self._scope(dataset), _context(dataset, clearance))
             key, churn = plain.hex(), 0
@@ -154,7 +156,7 @@ class Marts:
         try:
             if since is not None and current is not None:
                 shutil.copyfile(folder / current.file, building)
-            self._fill(building, key, clearance, manifest, classes, since)
+            self._fill(building, key, clearance, manifest, classes, since, hidden)
             generations.settle(building, file)
         except (duckdb.Error, OSError):
             raise MartNotMade(dataset=f"{dataset.connection}.{dataset.stream}") from None  # its text may hold the key
@@ -168,6 +170,7 @@ class Marts:
             sequence=manifest.sequence,
             clearance=clearance,
             missing=missing,
+            withheld=_places(self._shape(manifest, classes), hidden),
             churn=churn,
         )
         self._publish(dataset, clearance, manifest, pointer, current)
@@ -177,7 +180,12 @@ class Marts:
         self, dataset: DatasetId, manifest: Manifest, current: Pointer | None, missing: list[str], classes: Sequence[str]
     ) -> tuple[Manifest | None, str | None]:
         """Give the snapshot that the current generation holds, and its key, if deltas lead from it to the wanted one."""
-        if current is None or current.missing != missing or not (self._folder(dataset) / current.file).is_file():
+        if (
+            current is None
+            or current.missing != missing
+            or current.withheld
+            or not (self._folder(dataset) / current.file).is_file()
+        ):
             return None, None
         try:
             since = self._repository.manifest(dataset, current.manifest)
@@ -192,21 +200,29 @@ class Marts:
         return since, self._key(dataset, current)
 
     def _fill(
-        self, path: Path, key: str, clearance: str, manifest: Manifest, classes: Sequence[str], since: Manifest | None
+        self,
+        path: Path,
+        key: str,
+        clearance: str,
+        manifest: Manifest,
+        classes: Sequence[str],
+        since: Manifest | None,
+        hidden: frozenset[str],
     ) -> None:
-        shape, table = self._shape(manifest, classes), f"mart.main.{DATA}"
+        shape, table = self._shape(manifest, classes).without(hidden), f"mart.main.{DATA}"
         width = len(shape.schema)
         # DuckDB holds at least a block of each column that it writes.
         memory, group = self._memory + max(0, width - 32) * MIB, row_group(width)
         with written(path, key, memory=memory, group=group) as connection:
-            if shape.schema.names or manifest.primary_key:
-                loaded = load(connection, table, self._repository, manifest, classes, since, group)
+            internal = {column.place for column in manifest.schema}
+            if shape.schema.names or not internal.issuperset(manifest.primary_key):
+                loaded = load(connection, table, self._repository, manifest, classes, since, group, hidden)
                 own = len(loaded.columns) - len(shape.schema)
-                hidden = bool(shape.primary_key)  # whoever sees the key itself needs no pseudonym of it
-                shown = distinct([*([KEY] * own), *shape.schema.names] if not hidden else shape.schema.names)
-                shown = [KEY] * own + shown if hidden else shown
+                keyed = bool(shape.primary_key)  # whoever sees the key itself needs no pseudonym of it
+                shown = distinct([*([KEY] * own), *shape.schema.names] if not keyed else shape.schema.names)
+                shown = [KEY] * own + shown if keyed else shown
                 columns = [
-                    MartColumn(stored, name, class_name, hidden and place < own)
+                    MartColumn(stored, name, class_name, keyed and place < own)
                     for place, ((stored, class_name), name) in enumerate(zip(loaded.columns, shown, strict=True))
                 ]
             else:  # nothing that this clearance may see, but that there are rows
@@ -241,7 +257,14 @@ class Marts:
             manifest = self._repository.manifest(dataset, pointer.manifest)
         except (NoSnapshot, Damaged):
             return False
-        return manifest.hash != pointer.manifest or pointer.missing != self._missing(manifest, pointer.clearance)
+        return manifest.hash != pointer.manifest or not self._in_force(manifest, pointer)
+
+    def _in_force(self, manifest: Manifest, pointer: Pointer) -> bool:
+        """Whether a mart leaves out what cannot be read, and what may not be read, as of now."""
+        missing = self._missing(manifest, pointer.clearance)
+        classes = [each for each in visible(pointer.clearance) if each not in missing]
+        hidden = withheld(self._repository, manifest, pointer.clearance)
+        return (pointer.missing, pointer.withheld) == (missing, _places(self._shape(manifest, classes), hidden))
 
     def _key(self, dataset: DatasetId, pointer: Pointer) -> str | None:
         """Open a mart's key; None when nothing will: the mart is then made anew."""
@@ -283,11 +306,16 @@ def _mart(dataset: DatasetId, clearance: str, manifest: Manifest, file: Path, ke
         manifest=manifest.hash,
         sequence=manifest.sequence,
         missing=tuple(pointer.missing),
+        withheld=len(pointer.withheld),
     )
 
 
 def _context(dataset: DatasetId, clearance: str) -> bytes:
     return f"sovereign-mart/1/{dataset}/{clearance}".encode()
+
+
+def _places(shape: Shape, names: frozenset[str]) -> list[int]:
+    return [place for place, name in enumerate(shape.schema.names) if name in names]
 
 
 def _rows_after(manifest: Manifest, since: Manifest) -> int:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -164,8 +164,10 @@ class Site:
     def repository(self) -> "Repository":
         """The snapshots."""
         from snapshots.repository import Repository
+        from sovereign.withheld import declared
 
-        return Repository(files.folder(self.root / "snapshots"), self.keys, self.clock, period=self.settings.keys.period)
+        root, known = files.folder(self.root / "snapshots"), partial(declared, self)
+        return Repository(root, self.keys, self.clock, period=self.settings.keys.period, declared=known)
 
     @cached_property
     def marts(self) -> "Marts":

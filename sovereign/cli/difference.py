@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sovereign.cli.door import Door
 from sovereign.cli.marks import number, several, when
 from sovereign.cli.output import shown
+from sovereign.language import say
 
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
@@ -61,7 +62,10 @@ def _short(value: object) -> str:
 
 def compare(door: Door, dataset: "DatasetId", before: "Manifest", after: "Manifest", clearance: str, limit: int) -> None:
     """Show at most `limit` changes (0: all), and count all of them."""
+    from sovereign.withheld import notes
+
     site = door.site()
+    warnings = notes(site, (before, after), clearance)
     described = site.repository.schema(after, clearance)
     key = [each.name for each in described if b"key" in (each.metadata or {})]
     counts: Counter[str] = Counter()
@@ -78,8 +82,11 @@ def compare(door: Door, dataset: "DatasetId", before: "Manifest", after: "Manife
     told = min(counts.total(), limit) if limit else counts.total()
     name = f"{dataset.connection}.{dataset.stream}"
     door.out.record(
-        "diff", dataset=name, **{"from": before.sequence, "to": after.sequence}, clearance=clearance, **found, shown=told
-    )
+        "diff", dataset=name, **{"from": before.sequence, "to": after.sequence}, clearance=clearance, **found, shown=told,
+        warnings=[say(*each) for each in warnings],
+    )  # fmt: skip
+    for fr, en in warnings:
+        door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     head = f"{name} {before.sequence} ({when(before.created)}) → {after.sequence} ({when(after.created)})"
     door.out.say(head, head, style="bold")
     for change in sorted(kept, key=lambda each: (list(SIGNS).index(each.op), list(map(str, each.key.values())))):

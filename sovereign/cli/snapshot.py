@@ -121,6 +121,8 @@ FACTS: Final = {
 @CLEARANCE
 def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str) -> None:
     """Facts, then columns, then evidence and drift."""
+    from sovereign.withheld import notes
+
     site = door.site()
     manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of is not None else None)
     counts, origin = manifest.counts, manifest.provenance
@@ -144,11 +146,13 @@ def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str
         "hash": manifest.hash,
         "parent": manifest.parent,
     }
+    warnings = notes(site, [manifest], clearance)
     drift = [_plain(each) for each in site.repository.drift(manifest, clearance)]
     door.out.facts(
         "snapshot", [(FACTS[key], value) for key, value in values.items()],
         columns=fields, evidence=manifest.verdict.evidence, drift=drift, inserted=counts.inserted, updated=counts.updated,
         deleted=counts.deleted, bytes=manifest.bytes, parts=len(manifest.parts),
+        warnings=[say(*each) for each in warnings],
     )  # fmt: skip
     if door.out.json:
         return
@@ -167,6 +171,8 @@ def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str
     if hidden:
         names = ", ".join(hidden)
         door.out.remark(f"Colonnes scellées à cette habilitation : {names}.", f"Columns sealed at this clearance: {names}.")
+    for fr, en in warnings:
+        door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     for each in manifest.verdict.evidence:
         glyph = {True: "✓", False: "✗", None: "·"}[each.get("holds")]
         text = f"{glyph} {each.get('check')} {shown(each['detail']) if each.get('detail') else ''}".rstrip()
@@ -289,8 +295,11 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
 )
 def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None, clearance: str, sealed: bool) -> None:
     """Whole or not at all; entered in the audit log."""
+    from sovereign.withheld import notes
+
     site = door.site()
     moment = snapshot(as_of, site.settings.site.zone) if as_of is not None else None
+    warnings = notes(site, [site.snapshot(_id(dataset), moment)], clearance)
     done = site.export(_id(dataset), output, clearance=clearance, as_of=moment, sealed=sealed)
     door.out.done(
         "export",
@@ -302,7 +311,10 @@ def export(door: Door, dataset: tuple[str, str], output: Path, as_of: str | None
         output=str(output),
         clearance=clearance,
         sealed=sealed,
+        warnings=[say(*each) for each in warnings],
     )
+    for fr, en in warnings:
+        door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     if not sealed:
         door.out.remark(
             "! Ces fichiers sont en clair : ils sortent de la protection du site.",

@@ -220,11 +220,11 @@ def test_a_pointer_that_is_cut_altered_or_of_another_site_has_the_mart_made_anew
     foreign = json.loads(sound)
     foreign["key"]["kek"] = "0" * 32
     outside = json.loads(sound) | {"file": "../../../keys/keyring.json"}
-    later = json.loads(sound) | {"format": "sovereign-mart/2"}
+    later = json.loads(sound) | {"format": "sovereign-mart/3"}
     for damage in (sound[:50], b"", b"{}", *(json.dumps(each).encode() for each in (foreign, outside, later))):
         path.write_bytes(damage)
         assert town.ask("SELECT count(*) AS n FROM town.visits", town.VISITS, landed) == [{"n": 2}]
-    assert pointer(town)["format"] == "sovereign-mart/1"
+    assert pointer(town)["format"] == "sovereign-mart/2"
 
 
 def test_an_older_file_put_back_under_the_pointer_does_not_open(town: Town, visits: Visits) -> None:
