@@ -12,6 +12,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,7 @@ from snapshots.chain import Chain, Piece, extends
 from snapshots.columns import conform, converted
 from snapshots.dataset import KEY, OP, stored_name, visible
 from snapshots.drift import widened
+from snapshots.errors import NotCompared
 from snapshots.manifest import Manifest
 from snapshots.measure import SHIFT
 from snapshots.reclassed import withheld
@@ -32,6 +34,7 @@ def changes(
     """Give the changes from one snapshot to another, in no order.
 
     Arguments: clearance: the highest class to show; a class whose keys were destroyed is left out; batch_rows: at most.
+    Errors: NotCompared, at the start or while it is read, when memory or room ran out; Damaged, Sealed from the snapshots.
     """
     readable = set(repository.readable(before)) & set(repository.readable(after))
     classes = [each for each in visible(clearance) if each in readable]
@@ -39,7 +42,10 @@ def changes(
     stored = sum(part.rows for part in (*before.parts, *after.parts))
     with Workspace(repository.work, stored) as workspace:
         sides = (Chain(repository, each, classes, hidden) for each in (before, after))
-        yield from _Difference(workspace, *sides).batches(batch_rows)
+        try:
+            yield from _Difference(workspace, *sides).batches(batch_rows)
+        except (duckdb.Error, OSError, pa.ArrowException):  # their text may hold values of the rows: not chained
+            raise NotCompared(dataset=f"{after.id.connection}.{after.id.stream}") from None
 
 
 class _Difference:
@@ -126,8 +132,10 @@ class _Difference:
         sides = "".join(f", {side}.{name} AS {side}_{name}" for side in ("b", "a") for name in names)
         kind = f"CASE WHEN b.n IS NULL THEN 'i' WHEN a.n IS NULL THEN 'd' ELSE 'u' END AS {OP}"
         rows = "before_rows b FULL JOIN after_rows a USING (n) WHERE a.digest IS DISTINCT FROM b.digest"
+        # Joined before it is streamed: what runs out of memory while it streams cannot be given more and begun again.
+        self.work.run(f"CREATE TABLE joined AS SELECT {kind}{sides} FROM {rows}")
         # Closed here, whoever stops reading: never after the workspace whose rows it streams.
-        with self.work.run(f"SELECT {kind}{sides} FROM {rows}").to_arrow_reader(size) as reader:
+        with self.work.run("FROM joined").to_arrow_reader(size) as reader:
             for batch in reader:
                 yield self._batch(pa.Table.from_batches([batch]), names)
 

@@ -10,6 +10,8 @@
     ├── NoDraft             no unfinished run of that name
     ├── DraftBusy           another process holds the draft
     ├── AlreadyExported     an export never replaces a folder
+    ├── NotExported         the place of an export refused what was written: no room, most often
+    ├── NotCompared         two snapshots that could not be compared with the memory and the room there were
     └── NotCommitted        a commit that does not stand on what was measured
         ├── NeedsFull       an incremental run that nothing can be compared with
         └── Unbalanced      parts that do not add up to what was measured
@@ -117,6 +119,26 @@ class AlreadyExported(SnapshotError):
     en = "The folder {folder} already exists."
     todo_fr = "Choisissez un autre nom : un export ne remplace rien."
     todo_en = "Choose another name: an export replaces nothing."
+
+
+class NotExported(SnapshotError):
+    """The place of an export refused what was written."""
+
+    code = "snapshot.not_exported"
+    fr = "L'export {folder} n'a pas pu être écrit ({reason}) ; rien n'en reste."
+    en = "Export {folder} could not be written ({reason}); nothing of it is left."
+    todo_fr = "Vérifiez la place et les droits à cet endroit, puis recommencez."
+    todo_en = "Check the room and the rights there, then do it again."
+
+
+class NotCompared(SnapshotError):
+    """Two snapshots that could not be compared with the memory and the room there were."""
+
+    code = "snapshot.not_compared"
+    fr = "La comparaison de {dataset} n'a pas abouti : la mémoire ou la place sur le disque a manqué."
+    en = "The comparison of {dataset} did not come to its end: memory or room on disk ran out."
+    todo_fr = "Les instantanés sont intacts. Libérez de la mémoire et de la place sur le disque du site, puis recommencez."
+    todo_en = "The snapshots are untouched. Free memory, and room on the disk of the site, then do it again."
 
 
 class NotCommitted(SnapshotError):

@@ -27,7 +27,7 @@ import pyarrow as pa
 from snapshots import keyfile
 from snapshots.columns import described
 from snapshots.dataset import visible
-from snapshots.errors import AlreadyExported, Damaged
+from snapshots.errors import AlreadyExported, Damaged, NotExported
 from snapshots.formats import FORMATS, Sink, Written, write
 from snapshots.manifest import Manifest
 from snapshots.reclassed import withheld
@@ -48,7 +48,7 @@ def export_dataset(
     """Write a snapshot to a new folder, as far as a clearance sees it.
 
     Classes whose keys were destroyed are left out, and columns of which the class was raised since; the README says so.
-    Raises AlreadyExported when the folder exists; Damaged, Shredded and Sealed from the snapshot.
+    Raises AlreadyExported when the folder exists; NotExported when it cannot be written; Damaged, Shredded and Sealed from the snapshot.
     """
     if folder.exists():
         raise AlreadyExported(folder=folder.name)
@@ -57,8 +57,8 @@ def export_dataset(
     hidden = withheld(repository, manifest, clearance)
     schema = repository.shape(manifest, classes).without(hidden).described()
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
-    files.folder(work)
     try:
+        files.folder(work)
         target = _Folder(work, repository, manifest, sealed)
         with target.file("schema.json") as sink:
             sink.write(json.dumps(_columns(schema), indent=2, ensure_ascii=False).encode() + b"\n")
@@ -68,6 +68,10 @@ def export_dataset(
         missing = [each for each in visible(clearance) if each not in classes]
         target.close(_readme(manifest, clearance, written, missing, len(hidden), sealed))
         work.rename(folder)
+    except OSError as refused:
+        shutil.rmtree(work, ignore_errors=True)
+        reason = os.strerror(refused.errno) if refused.errno else "?"
+        raise NotExported(folder=folder.name, reason=reason) from None  # a reader's text may hold what it read
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
