@@ -9,6 +9,7 @@ It tells and changes nothing; the history of snapshots is `verification`'s.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,7 +74,9 @@ def quarantines(repository: Repository, dataset: DatasetId) -> Iterator[Finding]
     runs = quarantine.runs(repository, dataset)
     unfinished = set(repository.drafts())
     for run in runs:
-        found = [] if run in unfinished else list(_Aside(repository, dataset, run).findings())
+        found: list[Finding] = []
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            found += () if run in unfinished else _Aside(repository, dataset, run).findings()
         if quarantine.folder_of(repository, dataset, run).is_dir():
             yield from found
 
@@ -147,7 +150,9 @@ def archives(repository: Repository, dataset: DatasetId, chain: Sequence[Manifes
     unfinished = set(repository.drafts())
     for run in runs:
         archive = _Archive(repository, dataset.connection, run, listed.get(run, ()), run in unfinished)
-        found = list(archive.findings(opened))
+        found: list[Finding] = []
+        with suppress(FileNotFoundError):  # its time came meanwhile
+            found += archive.findings(opened)
         if archive.folder.is_dir():
             yield from found
 

@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from snapshots import amendments, quarantine, sweeping
+from snapshots.errors import NoQuarantine
 from snapshots.manifest import Manifest
 from tests.servers.library import MAIL, Library, people
 
@@ -84,10 +87,6 @@ def test_a_temporary_file_that_is_fresh_may_be_someones_at_work(library: Library
 
 
 def test_a_name_that_leads_elsewhere_is_no_quarantine(library: Library, tmp_path: Path) -> None:
-    import pytest
-
-    from snapshots.errors import NoQuarantine
-
     library.land(people(10))
     for name in ("..", ".", "../parts", str(tmp_path), "", "run-1"):
         with pytest.raises(NoQuarantine):
