@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,18 @@ def remove(door: Door, name: str) -> None:
 
 @command.verb("discover", fr="Liste les flux que le fournisseur offre.", en="List the streams the vendor offers.")
 @argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
-def discover(door: Door, name: str) -> None:
-    """One row a stream."""
+@option(
+    "--fields",
+    is_flag=True,
+    fr="Montre chaque champ, son type et sa classe : qui le lit.",
+    en="Show each field, its type and its class: who reads it.",
+)
+def discover(door: Door, name: str, fields: bool) -> None:
+    """One row a stream, or one a field."""
+    streams = door.site().discover(name).streams
+    if fields:
+        _fields(door, streams)
+        return
     rows = [
         {
             "stream": stream.name,
@@ -177,7 +188,7 @@ def discover(door: Door, name: str) -> None:
             "fields": len(stream.schema) or None,
             "classes": _classes(stream.classes),
         }
-        for stream in door.site().discover(name).streams
+        for stream in streams
     ]
     door.out.table(
         "stream",
@@ -190,6 +201,30 @@ def discover(door: Door, name: str) -> None:
             Column("classes", "classes", "classes"),
         ),
         rows,
+    )
+
+
+def _fields(door: Door, streams: Iterable[Any]) -> None:
+    rows = [
+        {
+            "stream": stream.name,
+            "field": field.name,
+            "data_type": str(field.type),
+            "class": stream.classes.get(field.name, "personal"),
+        }
+        for stream in streams
+        for field in stream.schema
+    ]
+    door.out.table(
+        "field",
+        (
+            Column("stream", "flux", "stream"),
+            Column("field", "champ", "field"),
+            Column("data_type", "type", "type"),
+            Column("class", "classe", "class"),
+        ),
+        rows,
+        empty=("Aucun champ n'est encore connu.", "No field is known yet."),
     )
 
 
