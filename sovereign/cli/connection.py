@@ -76,8 +76,15 @@ def add(
 
 def put(table: dict[str, Any], pair: str) -> None:
     """Put `a.b=VALUE` in a table; the value is read as TOML when it is TOML, else it is text."""
+    from sovereign.settings.load import MAX_DEPTH
+
     path, equals, text = pair.partition("=")
     *outer, last = path.split(".")
+    if len(outer) >= MAX_DEPTH:
+        raise click.BadParameter(
+            say(f"au plus {MAX_DEPTH} noms séparés par des points", f"at most {MAX_DEPTH} names separated by dots"),
+            param_hint="--set",
+        )
     if not equals or not all([*outer, last]):
         raise click.BadParameter(say(f"{pair!r} : attendu clé=valeur", f"{pair!r}: expected key=value"), param_hint="--set")
     inner = table
@@ -94,7 +101,7 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value that TOML can carry
     for candidate in (text, json.dumps(text)):
         try:
             return tomllib.loads(f"value = {candidate}")["value"]
-        except (tomllib.TOMLDecodeError, KeyError):
+        except (ValueError, KeyError, RecursionError):  # not TOML, a number of 4,301 digits, brackets without end
             continue
     return text
 
