@@ -85,7 +85,7 @@ def test_an_invalid_record_is_set_aside_with_its_rule_and_no_value(published: Pu
     published.text("a.json", json.dumps(body))
     pulled = published.pull()
     assert [row["id"] for row in pulled.rows("marches")] == ["2026-001"]
-    (fact,) = pulled.found("invalid_records")
+    (fact,) = (each for each in pulled.found("invalid_records") if each.stream == "marches")
     assert fact.holds is False
     assert fact.detail == {
         "count": 7,
@@ -113,6 +113,15 @@ def test_an_invalid_xml_record_is_set_aside_and_the_file_goes_on(published: Publ
     assert [row["id"] for row in pulled.rows("marches")] == ["TEST2022"]
     assert pulled.found("invalid_records")[0].detail == {"count": 1, "rules": {"codeCPV:pattern": 1}}
     assert "DUPONT" not in str(pulled.evidence)
+
+
+def test_an_invalid_contract_leaves_no_stream_that_hangs_on_it_complete(published: Published) -> None:
+    published.json("a.json", marche(), marche(id="b", objet=...))
+    pulled = published.pull()
+    facts = {fact.stream: fact for fact in pulled.found("invalid_records")}
+    assert set(facts) == {"marches", "titulaires", "modifications"}
+    assert all(fact.holds is False and fact.detail == {"count": 1, "rules": {"marche:required": 1}} for fact in facts.values())
+    assert {fact.stream for fact in pulled.found("vendor_count")} == {"marches", "concessions"}
 
 
 def test_a_repeated_modification_or_titulaire_is_kept_once_and_said(published: Published) -> None:
