@@ -118,8 +118,8 @@ def read(
 ) -> None:
     """Read what is left of every slice, to the last checkpoint.
 
-    Errors: the first fault met, once what came before it is safe; Interrupted when asked to stop. A fault of the writer
-    itself is raised at once: the last checkpoint stands.
+    Errors: the gravest fault met, once what came before it, and of other slices beside it, is safe; Interrupted when asked to
+    stop. A fault of the writer itself is raised at once: the last checkpoint stands.
     """
     point = landing.point
     left = [(part, point.slices[part.key].position if part.key in point.slices else None) for part in plan.slices]
@@ -127,6 +127,7 @@ def read(
     readers = Readers(connector, plan.read, work, send, threads=threads, memory=MEMORY)
     meter = _Meter(run, landing, len(plan.slices), len(plan.read.streams), progress)
     fault: Fault | None = None
+    halting = False
     deadline: float | None = None
     progress.emit(Phase(run, "reading"))
     readers.start()
@@ -138,11 +139,12 @@ def read(
                 break
             if item is not None and isinstance(item.what, Stopped):
                 fault = _graver(fault, item.what.fault)
+                halting = halting or not item.what.alone
             elif item is not None:
                 landing.take(item)
                 if landing.due:
                     landing.checkpoint()
-            if deadline is None and (fault is not None or stop.is_set()):
+            if deadline is None and (halting or stop.is_set()):
                 readers.halt()
                 deadline = time.monotonic() + GRACE
             meter.tell(item)

@@ -45,6 +45,7 @@ from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutc
 from sovereign.sync.plan import Known, Plan, fingerprint, from_json, to_json
 from sovereign.sync.progress import SILENT, Awaited, Phase, Progress, RunFinished, RunStarted
 from sovereign.sync.publishing import Publisher, recover
+from sovereign.sync.reading import Stopped
 from sovereign.sync.records import Record, close_interrupted
 from sovereign.sync.rollback import rolled_back
 from sovereign.sync.tidying import tidy
@@ -185,12 +186,11 @@ class Syncs:
                 asked.progress.emit(RunStarted(record.run, name, resumed, {**modes}, plan.read.started_at))
                 archive = attempt.Archive(draft, asked.connection.raw_days > 0, self.clock)
                 landing = attempt.begin(draft, plan, point, archive)
-                attempt.read(
-                    connector, plan, landing, transport.exchange, run=record.run,
-                    threads=asked.connection.limits.concurrency, progress=asked.progress, stop=asked.stop,
-                )  # fmt: skip
+                wrong = self._read(asked, connector, plan, landing, transport, record.run)
             streams = self._publisher(asked, connector, record.run).publish(draft, plan, landing)
             remarks = self._serve(asked, record.run, streams)
+            if wrong is not None:
+                return self._stopped(asked, record, draft, landing, landing.point, plan, wrong, remarks)
             return self._over(record, draft, landing.point, streams, remarks)
         except ResumeLost as lost:
             _count(point, before, sent)
@@ -209,6 +209,21 @@ class Syncs:
         finally:
             if draft is not None:
                 draft.close()
+
+    def _read(
+        self, asked: Asked, connector: Connector, plan: Plan, landing: Landing, transport: Transport, run: str
+    ) -> Fault | None:
+        """Read what is left; give the wrong answer that some stream met, when others have something to publish."""
+        try:
+            attempt.read(
+                connector, plan, landing, transport.exchange, run=run,
+                threads=asked.connection.limits.concurrency, progress=asked.progress, stop=asked.stop,
+            )  # fmt: skip
+        except (ConnectorError, ConnectorFailed) as fault:
+            if not Stopped(fault).alone or asked.stop.is_set():
+                raise
+            return fault
+        return None
 
     def _unfinished(self, asked: Asked, connector: Connector) -> Draft | None:
         """Take up the draft that this run can continue; drop those that none can."""
@@ -317,7 +332,7 @@ class Syncs:
 
     def _stopped(
         self, asked: Asked, record: Record, draft: Draft | None, landing: Landing | None, point: ResumePoint,
-        plan: Plan | None, fault: Fault,
+        plan: Plan | None, fault: Fault, remarks: tuple[Said, ...] = (),
     ) -> RunOutcome:  # fmt: skip
         """End an attempt that did not reach its end; the draft stays when continuing it can help.
 
@@ -335,11 +350,11 @@ class Syncs:
             asked.progress.emit(Awaited(record.run, pause, **said))
         elif isinstance(fault, Interrupted) or asked.stop.is_set():
             state = "cancelled"
-        elif draft is not None and not _worth_keeping(landing, fault):
+        elif draft is not None and not _worth_keeping(landing, point, fault):
             self._drop(draft, record, fault)
-        if state == "failed" and any(each.state == "committed" for each in point.finished.values()):
+        if state == "failed" and any(each.state in ("committed", "unchanged") for each in point.finished.values()):
             state = "partial"
-        return record.finish(state, point, fault=fault, until=until)
+        return record.finish(state, point, fault=fault, until=until, remarks=remarks)
 
     def _drop(self, draft: Draft, record: Record, fault: Fault) -> None:
         self.audit.append("sync.discarded", {"connection": record.connection, "run": draft.run}, {"fault": fault.code})
@@ -361,7 +376,10 @@ def _count(point: ResumePoint, before: tuple[int, int], sent: Counters) -> None:
     point.bytes_in = max(point.bytes_in, before[1] + sent.bytes_in)
 
 
-def _worth_keeping(landing: Landing | None, fault: Fault) -> bool:
+def _worth_keeping(landing: Landing | None, point: ResumePoint, fault: Fault) -> bool:
+    """Whether to go on beats to start again, which also reads anew the streams that came to their end."""
+    if point.finished and isinstance(fault, ConnectorError | ConnectorFailed):
+        return False
     if landing is None or not (landing.point.pages or landing.point.slices_done):
         return False
     return landing.advanced or not isinstance(fault, ConnectorError | ConnectorFailed | ContractBroken)

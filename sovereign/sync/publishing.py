@@ -65,17 +65,21 @@ class Publisher:
     progress: Progress
 
     def publish(self, draft: "Draft", plan: Plan, landing: Landing) -> tuple[StreamOutcome, ...]:
-        """Bring every stream of the run to its end; those that an earlier attempt finished are left as they are."""
+        """Bring every stream that was read to its end; those that an earlier attempt finished are left as they are."""
         point = landing.point
         cursors = merge_cursors(plan.slices, {key: each.cursors for key, each in point.slices.items()})
         evidence = [note.evidence() for note in point.evidence]
-        for stream in plan.read.streams:
+        unread = {
+            name for part in plan.slices if not (at := point.slices.get(part.key)) or not at.done for name in part.streams
+        }
+        whole = [stream for stream in plan.read.streams if stream.name not in unread]
+        for stream in whole:
             if stream.name not in point.finished:
                 outcome = self._stream(draft, stream, plan.read.modes[stream.name], cursors.get(stream.name), evidence)
                 point.finished[stream.name] = outcome
                 landing.checkpoint(even_unchanged=True)
             self._tell(point.finished[stream.name])
-        return tuple(point.finished[stream.name] for stream in plan.read.streams)
+        return tuple(point.finished[stream.name] for stream in whole)
 
     def _stream(
         self, draft: "Draft", stream: Stream, mode: SyncMode, cursor: Json, evidence: Sequence[Evidence]

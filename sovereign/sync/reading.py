@@ -4,8 +4,9 @@
    response with its request, then the pages and the evidence made from it, then the slice's end with its cursors.
 2. Of a response outside the 2xx family only the status is kept: its body reaches the connector, which raises its own fault, and
    nothing else.
-3. The first fault stops every reader. A fault of ours in a connector is named by its type and place, never by its message,
-   which may quote a record.
+3. A wrong answer stops its own slice: what other streams give is as good as ever. Any other fault (the network, a pause, a
+   refused credential, a lost position) stops every reader. A fault of ours in a connector is named by its type and place, never
+   by its message, which may quote a record.
 4. A reader opens no socket and writes no file.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from saas_connectors.connector import Connector, Evidence, Exchange, Fetch, Json, Page, ReadPlan, Slice, T
+from saas_connectors.errors import ConnectorError, ResumeLost, Unauthorized
 from saas_connectors.request import Request, Response
 from sovereign.sync.channel import Channel
 from sovereign.sync.errors import ConnectorFailed
@@ -44,6 +46,13 @@ class Stopped:
     """A reader met a fault."""
 
     fault: Fault
+
+    @property
+    def alone(self) -> bool:
+        """Whether the other slices may go on."""
+        return isinstance(self.fault, ConnectorError | ConnectorFailed) and not isinstance(
+            self.fault, Unauthorized | ResumeLost
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +121,10 @@ class Readers:
                 self._stop(part.key, defect(self._connector.name, error))
 
     def _stop(self, key: str, fault: Fault) -> None:
-        self._halt.set()
-        self._channel.put(Item(key, Stopped(fault)), 0)
+        stopped = Stopped(fault)
+        if not stopped.alone:
+            self._halt.set()
+        self._channel.put(Item(key, stopped), 0)
 
     def _read(self, part: Slice, position: Json) -> None:
         reading = self._connector.read(self._plan, part, position)
