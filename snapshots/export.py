@@ -48,7 +48,8 @@ def export_dataset(
     """Write a snapshot to a new folder, as far as a clearance sees it.
 
     Classes whose keys were destroyed are left out, and columns of which the class was raised since; the README says so.
-    Raises AlreadyExported when the folder exists; NotExported when it cannot be written; Damaged, Shredded and Sealed from the snapshot.
+    Raises AlreadyExported when the folder exists; NotExported when it cannot be written; Damaged, Shredded and Sealed from the
+    snapshot.
     """
     if folder.exists():
         raise AlreadyExported(folder=folder.name)

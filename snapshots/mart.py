@@ -141,6 +141,23 @@ def open_mart(connection: duckdb.DuckDBPyConnection, mart: Mart, alias: str) -> 
     return [MartColumn(*column) for column in columns]
 
 
+def reads(path: Path, key: str, *, memory: int) -> bool:
+    """Tell whether a mart reads to its end, every block of every column; `memory` in bytes."""
+    connection = connect()
+    try:
+        connection.execute(f"SET memory_limit='{memory}B'")
+        connection.execute("SET temp_directory=''")
+        attach(connection, path, key, "mart", read_only=True)
+        connection.execute(f"SELECT bit_xor(hash({DATA})) FROM mart.main.{DATA}").fetchall()  # noqa: S608 - our name
+    except duckdb.OutOfMemoryException:
+        return True  # too little memory to tell is no damage
+    except duckdb.Error:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
 def row_group(columns: int) -> int:
     """Give how many rows a row group of so many columns has: a part's, fewer where the table is wide (about 64 MiB)."""
     return max(4_096, min(ROWS, 32 * ROWS // max(1, columns) // 2_048 * 2_048))

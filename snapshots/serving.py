@@ -29,7 +29,7 @@ from snapshots.dataset import KEY, DatasetId, Shape, visible
 from snapshots.errors import Damaged, NoSnapshot
 from snapshots.generations import Pointer
 from snapshots.manifest import Manifest
-from snapshots.mart import DATA, Mart, MartColumn, row_group, stamp, written
+from snapshots.mart import DATA, Mart, MartColumn, reads, row_group, stamp, written
 from snapshots.reclassed import withheld
 from snapshots.refusals import MartNotMade
 from snapshots.repository import Repository
@@ -79,6 +79,18 @@ class Marts:
             if mart := self._ready(dataset, clearance, manifest):  # another process made it meanwhile
                 return mart
             return self._make(dataset, clearance, manifest)
+
+    def damaged(self) -> list[tuple[DatasetId, str]]:
+        """Read every mart that a pointer names to its end; gives the dataset and clearance of those that do not read."""
+        found = []
+        for path in sorted(self._directory.glob("*/*/*.json")):
+            pointer, dataset = generations.read(path), DatasetId(path.parent.parent.name, path.parent.name)
+            key = self._key(dataset, pointer) if pointer is not None else None
+            if pointer is None or key is None or reads(path.with_name(pointer.file), key, memory=self._memory):
+                continue
+            if generations.read(path) == pointer:  # else it was replaced meanwhile
+                found.append((dataset, pointer.clearance))
+        return found
 
     def sweep(self) -> int:
         """Remove what nothing needs: replaced generations past their grace, old marts past their days, crashes' rubbish."""

@@ -166,6 +166,15 @@ def _heads(site: "Site") -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _marts(site: "Site") -> Iterator[Finding]:
+    for dataset, clearance in site.marts.damaged():
+        yield Finding(
+            "warning", "doctor.mart", f"{dataset} ({clearance})",
+            "base de lecture abîmée : la prochaine question la refait depuis les instantanés ; voyez l'état du disque",
+            "the mart is damaged: the next question makes it anew from the snapshots; look at the disk's health",
+        )  # fmt: skip
+
+
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts, _quarantines,
+    of_keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts, _marts, _quarantines,
 )  # fmt: skip
