@@ -5,13 +5,36 @@
 3. What is personal (who asked, the text of a question) is only in the body, sealed, in a table apart; the entry holds a salted
    commitment to it and a keyed pseudonym. Erasing a body changes no entry and no hash.
 
-The bytes are specified in docs/formats/audit-entry.md. The Merkle tree over the leaves, its checkpoints and witnesses, stand on
-these entries and are not here.
+4. The leaves make a Merkle tree (RFC 9162) whose tiles commit with the entries; its root is signed every few seconds and at the
+   end of each command, and published in `audit/` as files that are checked without the site (C2SP tlog-tiles).
+
+The bytes are specified in docs/formats/audit-entry.md, audit-body.md and audit-log.md.
 """
 
 from sovereign.audit.acts import ACTS, Act
-from sovereign.audit.entry import Entry
-from sovereign.audit.errors import AuditError, BadEntry, Damaged
-from sovereign.audit.log import AuditEntry, AuditLog, LastCommit
+from sovereign.audit.checkpoint import Checkpoint
+from sovereign.audit.entry import Entry, NewEntry
+from sovereign.audit.errors import AuditError, BadEntry, BadProof, Damaged, Forked, NotDue, NotEntered, Unpublished
+from sovereign.audit.log import AuditLog, LastCommit
+from sovereign.audit.receipt import Receipt
+from sovereign.audit.rows import AuditEntry
 
-__all__ = ["ACTS", "Act", "AuditEntry", "AuditError", "AuditLog", "BadEntry", "Damaged", "Entry", "LastCommit"]
+__all__ = [
+    "ACTS",
+    "Act",
+    "AuditEntry",
+    "AuditError",
+    "AuditLog",
+    "BadEntry",
+    "BadProof",
+    "Checkpoint",
+    "Damaged",
+    "Entry",
+    "Forked",
+    "LastCommit",
+    "NewEntry",
+    "NotDue",
+    "NotEntered",
+    "Receipt",
+    "Unpublished",
+]

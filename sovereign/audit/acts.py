@@ -61,8 +61,13 @@ ACTS: dict[str, Act] = {
     "serve.stopped": Act("service arrêté", "service stopped"),
     "egress.refused": Act("sortie refusée", "way out refused"),
     "audit.verified": Act("journal vérifié", "audit log verified"),
+    "audit.pruned": Act("entrées anciennes élaguées", "old entries pruned"),
+    "audit.exported": Act("journal remis", "audit log exported"),
     "audit.erased": Act("corps d'une entrée effacé", "body of an entry erased"),
 }
 
 HEADS = tuple(act for act, known in ACTS.items() if known.head)
 """The acts whose facts hold `manifest` (hex) and `sequence`: the head of a dataset from then on."""
+
+SPARED = HEADS + tuple(act for act in ACTS if act.partition(".")[0] in ("keys", "recovery"))
+"""The acts whose entries pruning spares: rollbacks of snapshots and of keys are seen by them."""

@@ -2,31 +2,39 @@
 
     entry       = RFC 8785 JSON {"act", "actor", "body", "facts", "subject", "time", "v": 1}
     leaf        = SHA-256(0x00 || entry)                                    RFC 9162 section 2.1.1
-    commitment  = base64(HMAC-SHA256(salt, RFC 8785 JSON of the body)), with a salt of 32 random bytes an entry
+    commitment  = base64(HMAC-SHA256(salt, content)), with a salt of 32 random bytes an entry
+    content     = RFC 8785 JSON of the body
     actor       = hex of the first 16 bytes of HMAC-SHA256(site's pseudonym key, "actor" || 0x00 || name)
 
 Without the salt the commitment says nothing of the body, however guessable the body. This module does no input or output.
 """
 
-import base64
 import hashlib
 import hmac
+from base64 import b64decode
+from binascii import Error as NotBase64
+from binascii import b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Self
 
 import msgspec
-import rfc8785
 
+from sovereign.audit import canonical as json
 from sovereign.audit.acts import ACTS
 from sovereign.audit.errors import BadEntry, Damaged
+from sovereign.audit.tree import leaf_hash
 from sovereign.state.schema import instant_text
 
 VERSION = 1
-MAX_ENTRY = 64 * 1024
+MAX_ENTRY = 2**16 - 1
+"""The longest entry, in bytes of canonical JSON: what the length of a tlog-tiles bundle can say."""
 MAX_BODY = 1024 * 1024
-"""The longest entry and the longest body, in bytes of canonical JSON."""
+"""The longest body, in bytes of canonical JSON."""
+SALT: Final = 32
+
+leaf = leaf_hash
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,58 +55,94 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What is to be entered: see `AuditLog.append`."""
+
+    act: str
+    subject: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    body: Mapping[str, object] = field(default_factory=dict)
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
-    """What an entry commits to: the content and the salt, as canonical JSON once sealed."""
+    """What an entry commits to: the salt (32 bytes) and the content, as canonical JSON."""
 
     salt: bytes
-    content: Mapping[str, Any]
+    content: bytes
 
     def commitment(self) -> str:
         """What the entry holds of the body."""
-        return base64.b64encode(hmac.digest(self.salt, rfc8785.dumps(dict(self.content)), hashlib.sha256)).decode()
+        return b2a_base64(hmac.digest(self.salt, self.content, "sha256"), newline=False).decode()
 
     def encode(self) -> bytes:
-        """The bytes that are sealed."""
-        return rfc8785.dumps({"content": dict(self.content), "salt": base64.b64encode(self.salt).decode()})
+        """The bytes that are sealed as a record."""
+        return self.salt + self.content
 
     @classmethod
-    def decode(cls, data: bytes) -> "Body":
-        """Read them back."""
-        value = msgspec.json.decode(data)
-        return cls(base64.b64decode(value["salt"]), value["content"])
+    def decode(cls, data: bytes) -> Self:
+        """Read them back; raises ValueError."""
+        if len(data) < SALT:
+            raise ValueError("a body is longer")
+        return cls(data[:SALT], data[SALT:])
+
+    @classmethod
+    def decode_first(cls, data: bytes) -> Self:
+        """Read the plain of a body of the first form, which was JSON with the salt in it; raises ValueError."""
+        try:
+            value = msgspec.json.decode(data, type=_First)
+            return cls(b64decode(value.salt, validate=True), json.dumps(value.content))
+        except (msgspec.MsgspecError, NotBase64):
+            raise ValueError("not a body of the first form") from None
+
+    def read(self) -> dict[str, Any]:
+        """The content; raises ValueError."""
+        try:
+            return msgspec.json.decode(self.content, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise ValueError("a body is an object") from None
+
+
+class _First(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    content: dict[str, Any]
+    salt: str
+
+
+def known(act: str) -> None:
+    """Raise BadEntry for an act that is not in the list."""
+    if act not in ACTS:
+        raise BadEntry(act=act, why_fr="acte inconnu", why_en="unknown act")
+
+
+def encode(act: str, value: Mapping[str, object]) -> bytes:
+    """The canonical JSON of an object; errors: BadEntry."""
+    if not value:
+        return b"{}"
+    try:
+        return json.dumps(value)
+    except ValueError:
+        raise BadEntry(act=act, why_fr="valeur que JSON ne porte pas", why_en="a value that JSON cannot carry") from None
+
+
+def compose(act: str, time: str, actor: str, subject: bytes, facts: bytes, commitment: str | None) -> bytes:
+    """Put the canonical parts of an entry together; errors: BadEntry."""
+    body = f'"{commitment}"' if commitment is not None else "null"
+    made = b'{"act":"%b","actor":"%b","body":%b,"facts":%b,"subject":%b,"time":"%b","v":1}' % (
+        act.encode(), actor.encode(), body.encode(), facts, subject, time.encode(),
+    )  # fmt: skip
+    if len(made) > MAX_ENTRY:
+        raise BadEntry(act=act, why_fr="entrée trop longue", why_en="entry too long")
+    return made
 
 
 def canonical(
     act: str, at: datetime, actor: str, subject: Mapping[str, object], facts: Mapping[str, object], body: Body | None
 ) -> bytes:
     """Give the canonical bytes of an entry; errors: BadEntry."""
-    if act not in ACTS:
-        raise BadEntry(act=act, why_fr="acte inconnu", why_en="unknown act")
-    value: dict[str, Any] = {
-        "v": VERSION, "time": instant_text(at), "act": act, "actor": actor, "subject": plain(act, subject),
-        "facts": plain(act, facts), "body": None if body is None else body.commitment(),
-    }  # fmt: skip
-    try:
-        data = rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError:
-        raise BadEntry(act=act, why_fr="valeur que JSON ne porte pas", why_en="a value that JSON cannot carry") from None
-    if len(data) > MAX_ENTRY:
-        raise BadEntry(act=act, why_fr="entrée trop longue", why_en="entry too long")
-    return data
-
-
-def plain(act: str, value: Mapping[str, object]) -> dict[str, Any]:
-    """Plain JSON of a mapping: instants and tuples are written as text and lists; errors: BadEntry."""
-    try:
-        made = msgspec.to_builtins(dict(value), str_keys=True)
-    except (TypeError, ValueError, msgspec.MsgspecError):
-        raise BadEntry(act=act, why_fr="valeur que JSON ne porte pas", why_en="a value that JSON cannot carry") from None
-    return dict(made)
-
-
-def leaf(entry: bytes) -> bytes:
-    """The leaf hash of an entry, 32 bytes (RFC 9162 section 2.1.1)."""
-    return hashlib.sha256(b"\0" + entry).digest()
+    known(act)
+    committed = None if body is None else body.commitment()
+    return compose(act, instant_text(at), actor, encode(act, subject), encode(act, facts), committed)
 
 
 def pseudonym(key: bytes, name: str) -> str:

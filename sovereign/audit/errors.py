@@ -1,8 +1,13 @@
 """Faults of the audit log.
 
 AuditError
-├── BadEntry    what was to be entered is not an entry: unknown act, value that JSON cannot carry, too long
-└── Damaged     an entry, a body or their order is not what was written
+├── BadEntry     what was to be entered is not an entry: unknown act, value that JSON cannot carry, too long
+├── Damaged      an entry, a body, a tile, a checkpoint or their order is not what was written
+├── BadProof     a proof does not prove what it is held against
+├── Forked       a checkpoint was signed over another past than the one that is here: nothing more is signed
+├── NotEntered   there is no entry of that number, or it was pruned
+├── NotDue       nothing is old enough to be pruned
+└── Unpublished  what was entered is safe in state.db, but the folder `audit/` could not be written
 """
 
 from sovereign.errors import SovereignError
@@ -25,11 +30,68 @@ class BadEntry(AuditError):
 
 
 class Damaged(AuditError):
-    """An entry, a body or their order is not what was written."""
+    """Something of the log is not what was written. `seq`: the entry, or the tree's size, where it is seen first."""
 
     code = "audit.damaged"
     kind = "unverified"
     fr = "Le journal d'audit est altéré à l'entrée {seq} ({what})."
     en = "The audit log is altered at entry {seq} ({what})."
-    todo_fr = "Comparez avec une sauvegarde de state.db, et cherchez qui a écrit dans ce fichier."
-    todo_en = "Compare with a backup of state.db, and find out who wrote to this file."
+    todo_fr = "Comparez avec une sauvegarde de state.db ou du dossier audit, et cherchez qui y a écrit."
+    todo_en = "Compare with a backup of state.db or of the audit folder, and find out who wrote to it."
+
+
+class BadProof(AuditError):
+    """A proof does not prove what it is held against."""
+
+    code = "audit.bad_proof"
+    kind = "unverified"
+    fr = "Cette preuve ne prouve pas ce qu'elle prétend ({what})."
+    en = "This proof does not prove what it claims ({what})."
+    todo_fr = "Ne vous y fiez pas ; demandez-en une autre au site, et comparez les clés."
+    todo_en = "Do not rely on it; ask the site for another one, and compare the keys."
+
+
+class Forked(AuditError):
+    """A checkpoint was signed over another past than the one that is here."""
+
+    code = "audit.forked"
+    kind = "unverified"
+    fr = "Le journal d'audit n'a plus le passé qui fut signé à {size} entrées : rien de plus n'est signé."
+    en = "The audit log no longer has the past that was signed at {size} entries: nothing more is signed."
+    todo_fr = (
+        "Remettez le state.db le plus récent ; s'il est perdu, mettez le dossier audit à l'abri, hors du site, et cherchez."
+    )
+    todo_en = "Restore the newest state.db; if it is lost, put the audit folder in safety, out of the site, and investigate."
+
+
+class NotEntered(AuditError):
+    """There is no entry of that number, or it was pruned."""
+
+    code = "audit.not_entered"
+    kind = "usage"
+    fr = "Le journal n'a pas d'entrée {seq} : il va de {first} à {last}."
+    en = "The log has no entry {seq}: it goes from {first} to {last}."
+    todo_fr = "« sovereign audit show » les montre."
+    todo_en = "`sovereign audit show` shows them."
+
+
+class NotDue(AuditError):
+    """Nothing is old enough to be pruned."""
+
+    code = "audit.not_due"
+    kind = "usage"
+    fr = "Aucun lot entier de 256 entrées n'est antérieur au {before}."
+    en = "No whole bundle of 256 entries is older than {before}."
+    todo_fr = "Rien n'a été changé."
+    todo_en = "Nothing was changed."
+
+
+class Unpublished(AuditError):
+    """What was entered is safe in state.db, but the folder `audit/` could not be written."""
+
+    code = "audit.unpublished"
+    kind = "partial"
+    fr = "Le dossier audit n'a pas pu être mis à jour ({reason}) ; le journal lui-même est intact dans state.db."
+    en = "The audit folder could not be brought up to date ({reason}); the log itself is intact in state.db."
+    todo_fr = "Faites de la place ou rendez le dossier inscriptible : la commande suivante le mettra à jour."
+    todo_en = "Make room or make the folder writable: the next command brings it up to date."

@@ -1,45 +1,32 @@
-"""The log over the state's tables: append, read, find the last commit of a dataset, erase a body, check it all."""
+"""The log over the state's tables: append, read, prove, find the last commit of a dataset, erase a body."""
 
-import hmac
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy.sql.dml import Insert
 
-from sovereign.audit import entry
+from sovereign.audit import entry, rows, tiles, tree
 from sovereign.audit.acts import HEADS
-from sovereign.audit.entry import MAX_BODY, Body
-from sovereign.audit.errors import BadEntry, Damaged
+from sovereign.audit.bodies import Bodies
+from sovereign.audit.checkpoint import Checkpoint
+from sovereign.audit.checkpoints import Checkpoints
+from sovereign.audit.entry import MAX_BODY, SALT, Body, NewEntry
+from sovereign.audit.errors import BadEntry, BadProof, Damaged, NotEntered
+from sovereign.audit.receipt import Receipt
+from sovereign.audit.rows import AuditEntry
 from sovereign.clock import Clock
 from sovereign.state import State
-from sovereign.state.schema import audit_bodies, audit_entries, counters
-from vault import envelope
-from vault.errors import VaultError
+from sovereign.state.schema import audit_bodies, audit_entries, instant_text
 from vault.keys import Keys
+from vault.records import NONCE
 
-# Made once: building a statement costs more than running it.
-_TURN = update(counters).where(counters.c.name == "audit").values(value=counters.c.value + 1)
-_COUNTED = select(counters.c.value).where(counters.c.name == "audit")
-_ENTRY, _BODY = insert(audit_entries), insert(audit_bodies)
-_CONTEXT = b"sovereign-audit-body/1:%d"
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """An entry as it is read. `actor` is the pseudonym; `body` the opened body, None when there is none, or it was erased."""
-
-    seq: int
-    at: datetime
-    act: str
-    actor: str
-    subject: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    body: Mapping[str, Any] | None
-    erased: bool
-    leaf: bytes
+_TURN = "UPDATE counters SET value = value + {count:d} WHERE name = 'audit' RETURNING value"
+_RANDOM: Final = SALT + NONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +38,21 @@ class LastCommit:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An entry before its turn: all that needs neither its number nor its time."""
+
+    act: str
+    actor: str
+    subject: bytes
+    facts: bytes
+    connection: object
+    stream: object
+    body: Body
+    commitment: str
+    nonce: bytes
+
+
 class AuditLog:
     """The site's audit log.
 
@@ -60,9 +62,15 @@ class AuditLog:
     def __init__(
         self, state: State, keys: Keys, clock: Clock, *, actor: str = "sovereign", entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
+        """Open the log, moving into the tree what was entered before there was one; errors: Damaged."""
         self._state, self._clock, self._actor, self._entropy = state, clock, actor, entropy
-        self._pseudonyms = keys.derive("audit/actor")
-        self._bodies = keys.derive("audit/body")
+        key = keys.derive("audit/actor")
+        self._pseudonym = lru_cache(maxsize=1024)(lambda name: entry.pseudonym(key, name))
+        self._bodies = Bodies(keys)
+        self._put_entries, self._put_bodies = (_prepared(state, insert(table)) for table in (audit_entries, audit_bodies))
+        self.checkpoints = Checkpoints(state, keys, clock)
+        tiles.move(state)
+        state.before_commit(tiles.settle)
 
     def append(
         self,
@@ -79,27 +87,38 @@ class AuditLog:
         subject: what the act was on (`connection`, `stream`, `run`…); facts: what it did; neither may be personal. body: what
         is personal. within: the write transaction of the state it witnesses. Errors: BadEntry.
         """
-        name = actor or self._actor
-        content = entry.plain(act, {"actor": name, **(body or {})})
-        sealed = Body(self._entropy(32), content)
-        try:
-            plain = sealed.encode()
-        except ValueError:
-            raise BadEntry(act=act, why_fr="valeur que JSON ne porte pas", why_en="a value that JSON cannot carry") from None
-        if len(plain) > MAX_BODY:
-            raise BadEntry(act=act, why_fr="corps trop long", why_en="body too long")
+        return self.append_many((NewEntry(act, subject or {}, facts or {}, body or {}, actor),), within=within)[0]
+
+    def append_many(self, entries: Sequence[NewEntry], *, within: Connection | None = None) -> range:
+        """Enter acts, in this order and at one instant, all or none; returns their numbers. Errors: BadEntry."""
+        random = self._entropy(_RANDOM * len(entries))
+        prepared = [self._prepare(each, random[at * _RANDOM : (at + 1) * _RANDOM]) for at, each in enumerate(entries)]
+        if not prepared:
+            return range(0)
         with self._state.within(within) as transaction:
             # The counter's row is the writers' turn, on every engine: numbers follow commits, without a gap.
-            transaction.execute(_TURN)
-            seq = transaction.execute(_COUNTED).scalar_one() - 1
-            at = self._clock()
-            data = entry.canonical(act, at, entry.pseudonym(self._pseudonyms, name), subject or {}, facts or {}, sealed)
-            found = {key: (subject or {}).get(key) for key in ("connection", "stream")}
-            row = {"seq": seq, "entry": data.decode(), "leaf": entry.leaf(data), "at": at, "act": act}
-            transaction.execute(_ENTRY, row | found)
-            closed = envelope.seal(self._bodies, _CONTEXT % seq, plain)
-            transaction.execute(_BODY, {"seq": seq, "sealed": closed})
-        return int(seq)
+            end = int(transaction.exec_driver_sql(_TURN.format(count=len(prepared))).scalar_one())
+            first, at = end - len(prepared), instant_text(self._clock())
+            made, sealed = [], []
+            for seq, each in enumerate(prepared, first):
+                data = entry.compose(each.act, at, each.actor, each.subject, each.facts, each.commitment)
+                made.append((seq, data.decode(), entry.leaf(data), at, each.act, each.connection, each.stream))
+                sealed.append((seq, self._bodies.seal(seq, each.body, each.nonce)))
+            self._put_entries(transaction, made)
+            self._put_bodies(transaction, sealed)
+            transaction.info[tiles.ENTERED] = True
+        return range(first, end)
+
+    def _prepare(self, new: NewEntry, random: bytes) -> _Prepared:
+        entry.known(new.act)
+        actor, subject = new.actor or self._actor, new.subject
+        body = Body(random[:SALT], entry.encode(new.act, {"actor": actor, **new.body}))
+        if len(body.content) > MAX_BODY:
+            raise BadEntry(act=new.act, why_fr="corps trop long", why_en="body too long")
+        connection, stream = subject.get("connection"), subject.get("stream")
+        encoded, facts = entry.encode(new.act, subject), entry.encode(new.act, new.facts)
+        who, said = self._pseudonym(actor), body.commitment()
+        return _Prepared(new.act, who, encoded, facts, connection, stream, body, said, random[SALT:])
 
     def entries(
         self,
@@ -114,7 +133,7 @@ class AuditLog:
 
         act: an act, or its noun alone (`query`). since: an instant. limit: how many at most. Errors: Damaged.
         """
-        query = self._select().order_by(audit_entries.c.seq.desc())
+        query = rows.chosen().order_by(audit_entries.c.seq.desc())
         if act is not None:
             query = query.where(audit_entries.c.act == act if "." in act else audit_entries.c.act.like(f"{act}.%"))
         if connection is not None:
@@ -123,35 +142,61 @@ class AuditLog:
             query = query.where(audit_entries.c.stream == stream)
         if since is not None:
             query = query.where(audit_entries.c.at >= since)
-        with self._state.read() as reader:
-            rows = reader.execute(query.limit(limit) if limit is not None else query).all()
-        return tuple(self._read(*row) for row in reversed(rows))
+        return tuple(reversed(self._all(query.limit(limit) if limit is not None else query)))
+
+    def following(self, seq: int, *, limit: int = 1000) -> tuple[AuditEntry, ...]:
+        """The entries from number `seq` on, oldest first, `limit` at most; pruned ones are passed over. Errors: Damaged."""
+        query = rows.chosen().where(audit_entries.c.seq >= seq).order_by(audit_entries.c.seq)
+        return self._all(query.limit(limit))
 
     def last_commit(self, connection: str, stream: str) -> LastCommit | None:
         """The head of a dataset as the log witnessed it last; None when it never did. Errors: Damaged."""
         query = (
-            self._select()
+            rows.chosen()
             .where(audit_entries.c.connection == connection, audit_entries.c.stream == stream, audit_entries.c.act.in_(HEADS))
             .order_by(audit_entries.c.seq.desc())
             .limit(1)
         )
-        with self._state.read() as reader:
-            row = reader.execute(query).one_or_none()
-        if row is None:
-            return None
-        found = self._read(*row)
-        return LastCommit(str(found.facts["manifest"]), int(found.facts["sequence"]), found.seq)
+        for found in self._all(query):
+            return LastCommit(str(found.facts["manifest"]), int(found.facts["sequence"]), found.seq)
+        return None
 
     def witnessed(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """The manifests (hex) that the log ever witnessed as heads, oldest first, by connection and stream. Errors: Damaged."""
         found: dict[tuple[str, str], list[str]] = {}
-        query = self._select().where(audit_entries.c.act.in_(HEADS)).order_by(audit_entries.c.seq)
-        with self._state.read() as reader:
-            for row in reader.execute(query):
-                each = self._read(*row)
-                name = str(each.subject["connection"]), str(each.subject["stream"])
-                found.setdefault(name, []).append(str(each.facts["manifest"]))
+        for each in self._all(rows.chosen().where(audit_entries.c.act.in_(HEADS)).order_by(audit_entries.c.seq)):
+            name = str(each.subject["connection"]), str(each.subject["stream"])
+            found.setdefault(name, []).append(str(each.facts["manifest"]))
         return {name: tuple(each) for name, each in found.items()}
+
+    def size(self) -> int:
+        """How many entries there ever were."""
+        with self._state.read() as connection:
+            return tiles.sizes(connection)[0]
+
+    def prove(self, seq: int) -> Receipt:
+        """The receipt of an entry, under the latest checkpoint, signed now when needed. Errors: NotEntered, Damaged, Forked."""
+        with self._state.read() as connection:
+            text = connection.execute(select(audit_entries.c.entry).where(audit_entries.c.seq == seq)).scalar_one_or_none()
+            first = connection.execute(select(audit_entries.c.seq).order_by(audit_entries.c.seq).limit(1)).scalar() or 0
+        if text is None:
+            raise NotEntered(seq=seq, first=first, last=self.size() - 1)
+        checkpoint = self.checkpoints.covering(seq)
+        try:
+            with self._state.read() as connection:
+                proof = tree.inclusion(seq, checkpoint.size, tiles.reader(connection))
+            tree.check_inclusion(entry.leaf(text.encode()), seq, checkpoint.size, proof, checkpoint.root)
+        except BadProof:
+            raise Damaged(seq=seq, what="tile") from None
+        return Receipt(text.encode(), seq, proof, checkpoint.note)
+
+    def consistency(self, old: int, new: Checkpoint) -> tuple[bytes, ...]:
+        """Prove that the tree of `old` entries is the beginning of the one that `new` signed; errors: Damaged."""
+        try:
+            with self._state.read() as connection:
+                return tree.consistency(old, new.size, tiles.reader(connection))
+        except BadProof:
+            raise Damaged(seq=old, what="tile") from None
 
     def erase(self, seq: int, reason: str, *, actor: str | None = None) -> int:
         """Erase the body of an entry for good, without changing a hash; returns the number of the entry that says so.
@@ -165,50 +210,24 @@ class AuditLog:
         return said
 
     def verify(self) -> int:
-        """Check every entry, hash, body and the order; returns how many entries there are. Errors: Damaged.
+        """Check every entry, body, tile and checkpoint; returns how many entries there ever were. Errors: Damaged."""
+        from sovereign.audit.verification import verify
 
-        A body may only be missing when a later entry says that it was erased.
-        """
-        expected, absent = 0, set[int]()
+        return verify(self._state, self._bodies, self.checkpoints)
+
+    def _all(self, query: Select[Any]) -> tuple[AuditEntry, ...]:
         with self._state.read() as reader:
-            for row in reader.execute(self._select().order_by(audit_entries.c.seq).execution_options(yield_per=1000)):
-                if row[0] != expected:
-                    raise Damaged(seq=expected, what="missing")
-                found = self._read(*row)
-                if found.erased:
-                    absent.add(found.seq)
-                if found.act == "audit.erased":
-                    absent.discard(found.subject.get("entry"))
-                expected += 1
-            counted = reader.execute(_COUNTED).scalar_one()
-        if counted != expected:
-            raise Damaged(seq=expected, what="missing")
-        if absent:
-            raise Damaged(seq=min(absent), what="body")
-        return expected
+            return tuple(rows.read(self._bodies, *row) for row in reader.execute(query))
 
-    @staticmethod
-    def _select() -> Select[Any]:
-        joined = audit_entries.outerjoin(audit_bodies, audit_entries.c.seq == audit_bodies.c.seq)
-        kept = audit_entries.c
-        index = (kept.act, kept.at, kept.connection, kept.stream)
-        return select(kept.seq, kept.entry, kept.leaf, audit_bodies.c.sealed, *index).select_from(joined)
 
-    def _read(self, seq: int, text: str, hashed: bytes, sealed: bytes | None, *index: object) -> AuditEntry:
-        data = text.encode()
-        if not hmac.compare_digest(entry.leaf(data), hashed):
-            raise Damaged(seq=seq, what="hash")
-        found = entry.read(data, seq)
-        if index != (found.act, found.at, found.subject.get("connection"), found.subject.get("stream")):
-            raise Damaged(seq=seq, what="index")
-        content = None
-        if sealed is not None:
-            try:
-                body = Body.decode(envelope.open(self._bodies, _CONTEXT % seq, sealed))
-            except (VaultError, ValueError, KeyError):
-                raise Damaged(seq=seq, what="body") from None
-            if body.commitment() != found.body:
-                raise Damaged(seq=seq, what="commitment")
-            content = body.content
-        erased = sealed is None and found.body is not None
-        return AuditEntry(seq, found.at, found.act, found.actor, found.subject, found.facts, content, erased, hashed)
+def _prepared(state: State, statement: Insert) -> Callable[[Connection, Sequence[tuple[Any, ...]]], object]:
+    """Make an insert of whole rows, in the columns' order: building a statement costs more than running it."""
+    compiled = statement.compile(dialect=state.engine.dialect)
+    names, sql = list(statement.table.c.keys()), str(compiled)
+
+    def put(connection: Connection, values: Sequence[tuple[Any, ...]]) -> object:
+        if compiled.positional:
+            return connection.exec_driver_sql(sql, list(values))
+        return connection.exec_driver_sql(sql, [dict(zip(names, each, strict=True)) for each in values])
+
+    return put

@@ -5,12 +5,13 @@
    first.
 3. An error of the database quotes no value: it may end in a log. What the disk, the file or another process did is a fault of
    its own (`trouble`), at opening and ever after; the transaction is then undone, and what was committed stays.
-4. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
+4. What was given to `before_commit` runs last in each write transaction, whoever began it; it raises, and all is undone.
+5. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -75,6 +76,10 @@ class State:
         else:
             with self.begin() as own:
                 yield own
+
+    def before_commit(self, act: Callable[[Connection], None]) -> None:
+        """Have `act` called with the connection of each write transaction, just before it is committed."""
+        event.listen(self.engine, "commit", act)
 
     def scrub(self) -> None:
         """Leave no deleted byte behind in the write-ahead log; errors: StateBusy when a long reader still needs it."""
