@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types contracts torture bench lock clean
+.PHONY: demo test venv check lint types contracts torture bench lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m sovereign.cli.demo
@@ -11,6 +11,8 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev
 	tests/provision
 	tests/run
+
+venv: $(VENV)/.runtime
 
 check: lint types contracts
 

@@ -29,7 +29,9 @@ def test_the_two_readmes_are_twins() -> None:
         assert len(re.findall(shape, english, re.MULTILINE)) == len(re.findall(shape, french, re.MULTILINE)), shape
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.fr.md", "docs/cli.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "README.fr.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+)
 def test_every_link_leads_somewhere(name: str) -> None:
     page = ROOT / name
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
