@@ -24,7 +24,7 @@ from vault.errors import Finding
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sovereign.audit.log import AuditEntry, AuditLog
+    from sovereign.audit import AuditEntry, AuditLog
     from sovereign.site import Site
     from vault.keys import KeyRecord, Keys
 

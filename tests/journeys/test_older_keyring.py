@@ -21,7 +21,7 @@ SEEN = {"keys.older", "keys.revived"}
 def seen(here: Town) -> list[tuple[str, str]]:
     """What `keys check` and `doctor` both tell of an older keyring."""
     site = here.reopen()
-    checked = [(each.severity, each.code) for each in of_keys(site) if each.code in SEEN]
+    checked: list[tuple[str, str]] = [(each.severity, each.code) for each in of_keys(site) if each.code in SEEN]
     assert checked == [(each.severity, each.code) for each in site.doctor() if each.code in SEEN]
     return checked
 
