@@ -10,7 +10,7 @@ Doors call it; it calls everything else. Nothing imports it but doors.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -158,7 +158,7 @@ class Site:
         """The one book."""
         from sovereign.audit import AuditLog
 
-        return AuditLog(self.state, self.keys, self.clock, actor=self.actor)
+        return self._open.enter_context(closing(AuditLog(self.state, self.keys, self.clock, actor=self.actor)))
 
     @cached_property
     def repository(self) -> "Repository":

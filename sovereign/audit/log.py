@@ -1,11 +1,14 @@
 """The log over the state's tables: append, read, prove, find the last commit of a dataset, erase a body."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Select, delete, insert, select
 from sqlalchemy.sql.dml import Insert
@@ -22,8 +25,12 @@ from sovereign.audit.rows import AuditEntry
 from sovereign.clock import Clock
 from sovereign.state import State
 from sovereign.state.schema import audit_bodies, audit_entries, instant_text
+from vault.errors import Fault
 from vault.keys import Keys
 from vault.records import NONCE
+
+if TYPE_CHECKING:
+    from sovereign.audit.publication import Publication
 
 _TURN = "UPDATE counters SET value = value + {count:d} WHERE name = 'audit' RETURNING value"
 _RANDOM: Final = SALT + NONCE
@@ -57,10 +64,18 @@ class AuditLog:
     """The site's audit log.
 
     actor: who acts when `append` is not told; a person's name goes to the sealed body alone, the entry has its pseudonym.
+    folder: where it is published, `audit` beside `state.db` when None.
     """
 
     def __init__(
-        self, state: State, keys: Keys, clock: Clock, *, actor: str = "sovereign", entropy: Callable[[int], bytes] = os.urandom
+        self,
+        state: State,
+        keys: Keys,
+        clock: Clock,
+        *,
+        actor: str = "sovereign",
+        entropy: Callable[[int], bytes] = os.urandom,
+        folder: Path | None = None,
     ) -> None:
         """Open the log, moving into the tree what was entered before there was one; errors: Damaged."""
         self._state, self._clock, self._actor, self._entropy = state, clock, actor, entropy
@@ -69,8 +84,24 @@ class AuditLog:
         self._bodies = Bodies(keys)
         self._put_entries, self._put_bodies = (_prepared(state, insert(table)) for table in (audit_entries, audit_bodies))
         self.checkpoints = Checkpoints(state, keys, clock)
+        self.entered = False
+        """Whether anything was entered through this object."""
+        self._folder = folder or state.path.parent / "audit"
         tiles.move(state)
         state.before_commit(tiles.settle)
+
+    @cached_property
+    def publication(self) -> "Publication":
+        """The log as files that anyone with its public key may check."""
+        from sovereign.audit.publication import Publication
+
+        return Publication(self._state, self.checkpoints, self._folder)
+
+    def close(self) -> None:
+        """Publish what was entered here; errors: those of `publish`, unless another fault is under way."""
+        if self.entered:
+            with suppress(Fault) if sys.exception() else nullcontext():
+                self.publication.publish()
 
     def append(
         self,
@@ -106,7 +137,7 @@ class AuditLog:
                 sealed.append((seq, self._bodies.seal(seq, each.body, each.nonce)))
             self._put_entries(transaction, made)
             self._put_bodies(transaction, sealed)
-            transaction.info[tiles.ENTERED] = True
+            transaction.info[tiles.ENTERED] = self.entered = True
         return range(first, end)
 
     def _prepare(self, new: NewEntry, random: bytes) -> _Prepared:

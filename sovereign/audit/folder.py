@@ -1,0 +1,142 @@
+"""A published log, checked with its files and its public key alone: no site, no secret, no network.
+
+1. The checkpoint is signed by the key given; entries give the leaves, leaves the tiles, tiles the root that was signed.
+2. A partial tile or bundle that was published on the way says the same as the one that took its place.
+3. Bundles may be missing only below the first entry that the last `audit.pruned` entry says was kept; their hashes may not.
+4. A checkpoint that someone kept from an earlier day, given too, must be continued by this one.
+
+What the folder never held, no one can see here: ask for a checkpoint now and then, and keep it.
+"""
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sovereign.audit import entry, layout, tree
+from sovereign.audit.checkpoint import MAX, Checkpoint
+from sovereign.audit.climb import climb
+from sovereign.audit.errors import BadProof, Damaged, Forked
+from sovereign.audit.tree import HASH, TILE, WIDTH
+from vault import files
+from vault.errors import Corrupt
+from vault.notes import Verifier
+
+_PRUNED = b'{"act":"audit.pruned",'
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found whole: the checkpoint, and the first entry that is still there."""
+
+    checkpoint: Checkpoint
+    first: int
+
+
+def verify(folder: Path, log: Verifier, *, earlier: str | None = None) -> Checked:
+    """Check a published log. log: its public key, come by another way. earlier: a checkpoint kept from before.
+
+    Errors: Damaged, Forked, and `NotSigned` or `Corrupt` for a checkpoint.
+    """
+    checkpoint = Checkpoint.verify(_text(folder / layout.CHECKPOINT), log)
+    reading = _Reading(folder, checkpoint.size)
+    climb(checkpoint.size, reading.leaves(), reading.tile)
+    first = reading.end()
+    try:
+        if not hmac.compare_digest(tree.root(checkpoint.size, reading.tile), checkpoint.root):
+            raise Damaged(seq=checkpoint.size, what="root")
+        if earlier is not None:
+            before = Checkpoint.verify(earlier, log)
+            if before.size > checkpoint.size or tree.root(before.size, reading.tile) != before.root:
+                raise Forked(size=before.size)
+    except BadProof:
+        raise Damaged(seq=checkpoint.size, what="tile") from None
+    reading.check_partials()
+    return Checked(checkpoint, first)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The files of a folder, as a tree of `size` entries has them."""
+
+    folder: Path
+    size: int
+    missing: list[int] = field(default_factory=list)
+    pruned: int = 0
+
+    def leaves(self) -> Iterator[bytes | None]:
+        """The leaf hashes of each bundle; None for one that is not there."""
+        for number in range(-(-self.size // WIDTH)):
+            width = self._width(0, number)
+            path = layout.tile_path(layout.ENTRIES, number, width)
+            data = self._read(path, layout.BUNDLE)
+            if data is None:
+                self.missing.append(number)
+                yield None
+                continue
+            try:
+                found = layout.entries_of(data, width, path)
+            except Corrupt:
+                raise Damaged(seq=number * WIDTH, what="bundle") from None
+            if _PRUNED in data:
+                self._note(found, number * WIDTH)
+            yield layout.leaves_of(found)
+
+    def tile(self, level: int, number: int) -> bytes:
+        """A tile; empty when it is not there."""
+        return self._read(layout.tile_path(level, number, self._width(level, number)), TILE) or b""
+
+    def end(self) -> int:
+        """Say that what is missing was pruned, and give the first entry that is there; errors: Damaged."""
+        for number in self.missing:
+            if (number + 1) * WIDTH > self.pruned:
+                raise Damaged(seq=number * WIDTH, what="missing")
+        return (self.missing[-1] + 1) * WIDTH if self.missing else 0
+
+    def check_partials(self) -> None:
+        """Hold the partial files of former checkpoints against what this one covers; errors: Damaged."""
+        for level, count in tree.widths(self.size):
+            number, width = divmod(count, WIDTH)
+            if not width:
+                continue
+            tile = self.tile(level, number)
+            wrong = any(data != tile[: held * HASH] for held, data in self._partials(level, number, width))
+            if level == 0 and not wrong:
+                whole = self._read(layout.tile_path(layout.ENTRIES, number, width), layout.BUNDLE) or b""
+                entries = layout.entries_of(whole, width, layout.ENTRIES)
+                held = self._partials(layout.ENTRIES, number, width)
+                wrong = any(data != layout.bundle(entries[:many]) for many, data in held)
+            if wrong:
+                raise Damaged(seq=number * WIDTH ** (level + 1), what="partial")
+
+    def _partials(self, level: int | str, number: int, width: int) -> Iterator[tuple[int, bytes]]:
+        """The partial files of a tile up to a width; a wider one is of a checkpoint that is still to come."""
+        for path in (self.folder / layout.tile_path(level, number, width)).parent.glob("[0-9]*"):
+            if path.name.isdecimal() and int(path.name) <= width:
+                yield int(path.name), files.read(path, limit=layout.BUNDLE)
+
+    def _width(self, level: int, number: int) -> int:
+        return min(WIDTH, (self.size >> 8 * level) - number * WIDTH)
+
+    def _note(self, entries: list[bytes], first: int) -> None:
+        for offset, data in enumerate(entries):
+            if data.startswith(_PRUNED):
+                said = entry.read(data, first + offset).facts.get("first")
+                self.pruned = max(self.pruned, said) if isinstance(said, int) else self.pruned
+
+    def _read(self, path: str, limit: int) -> bytes | None:
+        try:
+            return files.read(self.folder / path, limit=limit)
+        except FileNotFoundError:
+            return None
+        except Corrupt:
+            raise Damaged(seq=0, what=path) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read(path, limit=MAX).decode()
+    except FileNotFoundError:
+        raise Damaged(seq=0, what="checkpoint") from None
+    except UnicodeDecodeError:
+        raise Corrupt(what=path.name) from None
