@@ -8,16 +8,14 @@ elsewhere is followed without asking again. Parameters from the file are bounded
 """
 
 import os
-import unicodedata
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from vault import envelope, files
 from vault.errors import AlreadyThere, BadName, Corrupt, ProviderError, Sealed, UnknownVersion, WrongKey, WrongPassphrase
+from vault.kdf import Kdf
 from vault.providers import Passphrase
 from vault.providers.local import LocalProvider, Masters, decode, encode
 
@@ -25,32 +23,9 @@ FORMAT = "sovereign-keystore/1"
 _LIMIT = 64 * 1024
 
 
-class _Kdf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    salt: bytes
-    name: Literal["scrypt"] = "scrypt"
-    n: int = 2**17
-    r: int = 8
-    p: int = 1
-
-    def bounded(self) -> bool:
-        """Say whether these parameters are sane: at most 1 GiB and 16 passes, and n a power of two."""
-        if self.n < 2 or self.n & (self.n - 1) or self.r < 1:
-            return False
-        return 1 <= self.p <= 16 and 128 * self.n * self.r <= 2**30 and 16 <= len(self.salt) <= 64
-
-    def key(self, passphrase: str) -> bytes:
-        """Derive the envelope's key: slow on purpose."""
-        secret = unicodedata.normalize("NFKC", passphrase).encode()
-        return Scrypt(salt=self.salt, length=32, n=self.n, r=self.r, p=self.p).derive(secret)
-
-    def context(self) -> bytes:
-        """What the envelope is bound to."""
-        return FORMAT.encode() + b":" + msgspec.json.encode(self)
-
-
 class _Keystore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str
-    kdf: _Kdf
+    kdf: Kdf
     sealed: bytes
 
 
@@ -61,20 +36,20 @@ class _Version(msgspec.Struct):
 class _FileStore:
     def __init__(self, uri: str, path: Path, passphrase: Passphrase) -> None:
         self._uri, self._path, self._passphrase = uri, path, passphrase
-        self._kdf: _Kdf | None = None
+        self._kdf: Kdf | None = None
         self._key = b""
 
     def create(self, masters: Masters) -> None:
         if self._path.exists():
             raise AlreadyThere(what=self._path.name)
-        self._kdf = _Kdf(os.urandom(32))
+        self._kdf = Kdf(os.urandom(32))
         self._key = self._kdf.key(self._ask())
         files.write(self._path, self._seal(self._kdf, masters), new=True)
 
     def change(self, passphrase: Passphrase) -> None:
         self.load()
         former, self._passphrase = self._passphrase, passphrase
-        kdf = _Kdf(os.urandom(32))
+        kdf = Kdf(os.urandom(32))
         key = kdf.key(self._ask())
         self._passphrase = former
         # Read again, now that nobody is awaited: a rotation made meanwhile must not be undone, its master is in use.
@@ -89,7 +64,7 @@ class _FileStore:
             self._kdf, self._key = keystore.kdf, keystore.kdf.key(self._ask())
         try:
             return decode(
-                envelope.open(self._key, keystore.kdf.context(), keystore.sealed, what=self._path.name), self._path.name
+                envelope.open(self._key, keystore.kdf.context(FORMAT), keystore.sealed, what=self._path.name), self._path.name
             )
         except WrongKey:
             self._kdf = None
@@ -103,8 +78,8 @@ class _FileStore:
     def alone(self) -> AbstractContextManager[None]:
         return files.locked(self._path.with_name(f".{self._path.name}.lock"))
 
-    def _seal(self, kdf: _Kdf, masters: Masters) -> bytes:
-        sealed = envelope.seal(self._key, kdf.context(), encode(masters))
+    def _seal(self, kdf: Kdf, masters: Masters) -> bytes:
+        sealed = envelope.seal(self._key, kdf.context(FORMAT), encode(masters))
         return msgspec.json.format(msgspec.json.encode(_Keystore(FORMAT, kdf, sealed))) + b"\n"
 
     def _read(self) -> _Keystore:
