@@ -97,6 +97,7 @@ CREATE TABLE deliveries (
     lane TEXT NOT NULL,
     priority INTEGER NOT NULL,
     state TEXT NOT NULL,
+    blocks INTEGER NOT NULL,
     version INTEGER NOT NULL,
     since TEXT NOT NULL,
     attempts INTEGER NOT NULL,
@@ -109,8 +110,10 @@ CREATE TABLE deliveries (
 );
 
 CREATE UNIQUE INDEX deliveries_by_turn ON deliveries (turn);
-CREATE INDEX deliveries_by_lane ON deliveries (connection, lane, turn);
-CREATE INDEX deliveries_by_state ON deliveries (state, next_at);
+CREATE INDEX deliveries_by_state ON deliveries (state, turn);
+CREATE INDEX deliveries_blocking ON deliveries (connection, lane, turn) WHERE blocks = 1;
+CREATE INDEX deliveries_waiting ON deliveries (connection, priority, turn) WHERE state = 'queued';
+CREATE INDEX deliveries_due ON deliveries (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE delivery_events (
     intent TEXT NOT NULL REFERENCES intents (id),
@@ -149,6 +152,7 @@ CREATE TABLE approval_requests (
     digest {BYTES} NOT NULL,
     quorum INTEGER NOT NULL,
     groups TEXT NOT NULL,
+    excluded TEXT NOT NULL,
     batch TEXT,
     asked_at TEXT NOT NULL,
     expires_at TEXT NOT NULL,
