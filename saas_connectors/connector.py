@@ -9,7 +9,7 @@
 5. Retries, waiting, credentials, budgets and raw archiving are the driver's business (`sovereign.egress`, `sovereign.sync`).
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
@@ -158,16 +158,136 @@ class Connector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """One way to write at a vendor, as its callers see it.
+
+    `schema` is the JSON Schema (2020-12) of the payload, closed: what it does not name is refused. `stream` names the stream
+    whose classes the payload's fields have, None when the payload itself says which. `idempotent`: sent twice, it leaves the
+    vendor as sent once. `key_header`: the header in which the vendor honours an idempotency key. `removes`: it takes something
+    away. `departure`: someone leaves, it goes before everything else. `reads_back`, `probes`: whether what was written, or what
+    may have been, can be looked for.
+    """
+
+    name: str
+    title_fr: str
+    title_en: str
+    schema: Mapping[str, Json]
+    stream: str | None = None
+    idempotent: bool = False
+    key_header: str | None = None
+    removes: bool = False
+    departure: bool = False
+    reads_back: bool = True
+    probes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """What the vendor answered to a write: its identifier for what was written, when it gave one."""
+    """What the vendor answered to a write: its status, and its identifier for what was written, when it gave one."""
 
     status: int
     vendor_id: str | None = None
 
 
-class Writer(Protocol):
-    """A connector that can also write; the gateway alone calls it."""
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the vendor holds after a write it accepted.
 
-    def apply(self, operation: str, payload: Json) -> Exchange[Applied]:
-        """Carry out one declared operation; never retried by the connector."""
+    `confirmed`: what was asked. `differs`: it is there, and not as asked; `pointers` (RFC 6901, into the payload) say where.
+    `absent`: nothing of it (a lost write), or what should be gone still stands. `unsupported`: there is no way to look.
+    """
+
+    outcome: Literal["confirmed", "differs", "absent", "unsupported"]
+    pointers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What looking at the vendor says of a write whose outcome is unknown.
+
+    `landed`: the vendor holds what was asked. `did_not_happen`: it provably does not, at this instant; nothing of what was asked
+    for is lost by asking again. `inconclusive`: looking does not tell. A vendor may still be at work on a request that it
+    received: a probe is worth something only once it can no longer be.
+    """
+
+    outcome: Literal["landed", "did_not_happen", "inconclusive"]
+    vendor_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorQuery:
+    """A read of the vendor's interface that the local copy can answer as well.
+
+    `kind`: `list` (records of `stream` that satisfy `filters`, equality on fields as text, `offset` skipped, at most `limit`),
+    `record` (the one whose fields are as `filters` say), or `streams` (the list of the streams; `stream` is then empty).
+    `detail` is the connector's own, for `Writer.present`.
+    """
+
+    kind: Literal["list", "record", "streams"]
+    stream: str = ""
+    filters: tuple[tuple[str, str], ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    detail: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """An answer in the vendor's own form, made of the local copy."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Writer(Protocol):
+    """A connector that can also write; the gateway alone calls it. Only `apply`, `read_back` and `probe` speak to the vendor.
+
+    1. `apply` yields exactly one request that writes, alone in its `Fetch`; requests that read (GET, HEAD, or `reads`) may come
+       before it. It sends nothing twice. A fault raised before the write was yielded: nothing was written.
+    2. After the write, `apply` raises `Rejected` for a refusal: `definitive` says that the vendor did not do it and would not
+       if it were asked again; otherwise its outcome is unknown, or (429, 503) it asks to wait.
+    3. `BadPayload` is always definitive and names a place in the payload, never a value.
+    4. `read_back` and `probe` only read. An answer that they cannot understand is a fault, or says nothing; never a landing.
+    5. Paths of the pass-through (`is_read`, `mirror`) are as sent to the vendor: from the root of its origin, with their query.
+    """
+
+    def operations(self) -> tuple[Operation, ...]:
+        """The ways to write that this connection declares; none unless its settings open them."""
+        ...
+
+    def entity(self, operation: str, payload: Json) -> str:
+        """What a payload is written to: writes to one entity keep their order; errors: BadPayload, UnknownOperation."""
+        ...
+
+    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+        """Classes of the data in a payload; a field that no one classified is personal."""
+        ...
+
+    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
+        """Carry out one operation; `key` goes in the operation's `key_header`."""
+        ...
+
+    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+        """Look at what the vendor made of a write that it accepted."""
+        ...
+
+    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+        """Find out whether a write of unknown outcome happened."""
+        ...
+
+    def is_read(self, method: str, path: str) -> bool:
+        """Whether a call of the pass-through changes nothing at the vendor."""
+        ...
+
+    def mirror(self, method: str, path: str) -> MirrorQuery | None:
+        """The question to the local copy that answers a read of the pass-through; None when only the vendor can."""
+        ...
+
+    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:
+        """Write rows of the local copy as the vendor would.
+
+        rows: fields in clear, plain Python values; for `streams`, `{"stream", "title"}` each. total: how many records satisfy
+        the question beyond its limit.
+        """
         ...

@@ -2,6 +2,8 @@
 
     ConnectorError
     ├── SettingsError       a setting is missing or wrong: names the field and what was expected
+    ├── BadPayload          what a caller wants written does not fit: names the place and what was expected, never the value
+    ├── UnknownOperation    the connection declares no such operation
     ├── VendorError         the vendor answered something that is not what its interface promises
     │   ├── Unauthorized    the credential is refused (401), or the right is missing (403)
     │   ├── NotFound        404 or 410
@@ -31,6 +33,28 @@ class SettingsError(ConnectorError):
     en = "Setting `{field}`: {expected_en}."
     todo_fr = "Corrigez-le dans sovereign.toml."
     todo_en = "Correct it in sovereign.toml."
+
+
+class BadPayload(ConnectorError):
+    """What a caller wants written does not fit the operation. Field `pointer`: where (RFC 6901), "" for the whole."""
+
+    code = "connector.payload"
+    kind = "usage"
+    fr = "Contenu refusé à « {pointer} » : attendu {expected_fr}."
+    en = "Payload refused at `{pointer}`: expected {expected_en}."
+    todo_fr = "Corrigez le contenu ; le schéma de l'opération dit ce qu'elle accepte."
+    todo_en = "Correct the payload; the operation's schema says what it accepts."
+
+
+class UnknownOperation(ConnectorError):
+    """The connection declares no such operation."""
+
+    code = "connector.operation"
+    kind = "usage"
+    fr = "La connexion {connection} ne déclare pas l'opération « {operation} » ; déclarées : {known}."
+    en = "Connection {connection} declares no operation `{operation}`; declared: {known}."
+    todo_fr = "Demandez-en une de la liste, ou déclarez celle-ci dans sovereign.toml."
+    todo_en = "Ask for one of the list, or declare this one in sovereign.toml."
 
 
 class VendorError(ConnectorError):
@@ -72,11 +96,18 @@ class Malformed(VendorError):
 
 
 class Rejected(VendorError):
-    """A refusal of the 4xx or 5xx family."""
+    """A refusal of the 4xx or 5xx family; of a write, any refusal.
+
+    `definitive`: what was asked was not done, and would not be if it were asked again. `reason`: a stable word for why.
+    """
 
     code = "vendor.rejected"
     todo_fr = "Au-delà de 500, réessayez plus tard, puis demandez au fournisseur ; sinon, vérifiez les réglages du flux."
     todo_en = "From 500 on, try again later, then ask the vendor; below, check the stream's settings."
+
+    def __init__(self, *, method: str, path: str, status: int, definitive: bool = False, reason: str = "status") -> None:
+        self.status, self.definitive, self.reason = status, definitive, reason
+        super().__init__(method=method, path=path, status=status, definitive=definitive, reason=reason)
 
 
 class SchemaError(ConnectorError):
