@@ -154,7 +154,8 @@ def known(site: "Site") -> "list[DatasetId]":
     return sorted({*site.repository.datasets(), *(DatasetId(*each) for each in site.audit.witnessed())})
 
 
-def _heads(site: "Site") -> Iterator[Finding]:
+def missing_heads(site: "Site") -> Iterator[Finding]:
+    """Name the datasets whose latest snapshot, as the audit log has it, is gone."""
     for dataset in known(site):
         last = site.audit.last_commit(dataset.connection, dataset.stream)
         head = site.repository.head(dataset, last.manifest if last else None)
@@ -176,5 +177,5 @@ def _marts(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _clock, _settings, _ways_out, _heads, _freshness, _drafts, _marts, _quarantines,
+    of_keys, _room, _clock, _settings, _ways_out, missing_heads, _freshness, _drafts, _marts, _quarantines,
 )  # fmt: skip

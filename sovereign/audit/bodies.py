@@ -22,9 +22,9 @@ class Bodies:
         self._key = keys.derive("audit/body")
         self._records = Records(self._key, _RECORDS)
 
-    def seal(self, seq: int, body: Body, nonce: bytes) -> bytes:
-        """Seal the body of an entry. nonce: 12 random bytes."""
-        return self._records.seal(seq, body.encode(), nonce)
+    def seal(self, seq: int, plain: bytes, nonce: bytes) -> bytes:
+        """Seal the body of an entry. plain: salt and content, as `Body.encode` gives them; nonce: 12 random bytes."""
+        return self._records.seal(seq, plain, nonce)
 
     def open(self, seq: int, sealed: bytes) -> Body:
         """Open it; raises ValueError for one that is damaged, or another entry's."""

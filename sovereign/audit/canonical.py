@@ -5,6 +5,7 @@ ASCII (then the order by bytes is the order by UTF-16 units). For everything els
 reference implementation `rfc8785` is asked, after instants and the like have become plain JSON.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -13,13 +14,14 @@ import rfc8785
 
 _SAFE: Final = 2**53 - 1
 _DEPTH: Final = 32
+_NESTING: Final = frozenset((dict, list, tuple))
 
 
 def dumps(value: object) -> bytes:
     """Give the canonical bytes of a value; raises ValueError for what JSON cannot carry."""
     try:
         if _alike(value, _DEPTH):
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+            return orjson.dumps(value, None, orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # text that is not Unicode: the reference says so in its own way
         pass
     try:
@@ -39,19 +41,28 @@ def plain(value: object) -> Any:  # noqa: ANN401 - any value that JSON can carry
 def _alike(value: object, depth: int) -> bool:
     """Say whether orjson gives the canonical bytes of a value; unlike subclasses, exact types hold no surprise."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
-    if kind is int:
-        return -_SAFE <= value <= _SAFE  # type: ignore[operator]  # an int, by its type
-    if not depth:
-        return False
     if kind is dict:
-        for key, each in value.items():  # type: ignore[attr-defined]  # a dict, by its type
-            if type(key) is not str or not key.isascii():
-                return False
-            if type(each) is not str and not _alike(each, depth - 1):
-                return False
-        return True
+        return _all_alike(value.values(), depth) and _all_ascii(value)  # type: ignore[attr-defined, arg-type]  # a dict, by its type
     if kind is list or kind is tuple:
-        return all(_alike(each, depth - 1) for each in value)  # type: ignore[attr-defined]  # a sequence, by its type
-    return False
+        return _all_alike(value, depth)  # type: ignore[arg-type]  # a sequence, by its type
+    return _all_alike((value,), 1)
+
+
+def _all_alike(values: Iterable[object], depth: int) -> bool:
+    for each in values:
+        kind = type(each)
+        if kind is str or kind is bool or each is None:
+            continue
+        if kind is int:
+            if not -_SAFE <= each <= _SAFE:  # type: ignore[operator]  # an int, by its type
+                return False
+        elif kind not in _NESTING or not depth or not _alike(each, depth - 1):
+            return False
+    return True
+
+
+def _all_ascii(keys: Iterable[str]) -> bool:
+    try:
+        return "".join(keys).isascii()
+    except TypeError:  # a key that is not text
+        return False

@@ -51,12 +51,12 @@ class Checkpoints:
     def latest(self) -> Checkpoint | None:
         """The checkpoint signed last, None before the first; errors: Damaged."""
         with self._state.read() as connection:
-            return self._latest(connection)
+            return self.latest_of(connection)
 
-    def covering(self, seq: int) -> Checkpoint:
-        """The latest checkpoint, signed now if the one before does not reach entry `seq`; errors: Damaged, Forked."""
-        found = self.latest()
-        return found if found is not None and found.size > seq else self.sign()
+    def latest_of(self, connection: Connection) -> Checkpoint | None:
+        """The checkpoint signed last, as a connection sees it; errors: Damaged."""
+        row = connection.execute(_LATEST).one_or_none()
+        return None if row is None else self._read(*row)
 
     def kept(self, connection: Connection) -> Iterator[Checkpoint]:
         """Every checkpoint that is kept, oldest first, as a connection sees them; errors: Damaged."""
@@ -66,13 +66,13 @@ class Checkpoints:
     def sign(self) -> Checkpoint:
         """Sign the tree as it stands, unless it was already; errors: Forked, Damaged."""
         with self._state.read() as connection:
-            latest = self._latest(connection)
+            latest = self.latest_of(connection)
             if latest is not None and latest.size == sizes(connection)[0]:
                 self._continues(connection, latest)
                 return latest
         with self._state.begin() as connection:
             entered, size = sizes(connection)
-            latest = self._latest(connection)
+            latest = self.latest_of(connection)
             if entered != size:
                 raise Damaged(seq=min(entered, size), what="tree")
             if latest is not None:
@@ -109,10 +109,6 @@ class Checkpoints:
     def _continues(self, connection: Connection, earlier: Checkpoint) -> None:
         if earlier.size > sizes(connection)[0] or not compare_digest(_root(connection, earlier.size), earlier.root):
             raise Forked(size=earlier.size)
-
-    def _latest(self, connection: Connection) -> Checkpoint | None:
-        row = connection.execute(_LATEST).one_or_none()
-        return None if row is None else self._read(*row)
 
     def _read(self, size: int, note: str) -> Checkpoint:
         try:

@@ -15,9 +15,10 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from binascii import b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
@@ -33,6 +34,7 @@ MAX_ENTRY = 2**16 - 1
 MAX_BODY = 1024 * 1024
 """The longest body, in bytes of canonical JSON."""
 SALT: Final = 32
+_NONE: Final[Mapping[str, object]] = MappingProxyType({})
 
 leaf = leaf_hash
 
@@ -54,14 +56,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return datetime.fromisoformat(self.time)
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
+class NewEntry(NamedTuple):
     """What is to be entered: see `AuditLog.append`."""
 
     act: str
-    subject: Mapping[str, object] = field(default_factory=dict)
-    facts: Mapping[str, object] = field(default_factory=dict)
-    body: Mapping[str, object] = field(default_factory=dict)
+    subject: Mapping[str, object] = _NONE
+    facts: Mapping[str, object] = _NONE
+    body: Mapping[str, object] = _NONE
     actor: str | None = None
 
 
@@ -74,7 +75,7 @@ class Body:
 
     def commitment(self) -> str:
         """What the entry holds of the body."""
-        return b2a_base64(hmac.digest(self.salt, self.content, "sha256"), newline=False).decode()
+        return commitment(self.salt, self.content)
 
     def encode(self) -> bytes:
         """The bytes that are sealed as a record."""
@@ -107,6 +108,11 @@ class Body:
 class _First(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: dict[str, Any]
     salt: str
+
+
+def commitment(salt: bytes, content: bytes) -> str:
+    """What an entry holds of a body."""
+    return b2a_base64(hmac.digest(salt, content, "sha256"), newline=False).decode()
 
 
 def known(act: str) -> None:

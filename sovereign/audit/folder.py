@@ -68,14 +68,13 @@ class _Reading:
         """The leaf hashes of each bundle; None for one that is not there."""
         for number in range(-(-self.size // WIDTH)):
             width = self._width(0, number)
-            path = layout.tile_path(layout.ENTRIES, number, width)
-            data = self._read(path, layout.BUNDLE)
+            data, held = self._held(layout.ENTRIES, number, width, layout.BUNDLE)
             if data is None:
                 self.missing.append(number)
                 yield None
                 continue
             try:
-                found = layout.entries_of(data, width, path)
+                found = layout.entries_of(data, held, layout.ENTRIES)[:width]
             except Corrupt:
                 raise Damaged(seq=number * WIDTH, what="bundle") from None
             if _PRUNED in data:
@@ -84,7 +83,9 @@ class _Reading:
 
     def tile(self, level: int, number: int) -> bytes:
         """A tile; empty when it is not there."""
-        return self._read(layout.tile_path(level, number, self._width(level, number)), TILE) or b""
+        width = self._width(level, number)
+        data, held = self._held(level, number, width, TILE)
+        return (data or b"") if held == width else (data or b"")[: width * HASH]
 
     def end(self) -> int:
         """Say that what is missing was pruned, and give the first entry that is there; errors: Damaged."""
@@ -102,10 +103,10 @@ class _Reading:
             tile = self.tile(level, number)
             wrong = any(data != tile[: held * HASH] for held, data in self._partials(level, number, width))
             if level == 0 and not wrong:
-                whole = self._read(layout.tile_path(layout.ENTRIES, number, width), layout.BUNDLE) or b""
-                entries = layout.entries_of(whole, width, layout.ENTRIES)
+                whole, many = self._held(layout.ENTRIES, number, width, layout.BUNDLE)
+                entries = layout.entries_of(whole or b"", many, layout.ENTRIES)
                 held = self._partials(layout.ENTRIES, number, width)
-                wrong = any(data != layout.bundle(entries[:many]) for many, data in held)
+                wrong = any(data != layout.bundle(entries[:kept]) for kept, data in held)
             if wrong:
                 raise Damaged(seq=number * WIDTH ** (level + 1), what="partial")
 
@@ -123,6 +124,13 @@ class _Reading:
             if data.startswith(_PRUNED):
                 said = entry.read(data, first + offset).facts.get("first")
                 self.pruned = max(self.pruned, said) if isinstance(said, int) else self.pruned
+
+    def _held(self, level: int | str, number: int, width: int, limit: int) -> tuple[bytes | None, int]:
+        """A tile or bundle, and how many it holds: the whole one when a later checkpoint took the place of the partial one."""
+        data = self._read(layout.tile_path(level, number, width), limit)
+        if data is None and width < WIDTH:
+            return self._read(layout.tile_path(level, number), limit), WIDTH
+        return data, width
 
     def _read(self, path: str, limit: int) -> bytes | None:
         try:

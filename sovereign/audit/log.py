@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
 from sqlalchemy.sql.dml import Insert
 
 from sovereign.audit import entry, rows, tiles, tree
@@ -18,7 +18,7 @@ from sovereign.audit.acts import HEADS
 from sovereign.audit.bodies import Bodies
 from sovereign.audit.checkpoint import Checkpoint
 from sovereign.audit.checkpoints import Checkpoints
-from sovereign.audit.entry import MAX_BODY, SALT, Body, NewEntry
+from sovereign.audit.entry import MAX_BODY, SALT, NewEntry
 from sovereign.audit.errors import BadEntry, BadProof, Damaged, NotEntered
 from sovereign.audit.receipt import Receipt
 from sovereign.audit.rows import AuditEntry
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sovereign.audit.publication import Publication
 
 _TURN = "UPDATE counters SET value = value + {count:d} WHERE name = 'audit' RETURNING value"
+_TEXT = select(audit_entries.c.entry).where(audit_entries.c.seq == bindparam("seq"))
 _RANDOM: Final = SALT + NONCE
 
 
@@ -45,8 +46,7 @@ class LastCommit:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     """An entry before its turn: all that needs neither its number nor its time."""
 
     act: str
@@ -55,7 +55,7 @@ class _Prepared:
     facts: bytes
     connection: object
     stream: object
-    body: Body
+    plain: bytes
     commitment: str
     nonce: bytes
 
@@ -81,6 +81,7 @@ class AuditLog:
         self._state, self._clock, self._actor, self._entropy = state, clock, actor, entropy
         key = keys.derive("audit/actor")
         self._pseudonym = lru_cache(maxsize=1024)(lambda name: entry.pseudonym(key, name))
+        self._alone = lru_cache(maxsize=1024)(lambda name: entry.encode("", {"actor": name}))
         self._bodies = Bodies(keys)
         self._put_entries, self._put_bodies = (_prepared(state, insert(table)) for table in (audit_entries, audit_bodies))
         self.checkpoints = Checkpoints(state, keys, clock)
@@ -134,7 +135,7 @@ class AuditLog:
             for seq, each in enumerate(prepared, first):
                 data = entry.compose(each.act, at, each.actor, each.subject, each.facts, each.commitment)
                 made.append((seq, data.decode(), entry.leaf(data), at, each.act, each.connection, each.stream))
-                sealed.append((seq, self._bodies.seal(seq, each.body, each.nonce)))
+                sealed.append((seq, self._bodies.seal(seq, each.plain, each.nonce)))
             self._put_entries(transaction, made)
             self._put_bodies(transaction, sealed)
             transaction.info[tiles.ENTERED] = self.entered = True
@@ -142,14 +143,16 @@ class AuditLog:
 
     def _prepare(self, new: NewEntry, random: bytes) -> _Prepared:
         entry.known(new.act)
-        actor, subject = new.actor or self._actor, new.subject
-        body = Body(random[:SALT], entry.encode(new.act, {"actor": actor, **new.body}))
-        if len(body.content) > MAX_BODY:
-            raise BadEntry(act=new.act, why_fr="corps trop long", why_en="body too long")
-        connection, stream = subject.get("connection"), subject.get("stream")
-        encoded, facts = entry.encode(new.act, subject), entry.encode(new.act, new.facts)
-        who, said = self._pseudonym(actor), body.commitment()
-        return _Prepared(new.act, who, encoded, facts, connection, stream, body, said, random[SALT:])
+        act, subject, facts, body, actor = new
+        actor = actor or self._actor
+        content = entry.encode(act, {"actor": actor, **body}) if body else self._alone(actor)
+        if len(content) > MAX_BODY:
+            raise BadEntry(act=act, why_fr="corps trop long", why_en="body too long")
+        salt, who = random[:SALT], self._pseudonym(actor)
+        return _Prepared(
+            act, who, entry.encode(act, subject), entry.encode(act, facts), subject.get("connection"), subject.get("stream"),
+            salt + content, entry.commitment(salt, content), random[SALT:],
+        )  # fmt: skip
 
     def entries(
         self,
@@ -208,14 +211,24 @@ class AuditLog:
     def prove(self, seq: int) -> Receipt:
         """The receipt of an entry, under the latest checkpoint, signed now when needed. Errors: NotEntered, Damaged, Forked."""
         with self._state.read() as connection:
-            text = connection.execute(select(audit_entries.c.entry).where(audit_entries.c.seq == seq)).scalar_one_or_none()
-            first = connection.execute(select(audit_entries.c.seq).order_by(audit_entries.c.seq).limit(1)).scalar() or 0
-        if text is None:
-            raise NotEntered(seq=seq, first=first, last=self.size() - 1)
-        checkpoint = self.checkpoints.covering(seq)
-        try:
+            found = self._receipt(connection, seq, self.checkpoints.latest_of(connection))
+        if found is None:
+            checkpoint = self.checkpoints.sign()
             with self._state.read() as connection:
-                proof = tree.inclusion(seq, checkpoint.size, tiles.reader(connection))
+                found = self._receipt(connection, seq, checkpoint)
+        if found is None:
+            raise Damaged(seq=seq, what="tree")
+        return found
+
+    def _receipt(self, connection: Connection, seq: int, checkpoint: Checkpoint | None) -> Receipt | None:
+        text = connection.execute(_TEXT, {"seq": seq}).scalar_one_or_none()
+        if text is None:
+            first = connection.execute(select(func.min(audit_entries.c.seq))).scalar() or 0
+            raise NotEntered(seq=seq, first=first, last=tiles.sizes(connection)[0] - 1)
+        if checkpoint is None or checkpoint.size <= seq:
+            return None
+        try:
+            proof = tree.inclusion(seq, checkpoint.size, tiles.reader(connection))
             tree.check_inclusion(entry.leaf(text.encode()), seq, checkpoint.size, proof, checkpoint.root)
         except BadProof:
             raise Damaged(seq=seq, what="tile") from None
@@ -239,6 +252,14 @@ class AuditLog:
             said = self.append("audit.erased", {"entry": seq}, {}, {"reason": reason}, actor=actor, within=transaction)
         self._state.scrub()
         return said
+
+    def prune(self, before: datetime, reason: str = "") -> int:
+        """Let go of the whole bundles of 256 entries that are older; returns how many went. Errors: NotDue, StateBusy."""
+        from sovereign.audit.pruning import prune
+
+        gone = prune(self._state, self, before, reason=reason)
+        self.publication.publish()
+        return gone
 
     def verify(self) -> int:
         """Check every entry, body, tile and checkpoint; returns how many entries there ever were. Errors: Damaged."""

@@ -11,8 +11,7 @@ Files are 0600, folders 0700. Entries hold nothing personal; bodies are never pu
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -49,7 +48,7 @@ class Publication:
                     self._checkpoints.continues(published)
                 latest = self._checkpoints.sign()
                 if published is None or published.note != latest.note:
-                    self._write(published.size if published else 0, latest)
+                    self.write(published.size if published else 0, latest)
                 return latest
         except OSError as error:
             raise Unpublished(reason=error.strerror or type(error).__name__) from None
@@ -62,25 +61,37 @@ class Publication:
         except (FileNotFoundError, Corrupt, NotSigned, UnicodeDecodeError):
             return None
 
-    def _write(self, old: int, latest: Checkpoint) -> None:
+    def export(self, folder: Path) -> Checkpoint:
+        """Copy what is published to a new folder: the latest checkpoint, and what it needs. Errors: those of `publish`."""
+        checkpoint = self.publish()
+        with files.new_folder(folder):
+            Publication(self._state, self._checkpoints, folder).write(0, checkpoint)
+        return checkpoint
+
+    def write(self, old: int, latest: Checkpoint) -> None:
+        """Write what a checkpoint covers and one of `old` entries did not, then the checkpoint."""
+        made: list[tuple[int | str, int, int]] = []
         with self._state.read() as connection:
             first = pruning.pruned(connection).first
             for level, number, width in layout.new_tiles(old, latest.size):
-                self._put(level, number, width, tiles.tile(connection, level, number)[: width * HASH])
+                made.append((level, number, width))
+                self._put(*made[-1], tiles.tile(connection, level, number)[: width * HASH])
                 if level == 0 and number * WIDTH >= first:
-                    self._put(layout.ENTRIES, number, width, _bundle(connection, number, width))
+                    made.append((layout.ENTRIES, number, width))
+                    self._put(*made[-1], _bundle(connection, number, width))
         files.write(self.folder / KEY, f"{self._checkpoints.verifier.vkey}\n".encode())
         files.write(self.folder / layout.CHECKPOINT, latest.note.encode())
-        self._sweep(first)
+        self._sweep(made, first)
 
     def _put(self, level: int | str, number: int, width: int, data: bytes) -> None:
         files.write(self.folder / layout.tile_path(level, number, width), data)
-        if width == WIDTH:
-            whole = self.folder / layout.tile_path(level, number)
-            shutil.rmtree(whole.with_name(f"{whole.name}.p"), ignore_errors=True)
 
-    def _sweep(self, first: int) -> None:
-        """Remove the bundles of what was pruned, newest first: an interrupted sweep is gone on with."""
+    def _sweep(self, made: Iterable[tuple[int | str, int, int]], first: int) -> None:
+        """Remove the partial forms of what is whole, then the bundles of what was pruned, newest first."""
+        for level, number, width in made:
+            if width == WIDTH:
+                whole = self.folder / layout.tile_path(level, number)
+                shutil.rmtree(whole.with_name(f"{whole.name}.p"), ignore_errors=True)
         for number in range(first // WIDTH - 1, -1, -1):
             path = self.folder / layout.tile_path(layout.ENTRIES, number)
             if not path.exists():
@@ -125,17 +136,3 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-
-
-def exported(publication: Publication, folder: Path) -> Iterator[Path]:
-    """Copy what is published to a new folder, for whoever checks it elsewhere: the checkpoint, and only what it needs."""
-    checkpoint = publication.publish()
-    tiles_of = list(layout.new_tiles(0, checkpoint.size))
-    wanted = [layout.tile_path(*each) for each in tiles_of]
-    wanted += [layout.tile_path(layout.ENTRIES, number, width) for level, number, width in tiles_of if level == 0]
-    with files.new_folder(folder):
-        for path in (*wanted, KEY):
-            with suppress(FileNotFoundError):  # a bundle that was pruned
-                files.write(folder / path, (publication.folder / path).read_bytes())
-                yield folder / path
-        files.write(folder / layout.CHECKPOINT, checkpoint.note.encode())
