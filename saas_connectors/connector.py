@@ -205,9 +205,9 @@ class ReadBack:
 class Probed:
     """What looking at the vendor says of a write whose outcome is unknown.
 
-    `landed`: the vendor holds what was asked. `did_not_happen`: it provably does not, at this instant; nothing of what was asked
-    for is lost by asking again. `inconclusive`: looking does not tell. A vendor may still be at work on a request that it
-    received: a probe is worth something only once it can no longer be.
+    `landed`: the vendor holds what was asked. `did_not_happen`: it provably does not, at this instant, and asking again makes
+    no double. `inconclusive`: looking does not tell. A vendor may still be at work on a request that it received: a probe is
+    worth something only once it can no longer be.
     """
 
     outcome: Literal["landed", "did_not_happen", "inconclusive"]
