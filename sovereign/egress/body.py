@@ -54,31 +54,45 @@ def _pieces(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> Iter
 
 
 def inflate(pieces: Iterator[bytes], encoding: str, cap: int) -> bytes:
-    """Decompress to at most `cap` bytes; errors: OverflowError beyond, EOFError when cut, zlib.error when damaged.
+    """Decompress to at most `cap` bytes; errors: OverflowError beyond, EOFError when cut, zlib.error when damaged."""
+    inflater = Inflater(encoding, cap)
+    out = [done for piece in pieces for done in inflater.feed(piece)]
+    inflater.finish()
+    return b"".join(out)
+
+
+class Inflater:
+    """Decompresses piece by piece, to at most `cap` bytes in all.
 
     `deflate` is zlib's format (RFC 1950), or the bare one (RFC 1951) that some servers send under that name; `gzip` may hold
     several members.
     """
-    out: list[bytes] = []
-    total, decoder, started = 0, None, False
-    for piece in pieces:
-        data = piece
+
+    def __init__(self, encoding: str, cap: int) -> None:
+        self._encoding, self._left, self._started = encoding, cap, False
+        self._decoder: zlib._Decompress | None = None
+
+    def feed(self, data: bytes, most: int = 2**62) -> Iterator[bytes]:
+        """Give what a piece decompresses to, at most `most` bytes at a time; errors: OverflowError, zlib.error."""
         while data:
-            if decoder is None:
-                if started and (encoding == "deflate" or not data.strip(b"\0")):
-                    break
-                decoder, started = zlib.decompressobj(_window(encoding, data)), True
-            done = decoder.decompress(data, cap - total + 1)
-            total += len(done)
-            if total > cap:
+            if self._decoder is None:
+                if self._started and (self._encoding == "deflate" or not data.strip(b"\0")):
+                    return
+                self._decoder, self._started = zlib.decompressobj(_window(self._encoding, data)), True
+            done = self._decoder.decompress(data, min(self._left + 1, most))
+            self._left -= len(done)
+            if self._left < 0:
                 raise OverflowError
-            out.append(done)
-            data = decoder.unconsumed_tail
-            if decoder.eof:
-                data, decoder = decoder.unused_data, None
-    if decoder is not None:
-        raise EOFError
-    return b"".join(out)
+            if done:
+                yield done
+            data = self._decoder.unconsumed_tail
+            if self._decoder.eof:
+                data, self._decoder = self._decoder.unused_data, None
+
+    def finish(self) -> None:
+        """Check that nothing is missing; errors: EOFError."""
+        if self._decoder is not None:
+            raise EOFError
 
 
 def _window(encoding: str, data: bytes) -> int:

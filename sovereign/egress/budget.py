@@ -3,25 +3,40 @@
 1. Rate: a token bucket that holds a tenth of a second of tokens, at least one; requests are served in the order they came.
 2. Concurrency: at most so many requests in flight. Where several connections share a host, the smallest limits hold for all.
 3. When the vendor says `Retry-After`, the host is closed to everyone until then, however long that is.
+4. Threads (pulls) and tasks (the gateway) stand in one line: who came first goes first, and no thread waits for a task.
 
 Our own pace is waited for; a closed host is waited for within the caller's patience, beyond which `Waiting` is raised. Another
 process has budgets of its own.
 """
 
+import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from sovereign.clock import Clock
-from sovereign.egress.errors import Interrupted, Waiting
+from sovereign.egress.errors import Busy, Interrupted, Waiting
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises Interrupted when asked to stop."""
 
+BASE = 0.5
+"""The first pause before asking a vendor again, in seconds."""
 _POLL = 0.2
 _FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class _Turn:
+    """A place in the line; `wake` tells whoever stands there that it was granted."""
+
+    __slots__ = ("granted", "wake")
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self.wake, self.granted = wake, False
 
 
 class HostBudget:
@@ -30,7 +45,8 @@ class HostBudget:
     def __init__(self, host: str, monotonic: Callable[[], float]) -> None:
         self.host = host
         self._monotonic = monotonic
-        self._room = threading.Condition()
+        self._lock = threading.Lock()
+        self._line: deque[_Turn] = deque()
         self._limits: dict[int, tuple[float | None, int]] = {}
         self._rate: float | None = None
         self._concurrency = 1
@@ -46,13 +62,28 @@ class HostBudget:
 
     def close(self, until: datetime) -> None:
         """Stay away until then; an earlier instant than the present one changes nothing."""
-        with self._room:
+        with self._lock:
             if self._closed_until is None or until > self._closed_until:
                 self._closed_until = until
 
+    def heed(self, status: int, headers: Mapping[str, str], present: datetime, guess: float) -> bool:
+        """Close the host for as long as an answer asks; returns whether it asked.
+
+        headers: names in lower case. guess: seconds, for a 429 that does not say how long.
+        """
+        if status not in (429, 503):
+            return False
+        until = retry_after(headers, present)
+        if until is None and status == 429:
+            until = _later(present, guess)
+        if until is not None:
+            # A vendor that says "now" again and again still costs its caller some patience.
+            self.close(max(until, present + timedelta(seconds=BASE / 2)))
+        return until is not None
+
     def reopen(self) -> None:
         """Forget what the vendor asked."""
-        with self._room:
+        with self._lock:
             self._closed_until = None
 
     def enter(self, clock: Clock, pause: Pause, stop: threading.Event, patience: float) -> float:
@@ -62,60 +93,143 @@ class HostBudget:
         """
         waited = 0.0
         while True:
-            waited += self._open(clock, pause, patience - waited)
-            self._pace(pause)
-            with self._room:
-                while self._in_flight >= self._concurrency:
-                    if stop.is_set():
-                        raise Interrupted
-                    self._room.wait(_POLL)
-                if self._closed_until is None:
-                    self._in_flight += 1
-                    return waited
+            until, seconds = self._opening(clock, patience - waited)
+            if seconds > 0:
+                pause(seconds)
+                waited += seconds
+            self._opened(until)
+            due = self._due()
+            if due > 0:
+                try:
+                    pause(due)
+                except Interrupted:
+                    self._undue()
+                    raise
+            granted = threading.Event()
+            turn = self._stand(granted.set)
+            while not granted.wait(0 if turn.granted else _POLL):
+                if stop.is_set():
+                    self._withdraw(turn)
+                    raise Interrupted
+            if self._closed_until is None:
+                return waited
+            self.leave()
+
+    async def enter_task(self, clock: Clock, patience: float, queue: float) -> float:
+        """Wait, as a task of an event loop, for the right to send one request; `leave` gives it back.
+
+        patience: seconds that a closed host may be waited for; queue: seconds to stand in line, and to keep our own pace.
+        Returns the seconds spent on a closed host. Errors: Waiting, Busy. Cancelled while it waits, it holds nothing.
+        """
+        waited = 0.0
+        while True:
+            until, seconds = self._opening(clock, patience - waited)
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+                waited += seconds
+            self._opened(until)
+            due = self._due()
+            if due > queue:
+                self._undue()
+                raise Busy(host=self.host)
+            if due > 0:
+                try:
+                    await asyncio.sleep(due)
+                except asyncio.CancelledError:
+                    self._undue()
+                    raise
+            await self._turn(queue)
+            if self._closed_until is None:
+                return waited
+            self.leave()
 
     def leave(self) -> None:
         """Give back the right to send."""
-        with self._room:
+        with self._lock:
             self._in_flight -= 1
-            self._room.notify()
+            self._grant()
 
-    def _open(self, clock: Clock, pause: Pause, patience: float) -> float:
-        """Wait until the host is open."""
+    def _opening(self, clock: Clock, patience: float) -> tuple[datetime | None, float]:
+        """Until when the host is closed, and the seconds to wait for that; errors: Waiting when they pass the patience."""
         until = self._closed_until
         if until is None:
-            return 0.0
+            return None, 0.0
         seconds = (until - clock()).total_seconds()
         if seconds > patience:
             raise Waiting(host=self.host, until=until)
-        if seconds > 0:
-            pause(seconds)
-        with self._room:
+        return until, max(seconds, 0.0)
+
+    def _opened(self, until: datetime | None) -> None:
+        """Open the host that was closed until then, unless it was closed for longer meanwhile."""
+        with self._lock:
             if self._closed_until == until:
                 self._closed_until = None
-        return max(seconds, 0.0)
 
-    def _pace(self, pause: Pause) -> None:
-        """Take a token, and wait until it is due."""
-        with self._room:
+    def _due(self) -> float:
+        """Take a token; gives the seconds until it is due."""
+        with self._lock:
             rate = self._rate
             if rate is None:
-                return
+                return 0.0
             present = self._monotonic()
             self._tokens = min(max(1.0, rate / 10), self._tokens + (present - self._refilled) * rate)
             self._refilled = present
             self._tokens -= 1
-            due = -self._tokens / rate
-        if due > 0:
+            return -self._tokens / rate
+
+    def _undue(self) -> None:
+        """Give a token back."""
+        with self._lock:
+            self._tokens += 1
+
+    def _stand(self, wake: Callable[[], object]) -> _Turn:
+        """Stand in line; whoever finds room goes at once."""
+        turn = _Turn(wake)
+        with self._lock:
+            self._line.append(turn)
+            self._grant()
+        return turn
+
+    def _withdraw(self, turn: _Turn) -> None:
+        """Leave the line, or give back what was granted meanwhile."""
+        with self._lock:
+            if turn.granted:
+                self._in_flight -= 1
+                self._grant()
+            else:
+                self._line.remove(turn)
+
+    async def _turn(self, seconds: float) -> None:
+        """Stand in line as a task; errors: Busy when its turn does not come in time."""
+        loop = asyncio.get_running_loop()
+        granted = loop.create_future()
+        turn = self._stand(partial(_wake, loop, granted))
+        if turn.granted:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await granted
+        except BaseException as error:
+            self._withdraw(turn)
+            if isinstance(error, TimeoutError):
+                raise Busy(host=self.host) from None
+            raise
+
+    def _grant(self) -> None:
+        """Let the first of the line go, as far as there is room. With the lock held."""
+        while self._line and self._in_flight < self._concurrency:
+            turn = self._line.popleft()
             try:
-                pause(due)
-            except Interrupted:
-                with self._room:
-                    self._tokens += 1
-                raise
+                turn.wake()
+            except RuntimeError:
+                # Its event loop is closed: nobody stands there any more.
+                continue
+            turn.granted = True
+            self._in_flight += 1
 
     def limit(self, holder: int, limits: tuple[float | None, int] | None) -> None:
         """Set a holder's limits (requests a second, requests at once), None once it is gone; the strictest of all hold."""
-        with self._room:
+        with self._lock:
             if limits is None:
                 self._limits.pop(holder, None)
             else:
@@ -123,7 +237,12 @@ class HostBudget:
             rates = [rate for rate, _ in self._limits.values() if rate is not None]
             self._rate = min(rates, default=None)
             self._concurrency = min((concurrency for _, concurrency in self._limits.values()), default=1)
-            self._room.notify_all()
+            self._grant()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, granted: "asyncio.Future[None]") -> None:
+    """Tell a task of that loop, from any thread, that its turn has come."""
+    loop.call_soon_threadsafe(lambda: None if granted.done() else granted.set_result(None))
 
 
 class Budgets:

@@ -3,11 +3,15 @@
     EgressError
     ├── Refused         a rule of ours says no: names the rule; nothing was sent
     ├── NotSent         no connection could be made (name, network, proxy): provably not sent
-    │   └── TlsFailed   the peer could not prove who it is, or refused our certificate, before the request left
+    │   ├── TlsFailed   the peer could not prove who it is, or refused our certificate, before the request left
+    │   ├── Busy        our own budget for this host had no room in time
+    │   └── NoCredential  the credential could not be had, so the request was not sent, or was refused (401) for want of it
     ├── Waiting         the vendor asked us to come back at a given instant; nothing was sent
     ├── Interrupted     we were asked to stop
     ├── TimedOut        sent, and the answer did not come, or not whole, in time
     ├── Broken          sent, and the connection broke before the whole answer came
+    ├── Unfinished      what was to be sent broke off, or passed its cap, when a part of it had left
+    ├── Echoed          the answer repeats the credential: it was cut before it
     ├── TooLarge        the answer, or what it decompresses to, passes the cap
     ├── BadEncoding     the answer is compressed in a way we did not ask for, or does not decompress
     └── Redirected      the vendor answered with a redirection, which is never followed
@@ -41,6 +45,7 @@ RULES: dict[str, tuple[str, str]] = {
         "un en-tête est mal formé, ou réservé au transport",
         "a header is malformed, or belongs to the transport",
     ),
+    "egress.upload": ("le contenu à envoyer dépasse son plafond", "what is to be sent passes its cap"),
     "egress.credential": (
         "le secret de la connexion ne sort que vers le fournisseur lui-même",
         "the connection's credential only goes to the vendor itself",
@@ -101,6 +106,27 @@ class TlsFailed(NotSent):
     todo_en = "Check the vendor's certificate, and `ca_bundle` and `client_certificate` of connection {connection}."
 
 
+class Busy(NotSent):
+    """Our own budget for this host had no room in time."""
+
+    code = "egress.busy"
+    kind = "partial"
+    fr = "Trop de requêtes vers {host} attendent déjà leur tour ; rien n'a été envoyé."
+    en = "Too many requests to {host} already wait for their turn; nothing was sent."
+    todo_fr = "Réessayez plus tard, ou relevez limits.rate ou limits.concurrency si le fournisseur le permet."
+    todo_en = "Try again later, or raise limits.rate or limits.concurrency if the vendor allows it."
+
+
+class NoCredential(NotSent):
+    """The credential could not be had. Field `reason`: a code, of the error met at the endpoint that gives tokens."""
+
+    code = "egress.no_credential"
+    fr = "Pas de jeton pour {host} ({reason}) ; la requête n'a pas eu d'effet."
+    en = "No token for {host} ({reason}); the request had no effect."
+    todo_fr = "Vérifiez « auth » et le secret de la connexion {connection}, et que l'adresse qui donne les jetons répond."
+    todo_en = "Check `auth` and the secret of connection {connection}, and that the address that gives tokens answers."
+
+
 class Waiting(EgressError):
     """The vendor asked us to come back later. Field `until`: an instant, UTC."""
 
@@ -139,6 +165,26 @@ class Broken(EgressError):
     en = "The answer of {host} broke off ({reason})."
     todo_fr = "Réessayez plus tard ; si cela dure, signalez-le au fournisseur."
     todo_en = "Try again later; if it lasts, tell the vendor."
+
+
+class Unfinished(EgressError):
+    """What was to be sent broke off when a part of it had left. Field `reason`: `source`, `cap` or `length`."""
+
+    code = "egress.unfinished"
+    fr = "L'envoi vers {host} s'est interrompu en chemin ({reason})."
+    en = "What was being sent to {host} broke off on its way ({reason})."
+    todo_fr = "Le fournisseur a pu en recevoir une partie : vérifiez chez lui avant de renvoyer."
+    todo_en = "The vendor may have received a part of it: look there before sending again."
+
+
+class Echoed(EgressError):
+    """The answer repeats the credential that was sent: it was cut before it."""
+
+    code = "egress.echoed"
+    fr = "La réponse de {host} contient le secret de la connexion {connection} ; elle a été coupée."
+    en = "The answer of {host} holds the credential of connection {connection}; it was cut."
+    todo_fr = "Signalez-le au fournisseur, et remplacez ce secret."
+    todo_en = "Tell the vendor, and replace this credential."
 
 
 class TooLarge(EgressError):

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, quote, quote_plus
 from saas_connectors.request import Request
 
 _DATA = re.compile(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?(?:json|xml)\s*(?:;|\Z)", re.IGNORECASE)
+SURE = 8
+"""From how many characters a secret is looked for in an answer that is no error: a shorter one is found in honest data too."""
 DROPPED = frozenset({"set-cookie", "set-cookie2", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization"})
 
 
@@ -25,11 +27,11 @@ def error_body(body: bytes, content_type: str, asked: Request, sent: Request) ->
     """
     if not body or not _DATA.match(content_type.strip()):
         return b""
-    return b"" if any(secret in body for secret in _spellings(asked, sent)) else body
+    return b"" if any(secret in body for secret in spellings(asked, sent)) else body
 
 
-def _spellings(asked: Request, sent: Request) -> set[bytes]:
-    """The ways a page may spell the credential that was added."""
+def spellings(asked: Request, sent: Request, shortest: int = 4) -> set[bytes]:
+    """The ways a page may spell the credential that was added. shortest: characters; a shorter secret is not looked for."""
     added = {value for name, value in sent.headers if (name, value) not in asked.headers}
     added |= {value for name, value in sent.params if (name, value) not in asked.params}
     if sent.body is not None and sent.body is not asked.body:
@@ -44,7 +46,7 @@ def _spellings(asked: Request, sent: Request) -> set[bytes]:
             except (binascii.Error, UnicodeDecodeError):
                 continue
             secrets |= {pair, pair.partition(":")[2]}
-    return {form.encode() for secret in secrets if len(secret) > 3 for form in _forms(secret)}
+    return {form.encode() for secret in secrets if len(secret) >= shortest for form in _forms(secret)}
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -55,3 +57,30 @@ def _forms(secret: str) -> Iterator[str]:
         written = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
         yield from (written, written.replace("/", "\\/"))
     yield from (escape(secret, quote=False), escape(secret), escape(secret).replace("&#x27;", "&apos;"))
+
+
+class Sieve:
+    """Lets an answer pass piece by piece, up to the first place that holds one of the secrets; not a byte of it passes."""
+
+    def __init__(self, secrets: set[bytes]) -> None:
+        # What contains another of them need not be looked for.
+        self._secrets = [one for one in secrets if not any(other in one for other in secrets - {one})]
+        self._kept = max(map(len, secrets), default=1) - 1
+        self._tail = b""
+
+    def sift(self, piece: bytes) -> bytes:
+        """Give what may pass so far; errors: ValueError when a secret is met."""
+        data = self._tail + piece
+        if self.meets(data):
+            raise ValueError
+        cut = max(0, len(data) - self._kept)
+        self._tail = data[cut:]
+        return data[:cut]
+
+    def rest(self) -> bytes:
+        """Give what was held back; nothing follows."""
+        return self._tail
+
+    def meets(self, data: bytes) -> bool:
+        """Whether a secret stands in the data."""
+        return any(secret in data for secret in self._secrets)
