@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from sovereign.audit.errors import Damaged
 from sovereign.audit.tree import HASH, TILE, WIDTH, Read, fold, leaf_hash
 from sovereign.state import State
-from sovereign.state.schema import audit_entries, audit_tiles, counters
+from sovereign.state.schema import audit_checkpoints, audit_entries, audit_tiles, counters
 
 ENTERED: Final = "audit.entered"
 """In the `info` of a connection whose transaction entered something."""
@@ -112,7 +112,9 @@ def move(state: State) -> None:
 
     def untouched(connection: Connection) -> bool:
         entries, size = sizes(connection)
-        return entries > 0 and size == 0 and not connection.execute(select(func.count()).select_from(audit_tiles)).scalar_one()
+        tables = (audit_tiles, audit_checkpoints)
+        held = sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables)
+        return entries > 0 and size == 0 and held == 0
 
     with state.read() as connection:
         if not untouched(connection):

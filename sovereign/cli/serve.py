@@ -14,6 +14,7 @@ from sovereign.cli.sync import stopped_by_signals
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
+    from sovereign.audit.publication import Publisher
     from sovereign.cli.progress import Lines
 
     site = door.site(SERVICE)
@@ -27,6 +28,6 @@ def command(door: Door) -> None:
         )
     if not planned:
         door.out.remark("Aucun travail planifié.", "No job is scheduled.")
-    with stopped_by_signals() as stop:
+    with stopped_by_signals() as stop, Publisher(site.audit.publication.publish, door.out.fault):
         jobs.serve(stop, lambda _connection: Lines(door.out))
     door.out.done("stopped", "Service arrêté", "Service stopped")

@@ -1,4 +1,4 @@
-"""A verifier of logs built from Go's own `x/mod/sumdb` (Debian). Missing, it fails the test under CI=true, and skips it elsewhere."""
+"""A verifier of logs, built from Go's `x/mod/sumdb` (Debian). Without it a test fails when CI=true, else skips."""
 
 import os
 import shutil
