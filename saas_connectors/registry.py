@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from saas_connectors.connector import Connector, Json
+from saas_connectors.connector import Connector, Json, Writer
 from saas_connectors.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ KINDS: Final[Mapping[str, str]] = {
 }
 
 
+WRITERS: Final[Mapping[str, str]] = {
+    "rest": "saas_connectors.rest.writer:make",
+    "decp": "saas_connectors.procurement.publication:make",
+    "ogc-features": "saas_connectors.urban.editing:make",
+}
+
+
 def make(kind: str, name: str, settings: Mapping[str, Json]) -> Connector:
     """Make the connector of a connection; raises `SettingsError`."""
     if kind not in KINDS:
@@ -29,8 +36,20 @@ def make(kind: str, name: str, settings: Mapping[str, Json]) -> Connector:
         raise SettingsError(
             field=f"connections.{name}.connector", expected_fr=f"un de : {known}", expected_en=f"one of: {known}"
         )
-    module, _, factory = KINDS[kind].partition(":")
-    return cast(Connector, getattr(import_module(module), factory)(name, settings))
+    return cast(Connector, _made(KINDS[kind], name, settings))
+
+
+def writer(kind: str, name: str, settings: Mapping[str, Json]) -> Writer:
+    """Make the writing side of a connection, from the settings that `make` takes; raises `SettingsError`.
+
+    A connector that has none gives one without operations, for which GET and HEAD are the reads.
+    """
+    return cast(Writer, _made(WRITERS.get(kind, "saas_connectors.writing:read_only"), name, settings))
+
+
+def _made(place: str, name: str, settings: Mapping[str, Json]) -> object:
+    module, _, factory = place.partition(":")
+    return getattr(import_module(module), factory)(name, settings)
 
 
 def auth(

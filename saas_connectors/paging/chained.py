@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from saas_connectors.connector import Json
-from saas_connectors.paging.links import follow, next_link
+from saas_connectors.paging.links import follow, next_link, next_of
 from saas_connectors.paging.port import Elsewhere, Seen, Step, absent, fill, more, put
 from saas_connectors.request import Request
 
@@ -104,7 +104,7 @@ class Link(_OneRead):
             return next_link(seen.response.headers.get("link", ""))
         found: Any = seen.document.find(self.path)
         if isinstance(found, list):
-            found = next((item for item in found if isinstance(item, dict) and item.get("rel") == "next"), None)
+            found = next_of(found)
         if isinstance(found, dict):
             found = found.get("href")
         return found if isinstance(found, str) and found else None

@@ -3,11 +3,14 @@
 A next link stays on the origin it came from. A vendor behind a proxy often writes `http:` for its own `https:` address, or no
 port: the host decides, the connection's own scheme and port are kept. User information, and parameters that are credentials
 by their name, are dropped: the driver adds the credential anew.
+
+Where several next links stand side by side, one a format, that of GeoJSON is taken, else another JSON, else one that names no
+type: a page of HTML is for people.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 CREDENTIALS: Final = {"api_key", "apikey", "api-key", "access_token", "client_secret", "password"}
@@ -30,10 +33,22 @@ def link_header(value: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def next_link(value: str) -> str | None:
     """Give the target of the relation `next`, which may be one of several (RFC 8288 section 3.3)."""
-    for target, params in link_header(value):
-        if "next" in params.get("rel", "").lower().split():
-            return target
-    return None
+    found = next_of({**params, "href": target, "rel": params.get("rel", "").lower()} for target, params in link_header(value))
+    return None if found is None else str(found["href"])
+
+
+def next_of(links: Iterable[Any]) -> Mapping[str, Any] | None:
+    """Give the next link among objects with `rel`, `href` and perhaps `type` (GeoJSON, HAL, RFC 8288); see above."""
+    offered = [link for link in links if isinstance(link, Mapping) and isinstance(link.get("href"), str)]
+    return min((link for link in offered if "next" in str(link.get("rel")).split()), key=_far, default=None)
+
+
+def _far(link: Mapping[str, Any]) -> int:
+    """How far the format of a link is from what is read."""
+    kind = str(link.get("type") or "").partition(";")[0].strip().lower()
+    if not kind:
+        return 2
+    return 0 if kind in {"application/geo+json", "application/vnd.geo+json"} else 1 if "json" in kind else 3
 
 
 def follow(base: str, link: str) -> str | None:

@@ -17,7 +17,7 @@ import msgspec
 
 from saas_connectors.connector import Json
 from saas_connectors.errors import SchemaError
-from saas_connectors.paging import Seen, Step, follow, put
+from saas_connectors.paging import Seen, Step, follow, next_of, put
 from saas_connectors.request import Request
 
 RESERVED: Final = frozenset({"id", "geometry", "bbox", "_key", "_op"})
@@ -57,9 +57,9 @@ class FeaturePages:
         if url:
             return Step({"next": url, "given": given})
         full = seen.rows >= self.size or (seen.total is not None and given < seen.total)
-        if not link and not full and "offset" not in position:
+        if link is None and not full and "offset" not in position:
             return Step(None)
-        return Step({"offset": given, "given": given} | ({} if link else {"tail": True}))
+        return Step({"offset": given, "given": given} | ({"tail": True} if link is None else {}))
 
     def ranges(self, _seen: Seen, _ways: int) -> tuple[Json, ...]:
         """One read: the core of the standard knows no offset."""
@@ -67,10 +67,12 @@ class FeaturePages:
 
 
 def _next(links: Json) -> str | None:
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, dict) and link.get("rel") == "next" and isinstance(link.get("href"), str):
-            return str(link["href"])
-    return None
+    """The next link, empty when only a page of another format than JSON has one: there is more, to be asked for by offset."""
+    link = next_of(links if isinstance(links, list) else ())
+    if link is None:
+        return None
+    kind = str(link.get("type") or "json")
+    return str(link["href"]) if "json" in kind.lower() else ""
 
 
 class _Feature(msgspec.Struct):

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -37,7 +37,7 @@ from saas_connectors.errors import NotFound, Rejected, SettingsError
 from saas_connectors.paging import follow
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
-from saas_connectors.stream_settings import SAID, Text, read, read_classes, read_streams
+from saas_connectors.stream_settings import SAID, Text, Texts, read, read_classes, read_streams
 from saas_connectors.urban.features import Features
 from saas_connectors.urban.pull import ROWS, CollectionSettings, Pull
 from saas_connectors.values import arrow_type
@@ -57,6 +57,9 @@ _SAID = {
     "lookback": ("un nombre de secondes", "a number of seconds"),
     "types": ("une table de types, comme { hauteur = « double » }", "a table of types, such as { height = `double` }"),
     "bbox": ("true ou false", "true or false"),
+    "writes": ("une liste de flux où écrire", "a list of streams to write to"),
+    "update": ("« patch » ou « replace »", "`patch` or `replace`"),
+    "reference": ("le nom d'une propriété", "the name of a property"),
 }
 
 
@@ -66,10 +69,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Text
     limit: int = 1000
     streams: Any = None
+    writes: Texts | None = None
+    update: Literal["patch", "replace"] = "patch"
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "OgcFeatures":
     """Make the connector of one connection; raises `SettingsError`."""
+    asked, names, tables = load(name, settings)
+    return OgcFeatures(
+        name, asked.url.rstrip("/"), asked.limit, names if names is not None else frozenset(tables) or None, tables
+    )
+
+
+def load(name: str, settings: Mapping[str, Json]) -> tuple[Settings, frozenset[str] | None, Mapping[str, CollectionSettings]]:
+    """Read a connection's settings: the streams it is limited to (None: all), what was said of some; raises `SettingsError`."""
     at = f"connections.{name}"
     asked = read(Settings, at, settings, _SAID)
     if not 1 <= asked.limit <= 10_000:
@@ -83,9 +96,7 @@ def make(name: str, settings: Mapping[str, Json]) -> "OgcFeatures":
             except ValueError:
                 fr, en = _SAID["types"]
                 raise SettingsError(field=f"{at}.streams.{stream}.types.{declared}", expected_fr=fr, expected_en=en) from None
-    return OgcFeatures(
-        name, asked.url.rstrip("/"), asked.limit, names if names is not None else frozenset(tables) or None, tables
-    )
+    return asked, names, tables
 
 
 @dataclass(frozen=True, slots=True)

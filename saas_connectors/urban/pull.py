@@ -37,6 +37,7 @@ class CollectionSettings(StreamSettings, frozen=True, forbid_unknown_fields=True
     lookback: int = 0
     types: dict[str, str] = msgspec.field(default_factory=dict)
     bbox: bool = False
+    reference: Text | None = None
 
 
 @dataclass(slots=True)

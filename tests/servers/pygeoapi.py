@@ -1,10 +1,11 @@
 """A real OGC API Features server for the tests: pygeoapi from PyPI, in an environment of its own (`.tools/pygeoapi`).
 
 `python tests/servers/pygeoapi.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
-serves two collections on loopback and gives the address:
+serves three collections on loopback and gives the address:
 
 - `arbres`: 250 features in a GeoJSON file; its provider ignores `datetime=` (VENDORS, trap 4);
-- `signalements`: 120 features in TinyDB, with a time field; its provider honours `datetime=`.
+- `signalements`: 120 features in TinyDB, with a time field; its provider honours `datetime=`;
+- `travaux`: one feature in TinyDB, editable; its provider answers 204 to a PUT that it loses (VENDORS, trap 5).
 
 The server gives at most 100 features a page, whatever is asked. `write_arbres` changes the file behind it.
 """
@@ -90,6 +91,16 @@ def report(number: int) -> dict[str, object]:
     }
 
 
+def work(number: int) -> dict[str, object]:
+    """One street work of the editable collection."""
+    return {
+        "type": "Feature",
+        "id": f"tra-{number:03d}",
+        "geometry": {"type": "Point", "coordinates": [4.39, 45.43]},
+        "properties": {"numero": f"T-{number:03d}", "objet": "Réfection", "largeur": 3.5, "debut": "2026-02-01T08:00:00Z"},
+    }
+
+
 def write_arbres(folder: Path, trees: list[dict[str, object]]) -> None:
     """Change the GeoJSON collection; the server reads the file at each request."""
     fresh = folder / "arbres.new"
@@ -143,13 +154,17 @@ def _configuration(folder: Path, port: int, public_url: str | None) -> dict[str,
                 "Signalements",
                 {"name": "TinyDB", "data": str(folder / "signalements.json"), "id_field": "id", "time_field": "maj"},
             ),
+            "travaux": _collection(
+                "Travaux",
+                {"name": "TinyDB", "data": str(folder / "travaux.json"), "id_field": "id", "editable": True},
+            ),
         },
     }
 
 
 @contextmanager
 def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
-    """Serve both collections out of `folder` and give the landing page's address.
+    """Serve the collections out of `folder` and give the landing page's address.
 
     `public_url` is where the server believes it stands, when that is not the truth (a proxy in front of it).
     """
@@ -159,6 +174,7 @@ def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
     write_arbres(folder, [tree(number) for number in range(TREES)])
     reports = {str(number + 1): report(number) for number in range(REPORTS)}
     (folder / "signalements.json").write_text(json.dumps({"_default": reports}))
+    (folder / "travaux.json").write_text(json.dumps({"_default": {"1": work(1)}}))
     # JSON is YAML.
     (folder / "pygeoapi.yml").write_text(json.dumps(_configuration(folder, port, public_url)))
     environment = os.environ | {
