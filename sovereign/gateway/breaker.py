@@ -1,0 +1,131 @@
+"""A circuit a vendor: whether anything may leave for it. Kept in `circuits`, so that it outlives the process and is shown.
+
+    closed      everything may leave
+    open        the vendor failed `threshold` times in a row: nothing leaves until an instant; writes wait in their order
+    half_open   that instant has come: one write is trying; it closes the circuit, or opens it for longer
+    cut         an operator cut the vendor off: nothing leaves, writes or reads, until an operator restores it
+
+1. What an operator cut, no success and no restart opens again.
+2. Failures in a row are counted in memory and forgotten by a restart; an open circuit is not.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from sqlalchemy import Connection, insert, select, update
+
+from sovereign.audit import AuditLog
+from sovereign.gateway.statements import Statement
+from sovereign.state import State
+from sovereign.state.outbound import circuits, deliveries
+
+Position = Literal["closed", "open", "half_open", "cut"]
+TRIAL: Final = timedelta(minutes=15)
+"""How long a trial may last before another is made: longer than any timeout of a send."""
+_WAITING: Final = ("approved", "queued", "to_retry", "unknown", "inconclusive", "did_not_happen", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Where a circuit stands. until: when it is tried again. reason: a code, or what the operator said."""
+
+    connection: str
+    state: str = "closed"
+    since: datetime | None = None
+    failures: int = 0
+    until: datetime | None = None
+    reason: str | None = None
+
+    def passes(self, now: datetime) -> Literal["all", "one", "none"]:
+        """What may leave now."""
+        if self.state == "closed":
+            return "all"
+        return "one" if self.state != "cut" and self.until is not None and self.until <= now else "none"
+
+
+class Breaker:
+    """The circuits of a site."""
+
+    def __init__(
+        self, state: State, audit: AuditLog, *, threshold: int = 5, first: float = 15.0, longest: float = 600.0
+    ) -> None:
+        """threshold: failures in a row that open. first, longest: seconds that it stays open, doubling."""
+        self._state, self._audit = state, audit
+        self._threshold, self._first, self._longest = threshold, first, longest
+        self._failures: dict[str, int] = {}
+        self._get = Statement(state, "SELECT state, since, failures, until, reason FROM circuits WHERE connection = :name")
+
+    def get(self, reader: Connection, name: str) -> Circuit:
+        """The circuit of a connection."""
+        row = self._get(reader, name=name).one_or_none()
+        if row is None:
+            return Circuit(name)
+        until = None if row.until is None else datetime.fromisoformat(row.until)
+        return Circuit(name, row.state, datetime.fromisoformat(row.since), row.failures, until, row.reason)
+
+    def all(self, reader: Connection) -> dict[str, Circuit]:
+        """Every circuit that is not closed, and those that were not once, by connection."""
+        rows = reader.execute(select(circuits))
+        return {
+            row.connection: Circuit(row.connection, row.state, row.since, row.failures, row.until, row.reason) for row in rows
+        }
+
+    def trial(self, transaction: Connection, circuit: Circuit, now: datetime) -> None:
+        """Note that one write is trying."""
+        self._put(transaction, circuit.connection, "half_open", now, circuit.failures, now + TRIAL, circuit.reason)
+
+    def note(self, transaction: Connection, name: str, now: datetime, sick: bool | None, why: str) -> None:
+        """Take what a send said of the vendor's health (None: nothing)."""
+        if sick is None:
+            return
+        count = self._failures.get(name, 0)
+        if not sick:
+            self._failures.pop(name, None)
+            circuit = self.get(transaction, name)
+            if circuit.state in ("open", "half_open"):
+                self._put(transaction, name, "closed", now, 0, None, None)
+                self._audit.append("circuit.closed", {"connection": name}, {}, within=transaction)
+            return
+        self._failures[name] = count + 1
+        circuit = self.get(transaction, name)
+        if circuit.state == "half_open" or (circuit.state == "closed" and count + 1 >= self._threshold):
+            failures = circuit.failures + 1
+            seconds = min(self._longest, self._first * 2 ** min(failures - 1, 30))
+            self._put(transaction, name, "open", now, failures, now + timedelta(seconds=seconds), why)
+            facts = {"why": why, "failures": failures, "seconds": round(seconds)}
+            self._audit.append("circuit.opened", {"connection": name}, facts, within=transaction)
+
+    def cut(self, transaction: Connection, name: str, now: datetime, reason: str, *, actor: str | None = None) -> None:
+        """Cut a vendor off. reason: what the operator says; it stands sealed in the audit log, and in clear nowhere."""
+        self._put(transaction, name, "cut", now, 0, None, "operator")
+        self._audit.append("vendor.cut", {"connection": name}, {}, {"reason": reason}, actor=actor, within=transaction)
+
+    def restore(self, transaction: Connection, name: str, now: datetime, reason: str, *, actor: str | None = None) -> None:
+        """Open a vendor again."""
+        self._put(transaction, name, "closed", now, 0, None, None)
+        self._audit.append("vendor.restored", {"connection": name}, {}, {"reason": reason}, actor=actor, within=transaction)
+
+    def _put(
+        self,
+        transaction: Connection,
+        name: str,
+        state: Position,
+        now: datetime,
+        failures: int,
+        until: datetime | None,
+        reason: str | None,
+    ) -> None:
+        values = {"state": state, "since": now, "failures": failures, "until": until, "reason": reason, "actor": None}
+        changed = transaction.execute(update(circuits).where(circuits.c.connection == name).values(**values))
+        if changed.rowcount == 0:
+            transaction.execute(insert(circuits).values(connection=name, **values))
+
+
+def stopping(reader: Connection, connection: str) -> dict[str, int]:
+    """What waits for a vendor, and stops when it is cut: how many deliveries in each state."""
+    from sqlalchemy import func
+
+    c = deliveries.c
+    query = select(c.state, func.count()).where(c.connection == connection, c.state.in_(_WAITING)).group_by(c.state)
+    return {row[0]: row[1] for row in reader.execute(query)}

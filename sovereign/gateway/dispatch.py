@@ -1,0 +1,308 @@
+"""What waits, made to move: queued deliveries in their turn, retries, probes, read-backs, expiries, approvals.
+
+1. One process a site sends (the lease `gateway`); it holds the lease in the very transaction that puts a delivery in flight.
+2. At the start, what a process that is gone left in flight or probing is `unknown`; what it left queued goes on.
+3. It is woken inside the process, and otherwise looks at the table every `POLL` seconds, which costs one indexed question: what
+   the command line changed is found that way.
+4. A delivery is in one hand at a time: `hands`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from sovereign.clock import Clock
+from sovereign.gateway.breaker import Breaker
+from sovereign.gateway.deliveries import Deliveries, Delivery, Step
+from sovereign.gateway.errors import PayloadGone, StateMoved
+from sovereign.gateway.lanes import Lanes, Slots
+from sovereign.gateway.sealing import Answer
+from sovereign.gateway.sender import Load, Sender, applied_of, can_probe, load
+from sovereign.state import Lease, Leases, State, StateError
+from sovereign.state.group import GroupCommit
+from vault.errors import Fault
+
+POLL: Final = 1.0
+MOST: Final = 64
+"""Deliveries looked at in one go."""
+
+Told = Callable[[Delivery, Answer | None], None]
+
+
+class Dispatcher:
+    """Moves what waits. settle_held: what a held or approved delivery becomes, None while nothing changed."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        deliveries: Deliveries,
+        breaker: Breaker,
+        sender: Sender,
+        group: GroupCommit,
+        leases: Leases,
+        lease: Lease,
+        clock: Clock,
+        told: Told,
+        reconsider: Callable[[Delivery], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._state, self._deliveries, self._breaker, self._sender = state, deliveries, breaker, sender
+        self._group, self._leases, self._lease, self._clock = group, leases, lease, clock
+        self._told, self._reconsider = told, reconsider
+        self.lanes, self.slots = Lanes(state), Slots()
+        self.hands: set[str] = set()
+        self.backlog: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    # Inside one process
+
+    def wake(self) -> None:
+        """Have it look now."""
+        self._wake.set()
+
+    def inline(self, transaction: Connection, connection: str, lane: str, turn: int) -> bool:
+        """Whether a delivery just accepted may leave at once; errors: LeaseLost."""
+        self._leases.check(self._lease, transaction)
+        circuit = self._breaker.get(transaction, connection)
+        return circuit.state == "closed" and not self._deliveries.blocked(transaction, connection, lane, turn)
+
+    def start(self, delivery: Delivery, carried: Load) -> None:
+        """Send a delivery that is in flight and whose slot was taken."""
+        self.hands.add(delivery.intent)
+        self._spawn(self._send(delivery, carried))
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for what is under way, so long at most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    # From the table
+
+    async def recover(self) -> int:
+        """Take note of what a process that is gone left in hand; gives how many outcomes are unknown."""
+        now = self._clock()
+
+        def piece(transaction: Connection) -> int:
+            self._leases.check(self._lease, transaction)
+            left = [*self.lanes.within(transaction, "in_flight"), *self.lanes.within(transaction, "probing")]
+            left = [each for each in left if each.intent not in self.hands]
+            for each in left:
+                known = {**each.outcome, "maybe": True}
+                if each.state == "in_flight":
+                    known["tries"] = int(known.get("tries", 0)) + 1
+                self._deliveries.move(transaction, each, "unknown", "process.gone", now, next_at=now, outcome=known)
+            return len(left)
+
+        found = 0
+        while batch := await self._group.write(piece):
+            found += batch
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until told to stop."""
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                soonest = await self.look()
+            except StateError:
+                soonest = None  # a full disk, a busy database: the next turn may be better
+            seconds = POLL
+            if soonest is not None:
+                seconds = min(POLL, max(0.01, (soonest - self._clock()).total_seconds()))
+            stopped, woken = asyncio.create_task(stop.wait()), asyncio.create_task(self._wake.wait())
+            _, pending = await asyncio.wait({stopped, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+
+    async def look(self) -> datetime | None:
+        """Begin all that may begin now; gives when something next will."""
+        now = self._clock()
+        with self._state.read() as reader:
+            due = self.lanes.due(reader, now, MOST)
+            approved = self.lanes.within(reader, "approved", MOST)
+            waiting = self.lanes.waiting(reader)
+            soonest = self.lanes.soonest(reader)
+        for each in (*due, *approved):
+            if each.intent not in self.hands:
+                self.hands.add(each.intent)
+                await self._attend(each, now)
+        if any(each.state == "to_retry" for each in due):
+            with self._state.read() as reader:
+                waiting = self.lanes.waiting(reader)
+        self.backlog = set(waiting)
+        for connection in waiting:
+            await self._dispatch(connection, now)
+        return soonest if soonest is None or soonest > now else now + timedelta(seconds=0.05)
+
+    async def _dispatch(self, connection: str, now: datetime) -> None:
+        """Send what is first in its lane, as far as slots and circuit allow."""
+        with self._state.read() as reader:
+            circuit = self._breaker.get(reader, connection)
+        passes = circuit.passes(now)
+        if passes == "none":
+            return
+        try:
+            limit = self._sender.vendors(connection).concurrency
+        except Fault:
+            limit = 1  # the connection is gone, or misconfigured: each of its deliveries will say so
+        most = 1 if passes == "one" else self.slots.free(connection, limit)
+        if most == 0:
+            return
+        with self._state.read() as reader:
+            ready = self.lanes.ready(reader, connection, most)
+        for each in ready:
+            if each.intent in self.hands or not self.slots.take(connection, limit):
+                continue
+            self.hands.add(each.intent)
+            claimed = await self._claim(each)
+            if claimed is None:
+                self._drop(each)
+                continue
+            delivery, carried = claimed
+            self.start(delivery, carried)
+
+    async def _claim(self, delivery: Delivery) -> tuple[Delivery, Load] | None:
+        """Put a queued delivery in flight, durably; None when it may not leave after all."""
+        now = self._clock()
+        try:
+            with self._state.read() as reader:
+                carried = load(reader, self._sender.sealing, delivery.intent, self._sender.terms)
+        except Fault as fault:
+            await self._close_unsendable(delivery, fault)
+            return None
+
+        def piece(transaction: Connection) -> Delivery | None:
+            self._leases.check(self._lease, transaction)
+            circuit = self._breaker.get(transaction, delivery.connection)
+            passes = circuit.passes(now)
+            if passes == "none" or self._deliveries.blocked(transaction, delivery.connection, delivery.lane, delivery.turn):
+                return None
+            if passes == "one":
+                self._breaker.trial(transaction, circuit, now)
+            return self._deliveries.move(
+                transaction, delivery, "in_flight", "turn", now, attempts=delivery.attempts + 1, holder=self._lease.holder
+            )
+
+        with suppress(StateMoved):
+            moved = await self._group.write(piece)
+            return None if moved is None else (moved, carried)
+        return None
+
+    async def _close_unsendable(self, delivery: Delivery, fault: Fault) -> None:
+        def piece(transaction: Connection) -> None:
+            steps = ("in_flight", "to_retry") if not delivery.outcome.get("maybe") else ()
+            within = tuple(Step(each, fault.code) for each in steps) or (Step("unknown", fault.code),)
+            becomes = "failed" if steps else "inconclusive"
+            self._deliveries.move(transaction, delivery, becomes, fault.code, self._clock(), within=within)
+
+        with suppress(StateMoved):
+            await self._group.write(piece)
+
+    async def _send(self, delivery: Delivery, carried: Load) -> None:
+        answer, moved = None, delivery
+        try:
+            moved, answer = await self._sender.send(delivery, carried)
+        except StateMoved:
+            pass  # someone else took note of it meanwhile
+        finally:
+            self.slots.give(delivery.connection)
+            self.hands.discard(delivery.intent)
+            if moved.next_at is not None or delivery.connection in self.backlog:
+                self.wake()
+        self._told(moved, answer)
+
+    async def _attend(self, delivery: Delivery, now: datetime) -> None:
+        """Give a delivery what its instant asks for."""
+        if delivery.state in ("held", "approved"):
+            self._spawn(self._guarded(delivery, self._reconsider(delivery)))
+        elif delivery.state == "to_retry":
+            await self._requeue(delivery, now)
+            self._drop(delivery, slot=False)
+        elif delivery.state == "queued":
+            await self._expire(delivery, now)
+            self._drop(delivery, slot=False)
+        elif delivery.state in ("unknown", "delivered"):
+            self._spawn(self._guarded(delivery, self._look_at(delivery)))
+        else:
+            self._drop(delivery, slot=False)
+
+    async def _requeue(self, delivery: Delivery, now: datetime) -> None:
+        with suppress(StateMoved, PayloadGone):
+            with self._state.read() as reader:
+                ends = load(reader, self._sender.sealing, delivery.intent, self._sender.terms).expires_at
+            await self._group.write(
+                lambda transaction: self._deliveries.move(
+                    transaction, delivery, "queued", "retry.due", now, next_at=ends, outcome=delivery.outcome
+                )
+            )
+
+    async def _expire(self, delivery: Delivery, now: datetime) -> None:
+        maybe = bool(delivery.outcome.get("maybe"))
+        next_at = now if maybe else None
+        with suppress(StateMoved):
+            moved = await self._group.write(
+                lambda transaction: self._deliveries.move(
+                    transaction, delivery, "unknown" if maybe else "expired", "too_late", now, next_at=next_at
+                )
+            )
+            self._told(moved, None)
+
+    async def _look_at(self, delivery: Delivery) -> None:
+        """Probe an unknown outcome, or read back an acceptance that nobody read back."""
+        with self._state.read() as reader:
+            if self._breaker.get(reader, delivery.connection).passes(self._clock()) == "none":
+                return await self._later(delivery)
+            try:
+                carried: Load | None = load(reader, self._sender.sealing, delivery.intent, self._sender.terms)
+                wrapped = carried.wrapped if carried else ""
+            except Fault:
+                carried, wrapped = None, ""
+        if delivery.state == "delivered" and carried is not None:
+            answer = self._sender.sealing.open_answer(delivery.intent, delivery.connection, wrapped, delivery.sealed_outcome)
+            moved = await self._sender.read_back(delivery, carried, applied_of(answer, delivery.status))
+            return self._told(moved, answer)
+        now = self._clock()
+        if carried is None or can_probe(self._sender.vendors, carried) is None:
+            return self._told(await self._without_probe(delivery, carried, now), None)
+        claimed = await self._group.write(
+            lambda transaction: self._deliveries.move(
+                transaction, delivery, "probing", "probe.due", now, holder=self._lease.holder
+            )
+        )
+        return self._told(await self._sender.probe(claimed, carried), None)
+
+    async def _without_probe(self, delivery: Delivery, carried: Load | None, now: datetime) -> Delivery:
+        """End an outcome that nothing can look for: sent again where twice is once, else a person decides."""
+        again = carried is not None and carried.expires_at > now and self._sender.repeats(carried, delivery)
+        ends = carried.expires_at if again and carried is not None else None
+        becomes, why = ("queued", "retry.safe") if again else ("inconclusive", "no_probe")
+        return await self._group.write(
+            lambda transaction: self._deliveries.move(transaction, delivery, becomes, why, now, next_at=ends)
+        )
+
+    async def _later(self, delivery: Delivery) -> None:
+        next_at = self._clock() + timedelta(seconds=self._sender.terms.settle + POLL)
+        await self._group.write(lambda transaction: self._deliveries.put_off(transaction, delivery, next_at, delivery.outcome))
+
+    async def _guarded(self, delivery: Delivery, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            with suppress(StateMoved, StateError):
+                await work
+        finally:
+            self._drop(delivery, slot=False)
+            self.wake()
+
+    def _drop(self, delivery: Delivery, *, slot: bool = True) -> None:
+        self.hands.discard(delivery.intent)
+        if slot:
+            self.slots.give(delivery.connection)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

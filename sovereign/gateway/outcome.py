@@ -1,0 +1,94 @@
+"""What became of a send, judged from what is provable, never from what is likely. Pure.
+
+    nothing left (name, network, TLS, refusal of ours, a look-up that failed)   to_retry, or failed when trying again is no use
+    429, 425, 503 with Retry-After                                              to_retry: the vendor says it did not take it
+    2xx                                                                         delivered
+    another 4xx                                                                 rejected, unless an earlier one may have arrived
+    503 without Retry-After, 408, other 5xx, 3xx, silence, a reset              to_retry if twice is once, else unknown
+
+Twice is once (`again`): the operation is idempotent, or the vendor honours our key. After an attempt that may have arrived, a
+refusal proves nothing (a second creation is a conflict, a second deletion finds nothing): the outcome is unknown.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from saas_connectors.connector import Applied
+from saas_connectors.errors import BadPayload, Rejected, SettingsError, UnknownOperation, VendorError
+from saas_connectors.request import Headers
+from sovereign.egress.budget import retry_after
+from sovereign.egress.errors import EgressError, Refused, Waiting
+from sovereign.gateway.vendor import Sent
+from vault.errors import Fault
+
+Ends = Literal["delivered", "rejected", "to_retry", "failed", "unknown"]
+NOT_TAKEN: Final = frozenset({425, 429})
+"""Statuses by which a vendor says that it did not take the request (RFC 8470 section 5.2, RFC 6585 section 4)."""
+OVERLOADED: Final = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """ends: the state. why: a code. until: when the vendor asked us back. arrived: whether it may have received it.
+
+    sick: whether it speaks against the vendor's health (None: it says nothing of it).
+    """
+
+    ends: Ends
+    why: str
+    status: int | None = None
+    until: datetime | None = None
+    arrived: bool = False
+    sick: bool | None = None
+
+
+def of_status(status: int, headers: Headers, now: datetime, *, again: bool, maybe: bool) -> Outcome:
+    """Judge what a vendor answered to the writing request. maybe: an earlier attempt may have arrived."""
+    why, until = f"status.{status}", retry_after(headers, now)
+    if 200 <= status < 300:
+        return Outcome("delivered", why, status, arrived=True, sick=False)
+    if status in NOT_TAKEN or (status == OVERLOADED and until is not None):
+        return Outcome("to_retry", why, status, until, sick=status == OVERLOADED or None)
+    if 400 <= status < 500 and status != 408:
+        return Outcome("unknown" if maybe else "rejected", why, status, arrived=True, sick=False)
+    return Outcome("to_retry" if again else "unknown", why, status, until, arrived=True, sick=status >= 500 or None)
+
+
+def of_fault(error: Exception, sent: Sent, now: datetime, *, again: bool, maybe: bool) -> Outcome:
+    """Judge a fault. What the vendor answered to the writing request decides, when it answered."""
+    why = error.code if isinstance(error, Fault) else f"defect.{type(error).__name__}"
+    if sent.response is not None:
+        if 200 <= sent.response.status < 300:
+            # Accepted by its status, refused by its words, or not understood: only a definite refusal is one.
+            if isinstance(error, Rejected) and error.definitive and not maybe:
+                return Outcome("rejected", f"{why}.{error.reason}", sent.response.status, arrived=True, sick=False)
+            return Outcome("unknown", why, sent.response.status, arrived=True)
+        return of_status(sent.response.status, sent.response.headers, now, again=again, maybe=maybe)
+    if sent.writing and not (isinstance(error, EgressError) and not error.may_have_arrived):
+        return Outcome("to_retry" if again else "unknown", why, arrived=True, sick=isinstance(error, EgressError) or None)
+    return _not_sent(error, why, maybe=maybe)
+
+
+def of_applied(applied: Applied) -> Outcome:
+    """Judge a conversation that ended well."""
+    return Outcome("delivered", f"status.{applied.status}", applied.status, arrived=True, sick=False)
+
+
+def _not_sent(error: Exception, why: str, *, maybe: bool) -> Outcome:
+    """Judge a fault from before the writing request left."""
+    if isinstance(error, Waiting):
+        until = error.fields["until"]
+        return Outcome("to_retry", why, until=until if isinstance(until, datetime) else None)
+    if isinstance(error, EgressError) and not isinstance(error, Refused):
+        return Outcome("to_retry", why, sick=True)
+    if isinstance(error, VendorError):
+        status = error.fields.get("status")
+        if isinstance(status, int) and 400 <= status < 500 and status not in (*NOT_TAKEN, 408):
+            return Outcome("unknown" if maybe else "rejected", why, status, sick=False)
+        if isinstance(status, int) and status >= 400:
+            return Outcome("to_retry", why, status, sick=status >= 500 or None)
+        return Outcome("to_retry", why)
+    if isinstance(error, BadPayload | SettingsError | UnknownOperation | Refused):
+        return Outcome("failed", why)
+    return Outcome("failed", why)

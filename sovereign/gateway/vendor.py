@@ -1,0 +1,94 @@
+"""The vendor behind a connection, as the gateway needs it, and a conversation with it.
+
+1. Requests go one at a time, in the order in which the connector asks.
+2. Exactly one request of an `apply` may write. A second one is a defect of the connector and is not sent.
+3. `Sent` remembers how far the writing request got, whatever happens next: what to make of a fault depends on it alone.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol, TypeVar
+
+from saas_connectors.connector import Exchange, Operation, Writer
+from saas_connectors.request import Request, Response
+from sovereign.gateway.errors import NotWritable
+
+T = TypeVar("T")
+Send = Callable[[Request], Awaitable[Response]]
+"""Sends one request, once; errors: those of `sovereign.egress.errors`."""
+_READS: Final = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor, ready to be written to.
+
+    origin: `https://host[:port]`, where the pass-through's paths start. concurrency: sends at once.
+    writer: the connector, when it can write; None leaves the pass-through alone.
+    """
+
+    connection: str
+    host: str
+    origin: str
+    send: Send = field(repr=False)
+    writer: Writer | None = field(default=None, repr=False)
+    concurrency: int = 4
+
+    def operation(self, name: str) -> tuple[Writer, Operation]:
+        """An operation that the connection offers; errors: NotWritable."""
+        offered = self.writer.operations() if self.writer else ()
+        for each in offered:
+            if each.name == name and self.writer:
+                return self.writer, each
+        known = ", ".join(each.name for each in offered) or "-"
+        raise NotWritable(connection=self.connection, operation=name, known=known)
+
+
+class Vendors(Protocol):
+    """Gives the vendor of a connection."""
+
+    def __call__(self, connection: str, /) -> Vendor:
+        """Errors: UnknownConnection, those of making a connector or opening its way out."""
+        ...
+
+
+class SecondWrite(Exception):
+    """A connector asked for a second writing request."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """How far a write got. writing: its request was handed to the way out. status: what the vendor answered to it."""
+
+    writing: bool = False
+    status: int | None = None
+    until: datetime | None = None
+    response: Response | None = None
+
+
+async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None) -> T:
+    """Carry a conversation to its end; gives what it returns.
+
+    sent: filled when the conversation may write; without it a writing request is refused.
+    """
+    try:
+        fetch = next(exchange)
+        while True:
+            responses = []
+            for request in fetch.requests:
+                reads = request.reads or request.method in _READS
+                if not reads:
+                    if sent is None or sent.writing:
+                        raise SecondWrite
+                    sent.writing = True
+                response = await send(request)
+                if not reads and sent is not None:
+                    sent.status, sent.response = response.status, response
+                responses.append(response)
+            fetch = exchange.send(tuple(responses))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        exchange.close()
