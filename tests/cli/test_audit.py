@@ -18,7 +18,7 @@ def make(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ville"
 
 
-def test_each_command_leaves_a_signed_log_that_is_checked_without_the_site(
+def test_each_command_leaves_a_signed_log_that_needs_no_site_to_check(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make(run, tmp_path, monkeypatch)
