@@ -49,6 +49,8 @@ def rows(start: int, stop: int) -> list[Row]:
         ('<?page=2>; title="x"; rel="last NEXT"', "?page=2"),
         ('<https://a/9>; rel="nextish"', None),
         ('<https://a/2>; rel="prev"; rel="next"', None),
+        ('<?f=html>; rel=next; type="text/html", <?f=json>; rel=next; type="application/geo+json"', "?f=json"),
+        ('<?f=html>; rel=next; type="text/html", <?page=2>; rel=next', "?page=2"),
         ("nonsense", None),
         ("", None),
     ],

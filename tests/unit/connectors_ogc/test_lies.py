@@ -66,6 +66,24 @@ def test_next_links_in_a_circle_end(server: Simulated) -> None:
     assert len(server.items()) < 10
 
 
+@pytest.mark.parametrize("kinds", [("text/html", "application/geo+json"), ("text/html", None), ("text/html",)])
+def test_a_next_page_of_html_is_never_taken_for_that_of_geojson(server: Simulated, kinds: tuple[str | None, ...]) -> None:
+    def beside(page: dict[str, Any], _: dict[str, str]) -> dict[str, Any]:
+        wanted = [link for link in page["links"] if link["rel"] == "next"]
+        page["links"] = [
+            {"rel": "next", "href": "https://city.example/people.html"}
+            | ({"type": kind} if kind else {})
+            | ({} if kind == "text/html" else {"href": link["href"]})
+            for link in wanted
+            for kind in kinds
+        ]
+        return page
+
+    server.answer = beside
+    assert ids(pull(server.connector(limit=100), server)) == EVERY
+    assert not [request for request in server.asked if "people" in request.url]
+
+
 def test_a_count_is_a_hint_and_never_stops_the_read(server: Simulated) -> None:
     server.answer = lambda page, _: page | {"numberMatched": 120}
     pulled = pull(server.connector(), server)
