@@ -1,0 +1,287 @@
+"""Approvals: what is asked, who answered, and whether that is enough.
+
+1. A voice is a note signed by the approver's own key over the intent's digest (`ballot`). The gateway holds public keys alone,
+   and checks every signature again each time it counts: rows written into the database approve nothing.
+2. Never the requester, nor who answers for the application; one voice a person, the first one; only people who may approve for
+   that connection, at the instant they are counted. A refusal by one ends it.
+3. After its end a request can no longer be approved, whatever was signed before.
+4. Signed notes name people: they are kept sealed.
+
+Moving the delivery is the gateway's business: `vote` says what came of it, in the transaction it was given.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, insert, select, update
+
+from sovereign.audit import AuditLog
+from sovereign.clock import Clock
+from sovereign.gateway.ballot import Ballot, Verdict, met, parse
+from sovereign.gateway.decision import Decision
+from sovereign.gateway.errors import BadBallot, NotAsked
+from sovereign.gateway.intent import WriteIntent
+from sovereign.state import State
+from sovereign.state.outbound import approval_requests, approval_verdicts, approvers, intents
+from vault import approver, envelope, notes
+from vault.errors import VaultError
+from vault.keys import Keys
+
+SKEW: Final = timedelta(minutes=5)
+"""How far an approver's clock may be ahead of ours."""
+PATIENCE: Final = timedelta(hours=24)
+"""How long a request stands when policy does not say."""
+APPROVE: Final = "writes.approve"
+
+
+class Voters(Protocol):
+    """What is asked about people; `sovereign.access.Rights` answers."""
+
+    def may(self, person: str, permission: str, *, connection: str | None = None) -> bool:
+        """Whether someone may do this now."""
+        ...
+
+    def groups(self, person: str) -> frozenset[str]:
+        """The groups someone is in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """A key that may speak for someone. `revoked_at` is None while it counts."""
+
+    key_id: str
+    person: str
+    vkey: str
+    enrolled_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for approval. state: `open`, `approved`, `refused` or `expired`. digest: 32 bytes, of the intent."""
+
+    intent: str
+    connection: str
+    digest: bytes
+    quorum: int
+    groups: tuple[str, ...]
+    batch: str | None
+    asked_at: datetime
+    expires_at: datetime
+    state: str
+
+
+class Approvals:
+    """The approvals of a site."""
+
+    def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock, voters: Voters) -> None:
+        self._state, self._audit, self._clock, self._voters = state, audit, clock, voters
+        self._sealing, self._naming = keys.derive("approval/note"), keys.derive("approval/person")
+
+    # Keys
+
+    def enrol(self, person: str, vkey: str, *, by: str) -> Approver:
+        """Let a public key speak for someone. Errors: BadBallot when it is no key, or speaks for somebody already."""
+        try:
+            verifier = notes.Verifier.parse(vkey)
+        except VaultError:
+            raise BadBallot(reason_fr="ce n'est pas une clé publique", reason_en="this is no public key") from None
+        name = approver.fingerprint(verifier)
+        with self._state.begin() as transaction:
+            if transaction.execute(select(approvers.c.key_id).where(approvers.c.key_id == name)).first():
+                raise BadBallot(reason_fr="cette clé sert déjà", reason_en="this key serves already")
+            made = Approver(name, person, verifier.vkey, self._clock(), None)
+            row = {"key_id": name, "person": person, "vkey": made.vkey, "enrolled_at": made.enrolled_at, "enrolled_by": by}
+            transaction.execute(insert(approvers).values(**row))
+            self._audit.append("approver.enrolled", {"key": name}, {}, {"person": person, "by": by}, within=transaction)
+        return made
+
+    def revoke(self, key_id: str, *, by: str) -> None:
+        """Let a key speak no more; what it signed before counts no more either. Errors: BadBallot when there is none."""
+        with self._state.begin() as transaction:
+            live = (approvers.c.key_id == key_id) & approvers.c.revoked_at.is_(None)
+            if not transaction.execute(update(approvers).where(live).values(revoked_at=self._clock())).rowcount:
+                raise BadBallot(reason_fr="aucune clé de ce nom ne sert", reason_en="no key of that name serves")
+            self._audit.append("approver.revoked", {"key": key_id}, {}, {"by": by}, within=transaction)
+
+    def approvers(self) -> tuple[Approver, ...]:
+        """Every key, by the time of enrolment."""
+        with self._state.read() as reader:
+            return self._approvers(reader)
+
+    # Requests and voices
+
+    def ask(
+        self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
+    ) -> datetime:
+        """Ask for what a decision that holds wants; gives the instant at which the request ends.
+
+        owner: who answers for the client. batch: what it is decided together with.
+        """
+        present = self._clock()
+        ends = present + (decision.within or PATIENCE)
+        if intent.expires_at is not None:
+            ends = min(ends, intent.expires_at)
+        excluded = sorted({self._pseudonym(name) for name in (owner, intent.person) if name})
+        row = {
+            "intent": intent.id, "digest": intent.digest, "quorum": max(decision.quorum, len(decision.groups), 1),
+            "groups": list(decision.groups), "excluded": excluded, "batch": batch, "asked_at": present, "expires_at": ends,
+            "state": "open",
+        }  # fmt: skip
+        transaction.execute(insert(approval_requests).values(**row))
+        return ends
+
+    def ballot(self, asked: Asked, verdict: Verdict, person: str) -> Ballot:
+        """What someone is to sign now to decide on a request."""
+        return Ballot(asked.intent, asked.digest, verdict, person, self._clock(), asked.expires_at, asked.quorum, asked.groups)
+
+    def find(self, reader: Connection, intent: str) -> Asked:
+        """One request. Errors: NotAsked."""
+        found = self._asked(reader, intent)
+        if not found:
+            raise NotAsked(intent=intent)
+        return found[0]
+
+    def list(self, *, open_only: bool = True) -> tuple[Asked, ...]:
+        """The requests, oldest first."""
+        with self._state.read() as reader:
+            return tuple(each for each in self._asked(reader) if each.state == "open" or not open_only)
+
+    def voices(self, reader: Connection, intent: str) -> dict[str, Ballot]:
+        """The voices on an intent that verify now, by person, whatever the database says of them."""
+        asked = self.find(reader, intent)
+        keys = {each.key_id: each for each in self._approvers(reader) if each.revoked_at is None}
+        excluded = set(
+            reader.execute(select(approval_requests.c.excluded).where(approval_requests.c.intent == intent)).scalar_one()
+        )
+        found: dict[str, Ballot] = {}
+        for row in reader.execute(select(approval_verdicts).where(approval_verdicts.c.intent == intent)):
+            try:
+                note = envelope.open(self._sealing, _context(intent, row.key_id), row.sealed_note).decode()
+                ballot = self._checked(note, asked, keys)
+            except (BadBallot, VaultError, UnicodeDecodeError):
+                continue
+            if self._pseudonym(ballot.person) not in excluded:
+                found.setdefault(ballot.person, ballot)
+        return found
+
+    def outcome(self, reader: Connection, intent: str) -> str:
+        """What the voices that verify now amount to: `open`, `approved`, `refused` or `expired`."""
+        asked = self.find(reader, intent)
+        voices = self.voices(reader, intent)
+        if any(ballot.verdict == "refuse" for ballot in voices.values()):
+            return "refused"
+        approving: Mapping[str, frozenset[str]] = {
+            person: self._voters.groups(person)
+            for person in voices
+            if self._voters.may(person, APPROVE, connection=asked.connection)
+        }
+        if asked.state == "approved" or self._clock() <= asked.expires_at:
+            return "approved" if met(approving, asked.quorum, asked.groups) else "open"
+        return "expired"
+
+    def vote(self, transaction: Connection, note: str) -> tuple[str, str]:
+        """Take a signed note; gives the intent, and what it came to: `open`, `approved` or `refused`.
+
+        Errors: BadBallot, NotAsked. Whoever signs may sign anything: the note is checked against the request, its end, the
+        key's owner and their rights.
+        """
+        intent = _named(note)
+        asked = self.find(transaction, intent)
+        if asked.state != "open":
+            raise NotAsked(intent=intent)
+        present = self._clock()
+        if present > asked.expires_at:
+            raise BadBallot(reason_fr="la demande est échue", reason_en="the request has expired")
+        keys = {each.key_id: each for each in self._approvers(transaction) if each.revoked_at is None}
+        ballot = self._checked(note, asked, keys)
+        if ballot.at > present + SKEW or ballot.at < asked.asked_at - SKEW:
+            raise BadBallot(reason_fr="signé à un instant impossible", reason_en="signed at an impossible instant")
+        held = select(approval_requests.c.excluded).where(approval_requests.c.intent == intent)
+        if self._pseudonym(ballot.person) in transaction.execute(held).scalar_one():
+            raise BadBallot(reason_fr="on n'approuve pas sa propre demande", reason_en="nobody decides on their own request")
+        if not self._voters.may(ballot.person, APPROVE, connection=asked.connection):
+            raise BadBallot(reason_fr="sans le droit d'approuver ici", reason_en="without the right to approve here")
+        if asked.groups and not self._voters.groups(ballot.person) & set(asked.groups):
+            raise BadBallot(reason_fr="d'aucun des groupes demandés", reason_en="of none of the groups asked")
+        if ballot.person in self.voices(transaction, intent):
+            raise BadBallot(reason_fr="cette personne a déjà tranché", reason_en="this person has decided already")
+        key = next(each.key_id for each in keys.values() if each.person == ballot.person and _signed(note, each))
+        row = {
+            "intent": intent, "person": self._pseudonym(ballot.person), "key_id": key, "verdict": ballot.verdict, "at": present,
+            "sealed_note": envelope.seal(self._sealing, _context(intent, key), note.encode()),
+        }  # fmt: skip
+        mine = (approval_verdicts.c.intent == intent) & (approval_verdicts.c.person == row["person"])
+        if transaction.execute(update(approval_verdicts).where(mine).values(**row)).rowcount == 0:
+            transaction.execute(insert(approval_verdicts).values(**row))
+        facts = {"verdict": ballot.verdict, "digest": asked.digest.hex(), "key": key}
+        subject = {"connection": asked.connection, "intent": intent}
+        self._audit.append("approval.given", subject, facts, {"person": ballot.person, "note": note}, within=transaction)
+        outcome = self.outcome(transaction, intent)
+        self.settle(transaction, intent, outcome)
+        return intent, outcome
+
+    def settle(self, transaction: Connection, intent: str, outcome: str) -> None:
+        """Note what a request came to."""
+        one = approval_requests.c.intent == intent
+        transaction.execute(update(approval_requests).where(one).values(state=outcome))
+
+    def due(self, reader: Connection) -> tuple[str, ...]:
+        """The intents whose request has ended with nobody having decided."""
+        present = self._clock()
+        return tuple(each.intent for each in self._asked(reader) if each.state == "open" and each.expires_at < present)
+
+    def _checked(self, note: str, asked: Asked, keys: Mapping[str, Approver]) -> Ballot:
+        """Read a note that an enrolled key signed for its own person, on this very request. Errors: BadBallot."""
+        signer = next((each for each in keys.values() if _signed(note, each)), None)
+        if signer is None:
+            raise BadBallot(reason_fr="aucune clé inscrite ne l'a signé", reason_en="no enrolled key signed it")
+        ballot = parse(notes.verify(note, [notes.Verifier.parse(signer.vkey)]))
+        if ballot.person != signer.person:
+            raise BadBallot(reason_fr="signé par la clé d'un autre", reason_en="signed by somebody else's key")
+        if ballot.intent != asked.intent or not hmac.compare_digest(ballot.digest, asked.digest):
+            raise BadBallot(reason_fr="il porte sur une autre demande", reason_en="it is about another request")
+        if (ballot.until, ballot.quorum, ballot.groups) != (asked.expires_at, asked.quorum, asked.groups):
+            raise BadBallot(reason_fr="il répond à d'autres conditions", reason_en="it answers other terms")
+        return ballot
+
+    def _approvers(self, reader: Connection) -> tuple[Approver, ...]:
+        rows = reader.execute(select(approvers).order_by(approvers.c.enrolled_at)).all()
+        return tuple(Approver(row.key_id, row.person, row.vkey, row.enrolled_at, row.revoked_at) for row in rows)
+
+    def _asked(self, reader: Connection, intent: str | None = None) -> Sequence[Asked]:
+        joined = approval_requests.join(intents, intents.c.id == approval_requests.c.intent)
+        query = select(approval_requests, intents.c.connection).select_from(joined).order_by(approval_requests.c.asked_at)
+        if intent is not None:
+            query = query.where(approval_requests.c.intent == intent)
+        return [
+            Asked(
+                row.intent, row.connection, row.digest, row.quorum, tuple(row.groups), row.batch, row.asked_at, row.expires_at,
+                row.state,
+            )
+            for row in reader.execute(query)
+        ]  # fmt: skip
+
+    def _pseudonym(self, name: str) -> str:
+        return hmac.digest(self._naming, name.encode(), hashlib.sha256)[:16].hex()
+
+
+def _named(note: str) -> str:
+    return parse(note.rpartition("\n\n")[0] + "\n").intent
+
+
+def _signed(note: str, key: Approver) -> bool:
+    try:
+        notes.verify(note, [notes.Verifier.parse(key.vkey)])
+    except VaultError:
+        return False
+    return True
+
+
+def _context(intent: str, key_id: str) -> bytes:
+    return f"sovereign-approval/1:{intent}:{key_id}".encode()
