@@ -1,4 +1,4 @@
-"""How much each client wrote to each connection of late: counted in memory by the minute, rebuilt from the table at the start."""
+"""How much each client wrote to each connection of late: counted by the minute, rebuilt from the table at the start."""
 
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta

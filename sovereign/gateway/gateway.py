@@ -1,0 +1,376 @@
+"""The front door of every write: decided, kept, sent when it may, and answered with a receipt.
+
+1. One transaction makes an intent durable with its decision, its delivery and their audit entries; nobody is told before. When
+   its lane is free and its vendor open, the same transaction puts it in flight.
+2. An idempotency key given again gives the same receipt, or is refused: never a second delivery.
+3. A dry run gives the decision alone, and is entered.
+4. What cannot be written down is refused: no byte leaves for it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, select
+
+from sovereign.gateway.breaker import Breaker
+from sovereign.gateway.decision import Decision, Finding, Question
+from sovereign.gateway.deliveries import Deliveries, Delivery, Step
+from sovereign.gateway.dispatch import Dispatcher
+from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping, VendorCut
+from sovereign.gateway.intent import BY_HTTP, WriteIntent
+from sovereign.gateway.ports import Parts, Standing
+from sovereign.gateway.questions import Questions
+from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
+from sovereign.gateway.sealing import Answer, Sealing
+from sovereign.gateway.sender import Load, Sender, load, load_of
+from sovereign.gateway.statements import Statement, insert
+from sovereign.gateway.vendor import Vendor
+from sovereign.gateway.volumes import Volumes
+from sovereign.state.group import GroupCommit
+from sovereign.state.identity import new_id
+from sovereign.state.outbound import decisions, intents
+from sovereign.state.schema import instant_text
+
+LEASE: Final = "gateway"
+TERM: Final = timedelta(seconds=30)
+KEYS_KEPT: Final = timedelta(days=1)
+"""How long an idempotency key is remembered."""
+LARGE: Final = 65_536
+"""Bodies longer than this are scanned and sealed beside the loop, in bytes."""
+GRACE: Final = 30.0
+"""Seconds that what is in flight is waited for at the end."""
+
+
+class Gateway:
+    """The gateway of a site, for one event loop. `open` it, `run` it beside the doors that `submit`, `close` it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        state = parts.state
+        self.sealing = Sealing(parts.keys, parts.period, entropy=parts.entropy)
+        self.deliveries = Deliveries(state, parts.audit)
+        self.breaker = Breaker(state, parts.audit)
+        self._questions, self._volumes = Questions(parts.keys), Volumes()
+        self._group = GroupCommit(state)
+        self._sender = Sender(
+            self.deliveries, self.breaker, self._group, self.sealing, parts.vendors, parts.terms, parts.clock, parts.chance
+        )
+        self._decided = insert(
+            state, "decisions", "intent", "at", "effect", "policies", "policy_set", "fr", "en", "findings", "question",
+            "obligations",
+        )  # fmt: skip
+        self._keyed = insert(state, "idempotency", "client", "digest_of_key", "digest", "intent", "added_at", "expires_at")
+        self._key = Statement(
+            state, "SELECT digest, intent, expires_at FROM idempotency WHERE client = :client AND digest_of_key = :key"
+        )
+        self._forget = Statement(state, "DELETE FROM idempotency WHERE client = :client AND digest_of_key = :key")
+        self._waiters: dict[str, list[asyncio.Future[tuple[Delivery, Answer | None]]]] = {}
+        self._busy: set[tuple[str, bytes]] = set()
+        self._open = ExitStack()
+        self._dispatcher: Dispatcher | None = None
+        self._closing = False
+
+    # Its life
+
+    async def open(self) -> int:
+        """Take the lease and take up what was left; gives how many outcomes that made unknown. Errors: LeaseHeld."""
+        parts = self._parts
+        lease = self._open.enter_context(parts.leases.hold(LEASE, new_id(parts.clock, parts.entropy), TERM))
+        self._dispatcher = Dispatcher(
+            state=parts.state, deliveries=self.deliveries, breaker=self.breaker, sender=self._sender, group=self._group,
+            leases=parts.leases, lease=lease, clock=parts.clock, told=self._told, reconsider=self._reconsider,
+        )  # fmt: skip
+        with parts.state.read() as reader:
+            self._volumes.rebuild(reader, parts.clock())
+        return await self._dispatcher.recover()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Move what waits until told to stop; errors: LeaseHeld when another process does."""
+        if self._dispatcher is None:
+            await self.open()
+        await self._at_work.run(stop)
+
+    async def close(self) -> None:
+        """Take nothing more, wait a while for what is in flight, and give the lease back."""
+        self._closing = True
+        if self._dispatcher is not None:
+            await self._dispatcher.settle(GRACE)
+        await asyncio.to_thread(self._group.close)
+        self._open.close()
+
+    @property
+    def _at_work(self) -> Dispatcher:
+        if self._dispatcher is None or self._closing:
+            raise Stopping
+        return self._dispatcher
+
+    # The front door
+
+    async def submit(self, intent: WriteIntent, *, wait: float | None, dry_run: bool = False) -> Receipt:
+        """Decide on an intent, keep it, and send it when it may leave.
+
+        wait: seconds that the vendor's answer is waited for; None answers as soon as the intent is durable. Errors: KeyReused,
+        KeyBusy, Stopping, NotWritable, BadPayload, those of the state (nothing was kept, nothing left).
+        """
+        work, vendor = self._at_work, self._parts.vendors(intent.connection)
+        if dry_run:
+            return await self._try(intent, vendor)
+        key = self._key_of(intent)
+        if key is not None:
+            if key in self._busy:
+                raise KeyBusy(intent="")
+            known = await self._same(intent, key)
+            if known is not None:
+                return known
+            self._busy.add(key)
+        try:
+            return await self._accept(work, vendor, intent, key, wait)
+        finally:
+            if key is not None:
+                self._busy.discard(key)
+
+    async def cancel(self, intent: str, *, actor: str | None = None, reason: str = "") -> Receipt:
+        """Take back what has not left. Errors: NoSuchStep when it is too late, UnknownDelivery, StateMoved."""
+        await self._group.write(lambda t: withdraw(self.deliveries, t, intent, self._parts.clock(), actor, reason))
+        self._at_work.wake()
+        return self.receipt(intent)
+
+    def receipt(self, intent: str) -> Receipt:
+        """The receipt of an intent as it stands; errors: UnknownDelivery."""
+        with self._parts.state.read() as reader:
+            delivery = self.deliveries.get(reader, intent)
+            events = self.deliveries.events(reader, intent)
+            row = reader.execute(select(intents.c.wrapped, intents.c.received_at).where(intents.c.id == intent)).one()
+            decided = reader.execute(select(decisions).where(decisions.c.intent == intent)).one()
+        wrapped = orjson.dumps(row.wrapped, option=orjson.OPT_SORT_KEYS).decode()
+        answer = self.sealing.open_answer(intent, delivery.connection, wrapped, delivery.sealed_outcome)
+        more = decided.obligations
+        within = None if more["within"] is None else timedelta(seconds=more["within"])
+        findings = tuple(Finding(kind, "", count, sure) for kind, count, sure in decided.findings)
+        decision = Decision(
+            decided.effect, tuple(decided.policies), decided.fr, decided.en, decided.policy_set, findings, more["quorum"],
+            tuple(more["groups"]), within, errors=tuple(more["errors"]),
+        )  # fmt: skip
+        return receipt_of(replace(delivery, entry=events[-1].entry), decision, answer, row.received_at)
+
+    def closed(self, connection: str) -> bool:
+        """Whether the vendor is held to be down (its circuit is open). Errors: VendorCut when an operator cut it off."""
+        with self._parts.state.read() as reader:
+            circuit = self.breaker.get(reader, connection)
+        if circuit.state == "cut":
+            raise VendorCut(connection=connection)
+        return circuit.passes(self._parts.clock()) == "none"
+
+    # Inside
+
+    async def _accept(
+        self, work: Dispatcher, vendor: Vendor, intent: WriteIntent, key: tuple[str, bytes] | None, wait: float | None
+    ) -> Receipt:
+        parts, asked = self._parts, intent.digest
+        decision, question, standing = await self._decide(intent, vendor)
+        if decision.transforms and parts.pseudonymise is not None:
+            body = await _beside(intent.body, parts.pseudonymise, intent.body, intent.content_type, decision.transforms)
+            intent = replace(intent, body=body)
+        sealed = await _beside(intent.body, self.sealing.seal, intent)
+        lane, kept = self.sealing.lane(intent.connection, intent.entity), self._questions.pack(question)
+        now, expires = parts.clock(), parts.terms.expiry(intent.received_at, intent.expires_at)
+        slot = decision.effect == "allow" and work.slots.take(intent.connection, vendor.concurrency)
+        findings = _counts(decision.findings)
+        told: dict[str, Any] = {
+            "effect": decision.effect,
+            "policies": list(decision.policies),
+            "policy_set": decision.policy_set,
+        }
+        told |= {"findings": findings} if findings else {}
+        first = Step(
+            {"allow": "queued", "deny": "denied", "hold": "held"}[decision.effect], f"policy.{decision.effect}", told,
+            {"pointers": [each.pointer for each in decision.findings]} if findings else {}, "intent.decided",
+        )  # fmt: skip
+        facts: dict[str, Any] = {
+            "client": intent.client,
+            "door": intent.door,
+            "operation": intent.operation,
+            "bytes": len(intent.body),
+        }
+        facts |= {"method": intent.method} if intent.method else {}
+        facts |= {"classes": sorted(question.classes)} if question.classes else {}
+        body = {"digest": intent.digest.hex(), "entity": intent.entity, "path": intent.path, "person": intent.person}
+
+        def piece(transaction: Connection) -> Delivery:
+            steps, next_at = [first], None
+            if decision.effect == "allow":
+                next_at = expires
+                if slot and work.inline(transaction, intent.connection, lane, 2**62):
+                    steps.append(Step("in_flight", "turn"))
+                    next_at = None
+            made = self.deliveries.new(transaction, intent, sealed, lane, steps, now, next_at=next_at, facts=facts, body=body)
+            self._decided(
+                transaction, intent=intent.id, at=instant_text(now), effect=decision.effect,
+                policies=_json(decision.policies), policy_set=decision.policy_set, fr=decision.fr, en=decision.en,
+                findings=_json([[each.kind, each.count, each.sure] for each in decision.findings]), question=kept,
+                obligations=_json({
+                    "quorum": decision.quorum, "groups": decision.groups, "errors": decision.errors,
+                    "within": None if decision.within is None else decision.within.total_seconds(),
+                }),
+            )  # fmt: skip
+            if key is not None:
+                self._forget(transaction, client=key[0], key=key[1])
+                self._keyed(
+                    transaction, client=key[0], digest_of_key=key[1], digest=asked, intent=intent.id,
+                    added_at=instant_text(now), expires_at=instant_text(now + KEYS_KEPT),
+                )  # fmt: skip
+            if decision.effect == "hold":
+                ends = parts.approvals.ask(transaction, intent, decision, owner=standing.owner)
+                self.deliveries.put_off(transaction, made, ends, made.outcome)
+            return made
+
+        waiter: asyncio.Future[tuple[Delivery, Answer | None]] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(intent.id, []).append(waiter)
+        try:
+            delivery = await self._kept(work, piece, slot, intent, sealed.wrapped)
+            if decision.effect != "deny":
+                self._volumes.add(intent.client, intent.connection, now)
+            answer = None
+            if decision.effect == "allow" and wait:
+                done, _ = await asyncio.wait({waiter}, timeout=wait)
+                if done:
+                    delivery, answer = waiter.result()
+            return receipt_of(delivery, decision, answer, intent.received_at)
+        finally:
+            self._waiters.pop(intent.id, None)
+
+    async def _kept(
+        self, work: Dispatcher, piece: Callable[[Connection], Delivery], slot: bool, intent: WriteIntent, wrapped: str
+    ) -> Delivery:
+        """Make an intent durable and begin what may begin; not undone when whoever asked goes away meanwhile."""
+
+        async def keep() -> Delivery:
+            work.hands.add(intent.id)
+            try:
+                delivery = await self._group.write(piece)
+            except BaseException:
+                work.hands.discard(intent.id)
+                if slot:
+                    work.slots.give(intent.connection)
+                raise
+            if delivery.state == "in_flight":
+                work.start(delivery, load_of(intent, wrapped, self._parts.terms))
+                return delivery
+            work.hands.discard(intent.id)
+            if slot:
+                work.slots.give(intent.connection)
+            if delivery.state == "queued":
+                work.backlog.add(intent.connection)
+                work.wake()
+            return delivery
+
+        return await asyncio.shield(asyncio.ensure_future(keep()))
+
+    async def _decide(
+        self, intent: WriteIntent, vendor: Vendor, *, dry_run: bool = False
+    ) -> tuple[Decision, Question, Standing]:
+        parts = self._parts
+        classes: frozenset[str] = frozenset({"personal"})
+        departure = False
+        if intent.operation != BY_HTTP:
+            writer, operation = vendor.operation(intent.operation)
+            classes, departure = frozenset(writer.classes(intent.operation, orjson.loads(intent.body))), operation.departure
+        scanned = await _beside(intent.body, parts.scan, intent.body, intent.content_type)
+        standing, now = parts.standing(intent.client, intent.person), parts.clock()
+        hour, day = self._volumes.count(intent.client, intent.connection, now)
+        question = Question(
+            intent.client, intent.connection, vendor.host, intent.door, intent.operation, intent.method,
+            intent.path.partition("?")[0], now.astimezone(parts.zone), standing.owner, intent.person, standing.roles,
+            standing.groups, classes, tuple(scanned.findings), len(intent.body), scanned.records, hour, day, departure,
+            dry_run=dry_run,
+        )  # fmt: skip
+        decision = parts.policy.decide(question)
+        if not decision.findings:
+            decision = replace(decision, findings=tuple(scanned.findings))
+        return decision, question, standing
+
+    async def _try(self, intent: WriteIntent, vendor: Vendor) -> Receipt:
+        decision, _, _ = await self._decide(intent, vendor, dry_run=True)
+        facts = {
+            "client": intent.client, "operation": intent.operation, "effect": decision.effect,
+            "policies": list(decision.policies), "policy_set": decision.policy_set,
+        }  # fmt: skip
+        facts |= {"findings": found} if (found := _counts(decision.findings)) else {}
+        subject = {"connection": intent.connection}
+
+        def piece(transaction: Connection) -> int:
+            return self._parts.audit.append(
+                "intent.tried", subject, facts, {"person": intent.person}, actor=intent.client, within=transaction
+            )
+
+        entry = await self._group.write(piece)
+        return Receipt(
+            intent.id, "received", decision, intent.received_at, why=f"policy.{decision.effect}", entry=entry, dry_run=True
+        )
+
+    def _key_of(self, intent: WriteIntent) -> tuple[str, bytes] | None:
+        if intent.idempotency_key is None:
+            return None
+        return intent.client, self.sealing.key_digest(intent.client, intent.idempotency_key)
+
+    async def _same(self, intent: WriteIntent, key: tuple[str, bytes]) -> Receipt | None:
+        """The receipt that this key got before; errors: KeyReused."""
+        with self._parts.state.read() as reader:
+            row = self._key(reader, client=key[0], key=key[1]).one_or_none()
+        if row is None or datetime.fromisoformat(row.expires_at) <= self._parts.clock():
+            return None
+        if bytes(row.digest) != intent.digest:
+            raise KeyReused(intent=row.intent)
+        return replace(self.receipt(row.intent), replayed=True)
+
+    async def _reconsider(self, delivery: Delivery) -> None:
+        """A held delivery whose time is up, or an approved one that is to take its turn."""
+        parts, now = self._parts, self._parts.clock()
+        with parts.state.read() as reader:
+            outcome = parts.approvals.outcome(reader, delivery.intent)
+        if delivery.state == "held":
+            moved = await self._group.write(lambda t: heard(self.deliveries, t, delivery.intent, outcome, now))
+            if moved is not None and moved.state == "expired":
+                await self._group.write(lambda t: parts.approvals.settle(t, delivery.intent, "expired"))
+            return
+        with parts.state.read() as reader:
+            carried: Load = load(reader, self.sealing, delivery.intent, parts.terms)
+            kept = reader.execute(select(decisions.c.question).where(decisions.c.intent == delivery.intent)).scalar_one()
+        question = replace(self._questions.unpack(_json(kept)), at=now.astimezone(parts.zone))
+        decision = parts.policy.decide(question)
+        denied = decision.effect == "deny" or outcome != "approved"
+        facts = {"effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set}
+        why = "policy.deny" if decision.effect == "deny" else "approval.void" if denied else "approved"
+        await self._group.write(
+            lambda t: self.deliveries.move(
+                t, delivery, "denied" if denied else "queued", why, now,
+                next_at=None if denied else carried.expires_at, facts=facts,
+            )
+        )  # fmt: skip
+
+    def _told(self, delivery: Delivery, answer: Answer | None) -> None:
+        """Give the answer to whoever waits for it, unless more is to come soon."""
+        for waiter in self._waiters.get(delivery.intent, ()):
+            if not waiter.done():
+                waiter.set_result((delivery, answer))
+
+
+def _counts(findings: tuple[Finding, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in findings:
+        found[each.kind] = found.get(each.kind, 0) + each.count
+    return found
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+async def _beside(body: bytes, work: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - what the work gives
+    """Do it here when the body is short, in a thread when it is long."""
+    return work(*given) if len(body) <= LARGE else await asyncio.to_thread(work, *given)

@@ -1,0 +1,91 @@
+"""What the gateway is given: policy, scanner, people, vendors and approvals, each by a port of one or two methods."""
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from sovereign.audit import AuditLog
+from sovereign.clock import Clock
+from sovereign.gateway.decision import Decision, Finding, Policy
+from sovereign.gateway.intent import WriteIntent
+from sovereign.gateway.terms import Terms
+from sovereign.gateway.vendor import Vendors
+from sovereign.state import Leases, State
+from vault.keys import Keys
+
+
+class Scanned(Protocol):
+    """What was seen in a payload; `sovereign.gateway.dlp` gives it."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What, where, how often; never a value."""
+        ...
+
+    @property
+    def records(self) -> int:
+        """How many records the payload holds."""
+        ...
+
+
+class Scan(Protocol):
+    """Looks for sensitive values in a payload; never raises."""
+
+    def __call__(self, body: bytes, content_type: str, /) -> Scanned:
+        """Give what was found."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who answers for a client, and the rights of whom it writes for."""
+
+    owner: str = ""
+    roles: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+class Approving(Protocol):
+    """What asks for approvals, and says what came of it: `sovereign.gateway.approvals.Approvals`."""
+
+    def ask(
+        self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
+    ) -> datetime:
+        """Ask; gives when the request ends."""
+        ...
+
+    def outcome(self, reader: Connection, intent: str) -> str:
+        """`open`, `approved`, `refused` or `expired`, by the signatures that verify now."""
+        ...
+
+    def settle(self, transaction: Connection, intent: str, outcome: str) -> None:
+        """Note what a request came to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is made of. standing: of a client and of whom it writes for. pseudonymise: replaces values in a body."""
+
+    state: State
+    audit: AuditLog
+    keys: Keys
+    leases: Leases
+    clock: Clock
+    policy: Policy
+    scan: Scan
+    standing: Callable[[str, str | None], Standing]
+    vendors: Vendors
+    approvals: Approving
+    zone: ZoneInfo
+    pseudonymise: Callable[[bytes, str, tuple[str, ...]], bytes] | None = None
+    period: Literal["year", "month"] = "year"
+    terms: Terms = field(default_factory=Terms)
+    entropy: Callable[[int], bytes] = os.urandom
+    chance: Callable[[], float] = random.random
