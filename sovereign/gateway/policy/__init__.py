@@ -5,8 +5,8 @@ signed it, `shadow` and `replay` try a proposed set against what happens and wha
 """
 
 from sovereign.gateway.policy.cedar import CedarPolicy, Voice
+from sovereign.gateway.policy.force import Policies
 from sovereign.gateway.policy.load import Files, read_folder
-from sovereign.gateway.policy.questions import asked, kept
 from sovereign.gateway.policy.rules import Rule
 
-__all__ = ["CedarPolicy", "Files", "Rule", "Voice", "asked", "kept", "read_folder"]
+__all__ = ["CedarPolicy", "Files", "Policies", "Rule", "Voice", "read_folder"]

@@ -9,9 +9,9 @@
    schema, a reason that we do not know, and anything raised.
 
 Cedar is asked once. It names the forbids that apply, else the permits that apply; so forbids with `@hold` are asked as permits,
-which is the one change made to what is written: they open nothing, since rule 2 wants a real permit among those named. Parsed sets
-are kept; ids are ours, never positions. The question is not checked against the schema each time: the policies were, the encoder
-is tested against it, and what would be missing fails the policy that reads it, hence denies.
+the one change made to what is written: they open nothing, since rule 2 wants a real permit among those named. Parsed sets are
+kept; ids are ours, never positions. The question is not checked against the schema each time: the policies were, the encoder is
+tested against it, and what would be missing fails the policy that reads it, hence denies.
 """
 
 import json
@@ -99,7 +99,7 @@ class CedarPolicy:
         if not live:
             return denied(EXPIRED, question, self.digest, beside=tuple(sorted(rule.id for rule in opening)))
         # A condition goes on past its day; a permit, with a hold or without, does not.
-        holding = [rule for rule in spoke if rule.hold is not None and (rule in live or not rule.opens)]
+        holding = [rule for rule in spoke if rule.hold is not None and (not rule.opens or not rule.expired(question.at))]
         masked = frozenset[str]().union(*(rule.pseudonymise for rule in live))
         transforms = tuple(dict.fromkeys(each.pointer for each in question.findings if each.kind in masked))
         if holding:

@@ -1,4 +1,4 @@
-"""A question as Cedar is asked it, and as it is kept.
+"""A question as Cedar is asked it.
 
 principal  Client::"<client>"          in the groups and roles of who it writes for
 action     Action::"read" | "write"
@@ -6,13 +6,11 @@ resource   Operation::"<connection>/<operation>", in Connection::"<connection>"
 context    the rest; see schema.cedarschema
 """
 
-from collections.abc import Mapping
 from datetime import UTC
 from functools import lru_cache
 from typing import Any, Final
 
 import cedarpy
-import msgspec
 import orjson
 
 from sovereign.gateway.decision import Finding, Question
@@ -100,16 +98,3 @@ def _counts(findings: tuple[Finding, ...], *, sure: bool) -> dict[str, int]:
             # Nothing that was found may weigh nothing.
             counts[finding.kind if finding.kind in KINDS else "other"] += max(finding.count, 1)
     return counts
-
-
-def kept(question: Question) -> dict[str, Any]:
-    """The question as JSON values, to be kept and asked again."""
-    record: dict[str, Any] = msgspec.to_builtins(question)
-    for name in ("roles", "groups", "classes"):
-        record[name] = sorted(record[name])
-    return record
-
-
-def asked(record: Mapping[str, Any]) -> Question:
-    """The question that was kept; errors: msgspec.ValidationError when it is none."""
-    return msgspec.convert(dict(record), Question)
