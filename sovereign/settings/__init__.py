@@ -15,6 +15,7 @@ from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
     Connection,
     ConnectionLimits,
+    GatewaySettings,
     Guards,
     KeySettings,
     Limits,
@@ -28,6 +29,7 @@ from sovereign.settings.template import template
 __all__ = [
     "Connection",
     "ConnectionLimits",
+    "GatewaySettings",
     "Guards",
     "KeySettings",
     "Limits",

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from sovereign.errors import BadSettings, NoSite
-from sovereign.settings.schema import Connection, KeySettings, Limits, Settings, SiteSettings, Size
+from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, Settings, SiteSettings, Size
 
 MAX_BYTES = 2**20
 """A longer file is not a settings file."""
@@ -109,13 +109,14 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    _known(document, ("site", "keys", "limits", "connections"), "")
+    _known(document, ("site", "keys", "limits", "gateway", "connections"), "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
         site=_read(document.get("site", {}), SiteSettings, "site"),
         keys=_read(document.get("keys", {}), KeySettings, "keys"),
         limits=_read(document.get("limits", {}), Limits, "limits"),
+        gateway=_gateway(document.get("gateway", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
     )
     _zone(settings.site.zone, "site.zone")
@@ -126,6 +127,23 @@ def wrong(field: str, fr: str, en: str, *, line: int | None = None) -> BadSettin
     """The error for a field: what was expected; `line` where in the file, from 1."""
     said = {"expected_fr": f"attendu : {fr}", "expected_en": f"expected {en}"}
     return BadSettings(field=field or "sovereign.toml", **said, **({} if line is None else {"line": line}))
+
+
+def _gateway(value: object) -> GatewaySettings:
+    gateway = _read(value, GatewaySettings, "gateway")
+    if (gateway.certificate is None) != (gateway.key is None):
+        missing = "certificate" if gateway.certificate is None else "key"
+        raise wrong(f"gateway.{missing}", "le certificat et sa clé vont ensemble", "a certificate and its key go together")
+    if gateway.client_ca is not None and gateway.certificate is None:
+        raise wrong("gateway.certificate", "TLS, pour des certificats de clients", "TLS, for certificates of clients")
+    local = gateway.listen.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]", "")
+    if not local and gateway.certificate is None:
+        raise wrong(
+            "gateway.certificate",
+            "un certificat dès que d'autres machines appellent (sinon les jetons circulent en clair)",
+            "a certificate as soon as other machines call (else tokens travel in clear)",
+        )
+    return gateway
 
 
 def _connection(name: str, value: object) -> Connection:

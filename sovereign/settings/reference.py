@@ -20,6 +20,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[site]", schema.SiteSettings),
     ("[keys]", schema.KeySettings),
     ("[limits]", schema.Limits),
+    ("[gateway]", schema.GatewaySettings),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),

@@ -111,6 +111,48 @@ class Limits(Strict, frozen=True, kw_only=True):
     query_seconds: _Seconds = 60.0
 
 
+class GatewaySettings(Strict, frozen=True, kw_only=True):
+    """`[gateway]`: where applications reach the gateway, and what they may send it at most."""
+
+    listen: Annotated[
+        str,
+        said(
+            "« adresse:port », comme « 127.0.0.1:8460 », ou vide pour ne rien ouvrir",
+            "`address:port`, such as `127.0.0.1:8460`, or empty to open nothing",
+            pattern=r"^(|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.\-]+):\d{1,5})\Z",
+        ),
+    ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        said(
+            "les noms par lesquels on appelle la passerelle, comme [« passerelle.ville.fr »]",
+            "the names by which the gateway is called, such as [`gateway.city.example`]",
+            max_length=64,
+        ),
+    ] = ()
+    certificate: _File | None = None
+    key: _File | None = None
+    client_ca: _File | None = None
+    max_body: _Size = Size(2**24)
+    max_depth: Annotated[
+        int, said("un nombre de niveaux de JSON, de 1 à 256", "a number of levels of JSON, 1 to 256", ge=1, le=256)
+    ] = 64
+    connections: Annotated[
+        int, said("un nombre de connexions ouvertes, de 1 à 65536", "a number of open connections, 1 to 65536", ge=1, le=65_536)
+    ] = 1024
+    head_seconds: _Seconds = 10.0
+    body_seconds: _Seconds = 60.0
+    wait_seconds: _Seconds = 30.0
+    keep_days: Annotated[int, said("un nombre de jours, de 1 à 3650", "a number of days, 1 to 3650", ge=1, le=3650)] = 30
+    signed_policies: Annotated[
+        bool,
+        said(
+            "true pour n'appliquer que des politiques signées, sinon false",
+            "true to put only signed policies in force, else false",
+        ),
+    ] = False
+
+
 class Network(Strict, frozen=True, kw_only=True):
     """`network`: by which way a connection reaches its vendor, and what it may reach."""
 
@@ -242,6 +284,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     site: SiteSettings = SiteSettings()
     keys: KeySettings = KeySettings()
     limits: Limits = Limits()
+    gateway: GatewaySettings = GatewaySettings()
     connections: dict[str, Connection] = {}
 
     @property

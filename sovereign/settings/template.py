@@ -22,6 +22,14 @@ memory = "512 MiB"       # par requête / per query
 threads = 2
 query_seconds = 60
 
+# La porte des applications. / The door of applications.
+#
+# [gateway]
+# listen = "127.0.0.1:8460"
+# hosts = ["passerelle.ville.fr"]                 # noms acceptés / accepted names
+# certificate = "tls/cert.pem"
+# key = "tls/key.pem"
+
 # Une source, en quelques lignes. / A source, in a few lines.
 #
 # [connections.arbres]

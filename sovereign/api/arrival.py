@@ -1,0 +1,122 @@
+"""What is read of a request once its head was judged: its fields, its preferences and its body, under caps."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive, Scope
+
+from sovereign.api.errors import NoKey, TooDeep, TooLarge, bad
+from sovereign.api.limits import Limits
+from sovereign.api.problems import preferred
+from sovereign.language import Language
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_PERSON: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The head of a request. path: as it was sent, before any decoding. fields: lower-case names, of Latin-1 text."""
+
+    method: str
+    path: str
+    query: str
+    pairs: list[tuple[bytes, bytes]]
+    fields: Mapping[str, str]
+    certificate: bytes | None
+    language: Language
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether only the decision is wanted. Errors: BadRequest, so that a misspelt trial never writes."""
+        said = self.fields.get("sovereign-dry-run")
+        if said not in (None, "0", "1"):
+            raise bad("Sovereign-Dry-Run vaut 0 ou 1", "Sovereign-Dry-Run is 0 or 1")
+        return said == "1"
+
+    @property
+    def person(self) -> str | None:
+        """On whose behalf the application says that it asks."""
+        said = self.fields.get("sovereign-person")
+        if said is not None and not _PERSON.fullmatch(said):
+            raise bad("Sovereign-Person a au plus 200 caractères", "Sovereign-Person has at most 200 characters")
+        return said
+
+    @property
+    def key(self) -> str:
+        """The idempotency key, without the quotes of a structured field. Errors: NoKey."""
+        said = self.fields.get("idempotency-key", "")
+        said = said[1:-1] if len(said) > 2 and said[0] == said[-1] == '"' else said
+        if not _KEY.fullmatch(said):
+            raise NoKey
+        return said
+
+    def patience(self, most: float) -> float | None:
+        """Seconds the caller will wait for the vendor's answer (RFC 7240 section 4); None when it will not."""
+        said = self.fields.get("prefer", "")
+        if re.search(r"(?:^|[,\s])respond-async(?:$|[,;\s])", said, re.IGNORECASE):
+            return None
+        asked = _WAIT.search(said)
+        return min(most, float(asked[1])) if asked else most
+
+
+def arrived(scope: Scope) -> Arrival:
+    """Read the head of a request."""
+    pairs = scope["headers"]
+    fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    return Arrival(
+        scope["method"], scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1"), pairs, fields,
+        scope.get("state", {}).get("certificate"), preferred(fields.get("accept-language")),
+    )  # fmt: skip
+
+
+async def body_of(arrival: Arrival, receive: Receive, limits: Limits, most: int) -> bytes:
+    """Read a body of at most `most` bytes; the caller gives its length back to `limits`.
+
+    Errors: TooLarge (before anything is read when the length was said), Full, BadRequest.
+    """
+    if arrival.fields.get("content-encoding", "identity").lower() != "identity":
+        raise bad("un corps compressé ne peut pas être examiné", "a compressed body cannot be examined")
+    said = arrival.fields.get("content-length", "0")
+    if not said.isdigit() or len(said) > 18:
+        raise bad("une longueur qui n'en est pas une", "a length that is not one")
+    if int(said) > most:
+        raise TooLarge(most=most)
+    pieces: list[bytes] = []
+    held = 0
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise bad("l'appelant est parti", "the caller left")
+            piece = message.get("body", b"")
+            if held + len(piece) > most:
+                raise TooLarge(most=most)
+            limits.take(len(piece))
+            held += len(piece)
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    except BaseException:
+        limits.give(held)
+        raise
+
+
+def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
+    """Read JSON of at most `most` levels; errors: TooDeep."""
+    if body.count(b"[") + body.count(b"{") > most:
+        depth = 0
+        for token in _NESTING.finditer(body):
+            mark = token[0]
+            depth += 1 if mark in b"[{" else -1 if mark in b"]}" else 0
+            if depth > most:
+                raise TooDeep(most=most)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise TooDeep(most=most) from None

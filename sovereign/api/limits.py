@@ -1,0 +1,62 @@
+"""How much one application may ask, so that none can harm another: requests a second, requests at once, bytes in hand.
+
+Each application has its own bucket and its own places; what all of them hold in memory together is bounded as well. Counts are
+in memory: a limit on speed need not outlive the process.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sovereign.access.clients import Client
+from sovereign.api.errors import Full, TooMany
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    seen: float
+    at_once: int = 0
+
+
+class Limits:
+    """The limits of a process. `monotonic`: seconds; `most_bytes`: of all bodies in hand together."""
+
+    def __init__(self, monotonic: Callable[[], float], most_bytes: int) -> None:
+        self._monotonic, self._most = monotonic, most_bytes
+        self._buckets: dict[str, _Bucket] = {}
+        self.held = 0
+
+    @contextmanager
+    def place(self, client: Client) -> Iterator[None]:
+        """Let one request of an application in. Errors: TooMany."""
+        limits, now = client.limits, self._monotonic()
+        burst = max(1.0, limits.rate)
+        bucket = self._buckets.get(client.id)
+        if bucket is None:
+            bucket = self._buckets[client.id] = _Bucket(burst, now)
+        bucket.tokens = min(burst, bucket.tokens + (now - bucket.seen) * limits.rate)
+        bucket.seen = now
+        if bucket.at_once >= limits.concurrency:
+            said = f"{limits.concurrency} à la fois", f"{limits.concurrency} at once"
+            raise TooMany(limit_fr=said[0], limit_en=said[1], retry_after=1)
+        if bucket.tokens < 1:
+            wait = math.ceil((1 - bucket.tokens) / limits.rate)
+            raise TooMany(limit_fr=f"{limits.rate:g} par seconde", limit_en=f"{limits.rate:g} a second", retry_after=wait)
+        bucket.tokens -= 1
+        bucket.at_once += 1
+        try:
+            yield
+        finally:
+            bucket.at_once -= 1
+
+    def take(self, size: int) -> None:
+        """Hold so many more bytes. Errors: Full."""
+        if self.held + size > self._most:
+            raise Full(retry_after=1)
+        self.held += size
+
+    def give(self, size: int) -> None:
+        """Hold so many fewer."""
+        self.held -= size
