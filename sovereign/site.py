@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sovereign.audit import AuditLog
     from sovereign.custody import Rotated
     from sovereign.egress.transport import Transport
+    from sovereign.outbound import Outbound
     from sovereign.state import Leases, State
     from sovereign.sync.engine import Syncs
     from sovereign.sync.jobs import Jobs
@@ -159,6 +160,13 @@ class Site:
         from sovereign.audit import AuditLog
 
         return self._open.enter_context(closing(AuditLog(self.state, self.keys, self.clock, actor=self.actor)))
+
+    @cached_property
+    def outbound(self) -> "Outbound":
+        """What writes to vendors: people, applications, approvals."""
+        from sovereign.outbound import Outbound
+
+        return Outbound(self)
 
     @cached_property
     def repository(self) -> "Repository":

@@ -30,6 +30,8 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "query": ("Interroge les copies locales en SQL.", "Ask the local copies questions in SQL."),
     "keys": ("Les clés : lister, changer, détruire, secourir.", "Keys: list, rotate, destroy, recover."),
     "audit": ("Le journal de tout ce qui a été fait.", "The book of all that was done."),
+    "access": ("Qui peut faire quoi, jusqu'à quand.", "Who may do what, until when."),
+    "client": ("Les applications qui écrivent.", "The applications that write."),
     "job": ("Les synchronisations planifiées.", "Scheduled pulls."),
     "serve": ("Fait tourner les synchronisations planifiées.", "Run the scheduled pulls."),
     "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),
