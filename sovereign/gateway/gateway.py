@@ -296,7 +296,7 @@ class Gateway:
 
     async def _try(self, intent: WriteIntent, vendor: Vendor) -> Receipt:
         decision, _, _ = await self._decide(intent, vendor, dry_run=True)
-        facts = {
+        facts: dict[str, Any] = {
             "client": intent.client, "operation": intent.operation, "effect": decision.effect,
             "policies": list(decision.policies), "policy_set": decision.policy_set,
         }  # fmt: skip

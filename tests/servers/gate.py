@@ -1,0 +1,106 @@
+"""A gateway of real parts over a ledger: state, keys, audit log, channel; a policy that reads the client's name."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import orjson
+from sqlalchemy import Connection
+
+from sovereign.audit import AuditLog
+from sovereign.clock import now
+from sovereign.egress.budget import Budgets
+from sovereign.egress.channel import open_channel
+from sovereign.egress.policy import EgressPolicy
+from sovereign.gateway.decision import Decision, Finding, Question
+from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.intent import WriteIntent, new_id
+from sovereign.gateway.ports import Parts, Standing
+from sovereign.gateway.terms import Terms
+from sovereign.gateway.vendor import Vendor
+from sovereign.state import Leases, State
+from tests.servers.ledger import LedgerConnector
+from vault.keys import Keys
+from vault.providers import create_provider, open_provider
+
+QUICK = Terms(first=0.02, longest=0.1, settle=0.05, look_again=0.02)
+PASSPHRASE = "a passphrase of the drill"
+
+
+class ByName:
+    """Allows every client but `stranger`, and holds what `intern` asks."""
+
+    digest = "00"
+
+    def decide(self, question: Question) -> Decision:
+        effect = {"stranger": "deny", "intern": "hold"}.get(question.client, "allow")
+        return Decision(effect, (f"by-name.{effect}",), "par le nom", "by name", self.digest, quorum=1)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    findings: tuple[Finding, ...] = ()
+    records: int = 1
+
+
+class OneVoice:
+    """Approvals whose only voice is a row of the drill: what was said of an intent."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def ask(
+        self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
+    ) -> datetime:
+        return datetime.now(UTC) + timedelta(hours=1)
+
+    def outcome(self, reader: Connection, intent: str) -> str:
+        return self.said.get(intent, "open")
+
+    def settle(self, transaction: Connection, intent: str, outcome: str) -> None:
+        self.said[intent] = outcome
+
+
+@asynccontextmanager
+async def gate(root: Path, url: str, *, terms: Terms = QUICK, concurrency: int = 4) -> AsyncIterator[Gateway]:
+    """Open the gateway of a folder, made at the first time."""
+    root.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        uri = "file:master.json"
+        if (root / "keys").exists():
+            keys = Keys.open(root / "keys", open_provider(uri, passphrase=lambda: PASSPHRASE, directory=root), now)
+        else:
+            provider = create_provider(uri, passphrase=lambda: PASSPHRASE, directory=root)
+            keys = Keys.create(root / "keys", provider, now)
+        state = stack.enter_context(State(root / "state.db"))
+        audit = AuditLog(state, keys, now, folder=root / "audit")
+        policy = EgressPolicy("ledger", url, loopback=True, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64)
+        channel = open_channel(policy, None, now, budgets=Budgets(), resolve=socket.getaddrinfo)
+        vendor = Vendor("ledger", "127.0.0.1", url, channel.send, LedgerConnector(url), concurrency)
+        gateway = Gateway(
+            Parts(
+                state, audit, keys, Leases(state, now), now, ByName(), lambda _body, _type: Nothing(),
+                lambda _client, _person: Standing(), lambda _name: vendor, OneVoice(), ZoneInfo("Europe/Paris"), terms=terms,
+            )
+        )  # fmt: skip
+        try:
+            await gateway.open()
+            yield gateway
+        finally:
+            await gateway.close()
+            await channel.close()
+
+
+def intent(operation: str, ref: str, *, client: str = "app", lane: str = "", key: str | None = None) -> WriteIntent:
+    """Ask for one line."""
+    body = orjson.dumps({"ref": ref, **({"lane": lane} if lane else {})})
+    present = now()
+    return WriteIntent(
+        new_id(present, os.urandom), client, "ledger", "operation", operation, body, "application/json", lane or ref, present,
+        idempotency_key=key,
+    )  # fmt: skip

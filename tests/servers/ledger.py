@@ -1,0 +1,151 @@
+"""A vendor that keeps a ledger over HTTP, and misbehaves as told: it loses, resets, answers late, or is overloaded.
+
+`mood(number)` gives what befalls the writing request of that number (from 0): `ok`, `reset_before`, `reset_after`, `lost`,
+`overloaded`, `broken_after`, `conflict`, `slow`.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from saas_connectors.connector import (
+    Applied,
+    Class,
+    Exchange,
+    Fetch,
+    Json,
+    MirrorQuery,
+    Operation,
+    Presented,
+    Probed,
+    ReadBack,
+)
+from saas_connectors.errors import Rejected
+from saas_connectors.request import Request
+
+LOST = ("reset_before", "lost", "overloaded", "conflict")
+
+
+class Ledger:
+    """What the vendor holds: every line that landed, in order."""
+
+    def __init__(self, mood: Callable[[int], str] = lambda _: "ok", delay: float = 0.0) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.mood, self.delay, self.asked = mood, delay, 0
+        self.lock = threading.Lock()
+
+    def landed(self, ref: str) -> int:
+        """How often a reference landed."""
+        with self.lock:
+            return sum(line["ref"] == ref for line in self.lines)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    ledger: Ledger
+
+    def do_GET(self) -> None:
+        wanted = parse_qs(urlsplit(self.path).query).get("ref", [""])[0]
+        with self.ledger.lock:
+            found = [line for line in self.ledger.lines if line["ref"] == wanted]
+        self._answer(200, found)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.ledger.lock:
+            mood = self.ledger.mood(self.ledger.asked)
+            self.ledger.asked += 1
+        time.sleep(self.ledger.delay)
+        if mood not in LOST:
+            with self.ledger.lock:
+                self.ledger.lines.append(body)
+        if mood == "slow":
+            time.sleep(1.5)
+        if mood.startswith("reset"):
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return
+        status = {"overloaded": 503, "broken_after": 500, "conflict": 409}.get(mood, 201)
+        self._answer(status, {}, ("Retry-After", "0") if mood == "overloaded" else None)
+
+    def _answer(self, status: int, value: Any, extra: tuple[str, str] | None = None) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if extra:
+            self.send_header(*extra)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(ledger: Ledger) -> Iterator[str]:
+    """Serve a ledger on this machine; gives its address."""
+    handler = type("Handler", (_Handler,), {"ledger": ledger})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class LedgerConnector:
+    """The connector of that vendor: `add` may be looked for, `note` cannot, `set` may be sent twice."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def operations(self) -> tuple[Operation, ...]:
+        return (
+            Operation("add", "ajouter", "add", {}, probes=True, reads_back=True),
+            Operation("note", "noter", "note", {}, probes=False, reads_back=False),
+            Operation("set", "poser", "set", {}, idempotent=True, probes=False, reads_back=False),
+            Operation("leave", "partir", "leave", {}, probes=False, reads_back=False, departure=True),
+        )
+
+    def entity(self, operation: str, payload: Json) -> str:
+        return str(payload.get("lane", payload["ref"]))
+
+    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+        return frozenset({"internal"})
+
+    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
+        request = Request("POST", f"{self._url}/lines", body=json.dumps(payload).encode())
+        (response,) = yield Fetch((request,))
+        if response.status >= 300:
+            raise Rejected(method="POST", path="/lines", status=response.status, definitive=400 <= response.status < 500)
+        return Applied(response.status, payload["ref"])
+
+    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+        found = yield from self._found(payload)
+        return ReadBack("confirmed" if found else "absent")
+
+    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+        found = yield from self._found(payload)
+        return Probed("landed" if found else "did_not_happen", payload["ref"] if found else None)
+
+    def _found(self, payload: Json) -> Exchange[bool]:
+        (response,) = yield Fetch((Request("GET", f"{self._url}/lines?ref={payload['ref']}"),))
+        return bool(json.loads(response.body))
+
+    def is_read(self, method: str, path: str) -> bool:
+        return method == "GET"
+
+    def mirror(self, method: str, path: str) -> MirrorQuery | None:
+        return None
+
+    def present(self, query: MirrorQuery, rows: Any, total: int) -> Presented:
+        raise NotImplementedError
