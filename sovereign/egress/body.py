@@ -74,20 +74,23 @@ class Inflater:
 
     def feed(self, data: bytes, most: int = 2**62) -> Iterator[bytes]:
         """Give what a piece decompresses to, at most `most` bytes at a time; errors: OverflowError, zlib.error."""
-        while data:
+        full = False
+        while data or full:
             if self._decoder is None:
                 if self._started and (self._encoding == "deflate" or not data.strip(b"\0")):
                     return
                 self._decoder, self._started = zlib.decompressobj(_window(self._encoding, data)), True
-            done = self._decoder.decompress(data, min(self._left + 1, most))
+            limit = min(self._left + 1, most)
+            done = self._decoder.decompress(data, limit)
             self._left -= len(done)
             if self._left < 0:
                 raise OverflowError
             if done:
                 yield done
-            data = self._decoder.unconsumed_tail
+            # All that came in may be consumed while some of what comes out still waits.
+            data, full = self._decoder.unconsumed_tail, len(done) == limit
             if self._decoder.eof:
-                data, self._decoder = self._decoder.unused_data, None
+                data, full, self._decoder = self._decoder.unused_data, False, None
 
     def finish(self) -> None:
         """Check that nothing is missing; errors: EOFError."""
