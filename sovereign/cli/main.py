@@ -29,6 +29,10 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "snapshot": ("Les instantanés chiffrés : lister, comparer, vérifier.", "The encrypted snapshots: list, compare, verify."),
     "query": ("Interroge les copies locales en SQL.", "Ask the local copies questions in SQL."),
     "keys": ("Les clés : lister, changer, détruire, secourir.", "Keys: list, rotate, destroy, recover."),
+    "policy": (
+        "Ce qui peut partir : les politiques, leur essai, leur signature.",
+        "What may leave: policies, trials, signatures.",
+    ),
     "audit": ("Le journal de tout ce qui a été fait.", "The book of all that was done."),
     "access": ("Qui peut faire quoi, jusqu'à quand.", "Who may do what, until when."),
     "client": ("Les applications qui écrivent.", "The applications that write."),

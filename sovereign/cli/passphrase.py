@@ -55,6 +55,14 @@ def ask_new(site: Path) -> str:
     )  # fmt: skip
 
 
+def ask_signer(key: Path) -> str:
+    """Give the passphrase of a signer's own key file."""
+    return _given(
+        "SOVEREIGN_APPROVER_PASSPHRASE_FILE", "sovereign-approver-passphrase", key,
+        say(f"Phrase de passe de {key.name}", f"Passphrase of {key.name}"), confirm=False,
+    )  # fmt: skip
+
+
 def _given(variable: str, credential: str, site: Path, question: str, *, confirm: bool) -> str:
     if named := os.environ.get(variable):
         return _first_line(Path(named))

@@ -5,6 +5,7 @@ GatewayError
     ├── BadPolicy       a policy that cannot be read, or breaks our rules
     ├── NoPolicies      a folder without policies
     ├── UnsignedSet     a set that no accepted signer signed, where one is asked
+    ├── BadSigner       a key that may not sign policies
     └── UnknownQuestion no decision of that intent is kept
 """
 
@@ -15,7 +16,6 @@ class PolicyError(GatewayError):
     """A fault of a policy set."""
 
     code = "policy"
-    kind = "failed"
 
 
 class BadPolicy(PolicyError):
@@ -62,3 +62,14 @@ class UnknownQuestion(PolicyError):
         "« sovereign delivery list » donne les demandes connues ; ou posez la question par --client, --connection, --operation."
     )
     todo_en = "`sovereign delivery list` gives the intents on record; or ask by --client, --connection, --operation."
+
+
+class BadSigner(PolicyError):
+    """A key that may not sign policies."""
+
+    code = "policy.signer"
+    kind = "denied"
+    fr = "La clé de {name} ne peut pas signer de politiques."
+    en = "The key of {name} may not sign policies."
+    todo_fr = "Il faut une clé inscrite (approval enrol) d'une personne qui a le rôle rssi (access grant)."
+    todo_en = "It takes an enrolled key (approval enrol) of someone who has the role rssi (access grant)."

@@ -156,19 +156,22 @@ class Policies:
                 return
             transaction.execute(update(policy_sets).where(policy_sets.c.state == "in_force").values(state="former"))
             known = transaction.execute(select(policy_sets.c.digest).where(policy_sets.c.digest == made.digest)).first()
-            row = {"state": "in_force", "added_at": present, "added_by": self._actor, "signatures": [note] if note else []}
+            signatures = [note] if note else []
+            row: dict[str, Any] = {"state": "in_force", "added_at": present, "added_by": self._actor, "signatures": signatures}
             if known:
                 transaction.execute(update(policy_sets).where(policy_sets.c.digest == made.digest).values(**row))
             else:
                 transaction.execute(insert(policy_sets).values(digest=made.digest, files=dict(made.files.texts), **row))
-            old = Files(former.files) if former is not None else Files({})
-            facts, text = changes(old, made.files)
-            facts |= {"before": former.digest if former else None, "signed": note is not None, "policies": len(made.rules)}
+            texts: dict[str, str] = dict(former.files) if former is not None else {}
+            facts, text = changes(Files(texts), made.files)
+            facts["before"] = former.digest if former is not None else None
+            facts |= {"signed": note is not None, "policies": len(made.rules)}
             self._audit.append("policy.changed", {"set": made.digest}, facts, {"diff": text}, within=transaction)
 
     def _refuse(self, refused: PolicyError, *, proposed: bool) -> None:
-        where = {name: refused.fields[name] for name in ("file", "line") if name in refused.fields}
-        facts = {"why": refused.code, "proposed": proposed, "in_force": self._current.digest or None, **where}
+        where: dict[str, object] = {name: refused.fields[name] for name in ("file", "line") if name in refused.fields}
+        facts: dict[str, object] = {"why": refused.code, "proposed": proposed, "in_force": self._current.digest or None}
+        facts.update(where)
         self._audit.append("policy.refused", {}, facts, {"said": str(refused)})
 
 

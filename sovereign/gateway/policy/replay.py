@@ -1,7 +1,7 @@
 """Past questions put to a set that is only proposed: what would have been decided otherwise, without touching anything.
 
-The questions are those that were kept with each decision; findings, classes, volumes and instants are those of the day. What was
-decided is what was kept, not what today's set would say.
+The questions are those that were kept with each decision; findings, classes, volumes and instants are those of the day. What
+was decided is what was kept, not what today's set would say.
 """
 
 from collections.abc import Iterator

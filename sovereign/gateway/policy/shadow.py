@@ -1,8 +1,8 @@
 """What a proposed set would have decided otherwise, told in the audit log without drowning it.
 
-Each kind of difference (client, connection, operation, what was decided, what would have been, by which policies) is entered when
-it is first met, then each time its number doubles: the number told is a lower bound, at least half of the truth. A thread of
-its own enters them, so that no decision waits; a set proposed anew starts from nothing.
+Each kind of difference (client, connection, operation, what was decided, what would have been, by which policies) is entered
+when it is first met, then each time its number doubles: the number told is a lower bound, at least half of the truth. A thread
+of its own enters them, so that no decision waits; a set proposed anew starts from nothing.
 """
 
 import queue
