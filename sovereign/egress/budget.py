@@ -196,7 +196,7 @@ class HostBudget:
             if turn.granted:
                 self._in_flight -= 1
                 self._grant()
-            else:
+            elif turn in self._line:
                 self._line.remove(turn)
 
     async def _turn(self, seconds: float) -> None:

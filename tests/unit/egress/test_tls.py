@@ -15,13 +15,6 @@ from tests.servers.proxy import tinyproxy
 from tests.servers.wayout import way
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
-    made = trustme.CA()
-    made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return made, tmp_path / "ca.pem"
-
-
 def server(authority: trustme.CA, *names: str, asks: trustme.CA | None = None) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(made)

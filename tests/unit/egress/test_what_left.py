@@ -1,4 +1,4 @@
-"""What a channel knows when it fails: whether a byte of a write may have reached the vendor. Against peers that really break."""
+"""What a channel knows when it fails: whether a byte of a write may have arrived. Against peers that really break."""
 
 import asyncio
 import socket
@@ -37,10 +37,11 @@ def partly(data: bytes, *, hard: bool) -> Script:
 @pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize(
     "data",
-    [b"", b"H", b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n",
+    [b"", b"H", b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
+     b"HTTP/1.1 100 Continue\r\n\r\n",
      b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"],
 )  # fmt: skip
-def test_a_connection_that_breaks_after_the_write_left_may_have_delivered_it_and_it_is_sent_once(data: bytes, hard: bool) -> None:
+def test_a_connection_that_breaks_once_a_write_left_may_have_delivered_it_and_it_is_sent_once(data: bytes, hard: bool) -> None:
     with peer(partly(data, hard=hard)) as vendor:
         (fault,) = call(vendor.url, put(vendor.url))
         assert isinstance(fault, Broken)
@@ -60,7 +61,7 @@ def test_a_write_on_a_connection_that_was_kept_is_never_sent_a_second_time(metho
 
 def test_a_read_on_a_connection_that_was_kept_is_sent_once_more_on_a_fresh_one() -> None:
     with peer(each(answer(), reset, answer(b"2"))) as vendor:
-        first, second = call(vendor.url, Request("GET", vendor.url), Request("POST", vendor.url, body=b"q", reads=True))
+        _, second = call(vendor.url, Request("GET", vendor.url), Request("POST", vendor.url, body=b"q", reads=True))
         assert isinstance(second, Response)
         assert (second.body, vendor.connections) == (b"2", 2)
     with peer(reset) as vendor:
@@ -200,8 +201,9 @@ def test_our_own_budget_and_a_host_that_wants_to_be_left_alone_refuse_before_any
 
 
 def test_a_token_that_cannot_be_had_says_that_the_write_was_not_sent() -> None:
-    for desk_script in (reset, answer(status="400 No"), answer(b"<html>"), answer(status="302 Found", location="https://x.fr/")):
-        with peer(always(desk_script) if isinstance(desk_script, bytes) else desk_script) as desk, peer(always(answer())) as vendor:
+    moved = answer(status="302 Found", location="https://x.fr/")
+    for script in (reset, always(answer(status="400 No")), always(answer(b"<html>")), always(moved)):
+        with peer(script) as desk, peer(always(answer())) as vendor:
             auth = ClientCredentials(f"{desk.url}/token", "ville", "tres-secret", now)
             (fault,) = call(vendor.url, put(vendor.url), auth=auth, credential_urls=(f"{desk.url}/token",))
             assert isinstance(fault, NoCredential)
