@@ -1,7 +1,7 @@
 """What is read of a request once its head was judged: its fields, its preferences and its body, under caps."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,24 +87,33 @@ async def body_of(arrival: Arrival, receive: Receive, limits: Limits, most: int)
         raise bad("une longueur qui n'en est pas une", "a length that is not one")
     if int(said) > most:
         raise TooLarge(most=most)
-    pieces: list[bytes] = []
     held = 0
     try:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise bad("l'appelant est parti", "the caller left")
-            piece = message.get("body", b"")
-            if held + len(piece) > most:
-                raise TooLarge(most=most)
+        pieces = []
+        async for piece in _pieces(receive):
             limits.take(len(piece))
             held += len(piece)
-            pieces.append(piece)
-            if not message.get("more_body", False):
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.append(_within(piece, held, most))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except BaseException:
         limits.give(held)
         raise
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise bad("l'appelant est parti", "the caller left")
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+def _within(piece: bytes, held: int, most: int) -> bytes:
+    if held > most:
+        raise TooLarge(most=most)
+    return piece
 
 
 def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON

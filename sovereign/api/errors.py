@@ -183,8 +183,8 @@ class Defect(ApiError):
     status = 500
     fr = "La passerelle a rencontré une erreur interne."
     en = "The gateway met an internal error."
-    todo_fr = "Voyez GET /v1/deliveries si c'était une écriture, puis redemandez avec la même clé d'idempotence."
-    todo_en = "See GET /v1/deliveries if it was a write, then ask again with the same idempotency key."
+    todo_fr = "Redemandez avec la même clé d'idempotence : une écriture n'est pas faite deux fois."
+    todo_en = "Ask again with the same idempotency key: a write is not made twice."
 
 
 def bad(reason_fr: str, reason_en: str) -> BadRequest:

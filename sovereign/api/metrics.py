@@ -1,4 +1,4 @@
-"""Counts of the door, as text that Prometheus reads (exposition format 0.0.4). Labels are routes and statuses: nothing personal."""
+"""Counts of the door, as text that Prometheus reads (exposition format 0.0.4). Labels are routes and statuses."""
 
 from bisect import bisect_left
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The description of the door (OpenAPI 3.1), made of the operations that one application may call: what it lists is what is served."""
+"""The description of the door (OpenAPI 3.1), made of the operations that one application may call."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

@@ -13,7 +13,6 @@ After a refusal the connection closes: what follows on it is not read.
 
 import asyncio
 from asyncio.events import TimerHandle
-from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from uvicorn.config import Config
@@ -165,7 +164,7 @@ class Line(HttpToolsProtocol):
             self.send_400_response("")
 
 
-def line(settings: GatewaySettings) -> Callable[..., Line]:
+def line(settings: GatewaySettings) -> type[Line]:
     """The kind of connection that a gateway with these settings serves."""
     return type("ServedLine", (Line,), {"settings": settings, "hosts": answers_to(settings)})
 

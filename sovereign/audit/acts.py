@@ -96,6 +96,7 @@ ACTS: dict[str, Act] = {
     "delivery.failed": Act("remise abandonnée", "delivery failed"),
     "circuit.opened": Act("fournisseur en panne : envois suspendus", "vendor down: sends suspended"),
     "circuit.closed": Act("fournisseur de retour", "vendor back"),
+    "vendor.read": Act("lecture à travers la passerelle", "read through the gateway"),
     "vendor.cut": Act("fournisseur coupé par un opérateur", "vendor cut off by an operator"),
     "vendor.restored": Act("fournisseur rouvert par un opérateur", "vendor opened again by an operator"),
     "firewall.exported": Act("règles de pare-feu remises", "firewall rules exported"),

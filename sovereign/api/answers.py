@@ -1,0 +1,73 @@
+"""What a receipt becomes over HTTP: the vendor's own answer by the pass-through, else JSON that says where the write stands."""
+
+from typing import Any, Final
+
+import orjson
+
+from saas_connectors.request import Headers
+from sovereign.api.problems import told
+from sovereign.api.relay import inward
+from sovereign.gateway.receipt import Receipt
+from sovereign.language import Language
+
+Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers, body."""
+_DONE: Final = frozenset({"delivered", "confirmed", "landed"})
+_OVER: Final = {"rejected": 502, "failed": 502, "refused": 403, "expired": 410, "cancelled": 410}
+
+
+def as_json(status: int, value: object, *more: tuple[bytes, bytes]) -> Answered:
+    """An answer in JSON."""
+    body = orjson.dumps(value)
+    return status, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more], body
+
+
+def shown(receipt: Receipt, language: Language) -> dict[str, Any]:
+    """What an application is told of its write."""
+    decision = receipt.decision
+    return {
+        "intent": receipt.intent, "state": receipt.state, "why": receipt.why, "status": receipt.status,
+        "vendor_id": receipt.vendor_id, "entry": receipt.entry, "created_at": receipt.created_at.isoformat(),
+        "delivery": f"/v1/deliveries/{receipt.intent}",
+        "decision": None if decision is None else {
+            "effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set,
+            "sentence": decision.fr if language == "fr" else decision.en, "quorum": decision.quorum,
+            "groups": list(decision.groups),
+            "findings": [{"kind": f.kind, "pointer": f.pointer, "count": f.count, "sure": f.sure} for f in decision.findings],
+        },
+    }  # fmt: skip
+
+
+def answer(receipt: Receipt, language: Language, *, connection: str = "", origin: str = "") -> Answered:
+    """Tell what became of a write. connection, origin: of the pass-through, whose caller expects the vendor's own answer."""
+    said, place = shown(receipt, language), f"/v1/deliveries/{receipt.intent}".encode()
+    marks = [(b"sovereign-intent", receipt.intent.encode()), (b"sovereign-state", receipt.state.encode())]
+    if receipt.replayed:
+        marks.append((b"idempotency-replayed", b"true"))
+    if receipt.dry_run:
+        return as_json(200, {**said, "dry_run": True, "delivery": None}, *marks)
+    if receipt.state == "denied":
+        sentence = (said["decision"] or {}).get("sentence", "")
+        todo = (
+            "Demandez au RSSI d'ouvrir ce flux (sovereign policy open)."
+            if language == "fr"
+            else "Ask the security officer to open this flow (sovereign policy open)."
+        )
+        status, headers, body = told(403, "policy.denied", sentence, todo, language, **{k: said[k] for k in _MEMBERS})
+        return status, [*headers, *marks], body
+    if origin and receipt.status is not None and receipt.body is not None:
+        headers = inward(Headers(receipt.headers), connection, origin)
+        length = (b"content-length", b"%d" % len(receipt.body))
+        return receipt.status, [*headers, length, (b"link", b"<" + place + b'>; rel="status"'), *marks], receipt.body
+    if receipt.state in _DONE:
+        return as_json(200, said, *marks)
+    if receipt.state in _OVER:
+        what = f"La remise est « {receipt.state} »." if language == "fr" else f"The delivery is `{receipt.state}`."
+        todo = f"GET /v1/deliveries/{receipt.intent}"
+        members = {k: said[k] for k in _MEMBERS}
+        status, headers, body = told(_OVER[receipt.state], f"delivery.{receipt.state}", what, todo, language, **members)
+        return status, [*headers, *marks], body
+    return as_json(202, said, (b"location", place), *marks)
+
+
+_MEMBERS: Final = ("intent", "state", "why", "entry", "decision")

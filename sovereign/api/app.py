@@ -1,0 +1,284 @@
+"""The addresses of the door. Each is judged by the path as it was sent, so that an escape cannot change where it leads."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from starlette.types import Receive, Scope, Send
+
+from saas_connectors.request import Pairs
+from sovereign.access.clients import Client, Clients
+from sovereign.access.clients import Limits as ClientLimits
+from sovereign.access.errors import NotAuthenticated
+from sovereign.api.answers import Answered, answer, as_json, shown
+from sovereign.api.arrival import Arrival, arrived, body_of, parsed
+from sovereign.api.errors import Defect, NoSuchPlace, NotReached, NotThis, NotYours, bad
+from sovereign.api.limits import Limits
+from sovereign.api.metrics import Metrics
+from sovereign.api.openapi import description
+from sovereign.api.paths import target
+from sovereign.api.problems import problem
+from sovereign.api.relay import inward, outward
+from sovereign.clock import Clock
+from sovereign.gateway.approvals import Approvals
+from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
+from sovereign.gateway.reads import Reads
+from sovereign.gateway.receipt import heard
+from sovereign.gateway.vendor import Vendors
+from sovereign.settings import GatewaySettings
+from sovereign.state import State
+from sovereign.state.outbound import intents
+from vault.errors import Fault
+
+_LOG: Final = logging.getLogger("sovereign.api")
+_NOTE: Final = 16_384
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_ANYONE: Final = Client(
+    "~", "", "", frozenset(), ClientLimits(rate=5, concurrency=2, max_bytes=_NOTE), datetime(2026, 1, 1, tzinfo=UTC), None, None
+)
+"""Whoever posts a signed vote: the signature says who."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What the door opens onto. held: bytes of all bodies in hand together, at most."""
+
+    settings: GatewaySettings
+    state: State
+    clients: Clients
+    gateway: Gateway
+    reads: Reads
+    vendors: Vendors
+    approvals: Approvals
+    connections: Callable[[], Iterable[str]]
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    monotonic: Callable[[], float]
+    held: int = 2**28
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+class App:
+    """The door, as an ASGI application."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._limits = Limits(house.monotonic, house.held)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every refusal is a problem in the caller's language."""
+        began, arrival = self._house.monotonic(), arrived(scope)
+        try:
+            status, headers, body = await self._answer(arrival, receive)
+        except Fault as fault:
+            status, headers, body = problem(fault, arrival.language)
+        except Exception as error:  # noqa: BLE001 - nothing of it may reach a caller, nor a log: it may hold a body
+            _LOG.error("defect %s", type(error).__name__)
+            status, headers, body = problem(Defect(), arrival.language)
+        if status == 413:
+            headers.append((b"connection", b"close"))
+        headers.append((b"cache-control", b"no-store"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if arrival.method == "HEAD" else body})
+        self._house.metrics.note(_route(arrival.path), status, self._house.monotonic() - began)
+
+    async def _answer(self, arrival: Arrival, receive: Receive) -> Answered:
+        match arrival.path.split("/")[1:]:
+            case ["health"]:
+                _only(arrival, "GET", "HEAD")
+                return as_json(200, {"status": "ok"})
+            case ["metrics"]:
+                _only(arrival, "GET")
+                text = self._house.metrics.text().encode()
+                return 200, [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", b"%d" % len(text))], text
+            case ["v1", "approvals", intent, "votes"]:
+                _only(arrival, "POST")
+                with self._limits.place(_ANYONE):
+                    return await self._vote(arrival, receive, intent)
+        client = self._who(arrival)
+        with self._limits.place(client):
+            return await self._known(arrival, receive, client)
+
+    async def _known(self, arrival: Arrival, receive: Receive, client: Client) -> Answered:
+        house = self._house
+        match arrival.path.split("/")[1:]:
+            case ["v1", "openapi.json"]:
+                _only(arrival, "GET")
+                host = arrival.fields.get("host", "")
+                scheme = "https" if house.settings.certificate else "http"
+                offered = {name: self._operations(name) for name in self._reached(client)}
+                return as_json(200, description(offered, f"{scheme}://{host}", arrival.language))
+            case ["v1", "connections"]:
+                _only(arrival, "GET")
+                found = [{"name": n, "operations": [o.name for o in self._operations(n)]} for n in self._reached(client)]
+                return as_json(200, {"connections": found})
+            case ["v1", "connections", connection, "operations"]:
+                _only(arrival, "GET")
+                self._reach(client, connection)
+                wanted = arrival.language
+                listed = [
+                    {"name": o.name, "title": o.title_fr if wanted == "fr" else o.title_en, "schema": o.schema}
+                    for o in self._operations(connection)
+                ]
+                return as_json(200, {"operations": listed})
+            case ["v1", "connections", connection, "operations", operation]:
+                _only(arrival, "POST")
+                self._reach(client, connection)
+                return await self._operate(arrival, receive, client, connection, operation)
+            case ["v1", "connections", connection, "http", *_]:
+                _only(arrival, *sorted(_METHODS))
+                self._reach(client, connection)
+                return await self._pass(arrival, receive, client, connection)
+            case ["v1", "deliveries", intent]:
+                _only(arrival, "GET")
+                self._own(client, intent)
+                told = shown(house.gateway.receipt(intent), arrival.language)
+                return as_json(200, {**told, "events": self._events(intent)})
+            case ["v1", "deliveries", intent, "cancel"]:
+                _only(arrival, "POST")
+                self._own(client, intent)
+                return as_json(200, shown(await house.gateway.cancel(intent, actor=client.id), arrival.language))
+            case ["v1", "approvals"]:
+                _only(arrival, "GET")
+                asked = [a for a in house.approvals.list() if client.reaches(a.connection)]
+                return as_json(
+                    200,
+                    {
+                        "approvals": [
+                            {"intent": a.intent, "connection": a.connection, "digest": a.digest.hex(), "quorum": a.quorum,
+                             "groups": list(a.groups), "asked_at": a.asked_at.isoformat(), "expires_at": a.expires_at.isoformat(),
+                             "state": a.state}
+                            for a in asked
+                        ]
+                    },
+                )  # fmt: skip
+        raise NoSuchPlace
+
+    # Writes and reads
+
+    async def _operate(self, arrival: Arrival, receive: Receive, client: Client, connection: str, name: str) -> Answered:
+        house, key, dry_run = self._house, arrival.key, arrival.dry_run
+        writer, operation = house.vendors(connection).operation(name)
+        if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise bad("le corps d'une opération est en application/json", "the body of an operation is application/json")
+        body = await body_of(arrival, receive, self._limits, self._most(client))
+        try:
+            payload = parsed(body, house.settings.max_depth)
+            now = house.clock()
+            intent = WriteIntent(
+                id=new_id(now, house.entropy), client=client.id, connection=connection, door="operation", operation=name,
+                body=body, content_type="application/json", entity=writer.entity(name, payload), received_at=now,
+                person=arrival.person, priority=FIRST if operation.departure else USUAL,
+                idempotency_key=None if dry_run else key,
+            )  # fmt: skip
+            wait = arrival.patience(house.settings.wait_seconds)
+            return answer(await house.gateway.submit(intent, wait=wait, dry_run=dry_run), arrival.language)
+        finally:
+            self._limits.give(len(body))
+
+    async def _pass(self, arrival: Arrival, receive: Receive, client: Client, connection: str) -> Answered:
+        house = self._house
+        prefix = f"/v1/connections/{connection}/http/"
+        path = target(arrival.path[len(prefix) :], arrival.query)
+        vendor = house.vendors(connection)
+        reads = arrival.method in ("GET", "HEAD") or bool(vendor.writer and vendor.writer.is_read(arrival.method, path))
+        key = None if reads else arrival.key
+        body = await body_of(arrival, receive, self._limits, self._most(client))
+        try:
+            headers: Pairs = outward(arrival.pairs)
+            kind = arrival.fields.get("content-type", "")
+            if reads:
+                sent = (*headers, ("content-type", kind)) if body and kind else headers
+                read = await house.reads.read(client.id, arrival.person, connection, arrival.method, path, sent, body or None)
+                held = inward(read.headers, connection, vendor.origin)
+                return read.status, [*held, (b"content-length", b"%d" % len(read.body))], read.body
+            now = house.clock()
+            intent = WriteIntent(
+                id=new_id(now, house.entropy), client=client.id, connection=connection, door="http", operation=BY_HTTP,
+                body=body, content_type=kind, entity=path.partition("?")[0], received_at=now, person=arrival.person,
+                method=arrival.method, path=path, headers=headers, idempotency_key=None if arrival.dry_run else key,
+            )  # fmt: skip
+            wait = arrival.patience(house.settings.wait_seconds)
+            receipt = await house.gateway.submit(intent, wait=wait, dry_run=arrival.dry_run)
+            return answer(receipt, arrival.language, connection=connection, origin=vendor.origin)
+        finally:
+            self._limits.give(len(body))
+
+    async def _vote(self, arrival: Arrival, receive: Receive, intent: str) -> Answered:
+        house = self._house
+        body = await body_of(arrival, receive, self._limits, _NOTE)
+        self._limits.give(len(body))
+        try:
+            note = body.decode()
+        except UnicodeDecodeError:
+            raise bad("une note signée est du texte UTF-8", "a signed note is UTF-8 text") from None
+
+        def vote() -> str:
+            with house.state.begin() as transaction:
+                voted, outcome = house.approvals.vote(transaction, note)
+                if voted != intent:
+                    raise bad("la note porte sur une autre demande", "the note is about another request")
+                heard(house.gateway.deliveries, transaction, intent, outcome, house.clock())
+                return outcome
+
+        return as_json(200, {"intent": intent, "outcome": await asyncio.to_thread(vote)})
+
+    # Who, and what is theirs
+
+    def _who(self, arrival: Arrival) -> Client:
+        said = arrival.fields.get("authorization")
+        if said is not None:
+            scheme, _, token = said.partition(" ")
+            if scheme.lower() != "bearer":
+                raise NotAuthenticated
+            return self._house.clients.authenticate(token.strip())
+        if arrival.certificate is not None:
+            return self._house.clients.authenticate_certificate(arrival.certificate)
+        raise NotAuthenticated
+
+    def _reached(self, client: Client) -> list[str]:
+        return [name for name in sorted(self._house.connections()) if client.reaches(name)]
+
+    def _reach(self, client: Client, connection: str) -> None:
+        if not client.reaches(connection) or connection not in self._house.connections():
+            raise NotReached
+
+    def _operations(self, connection: str) -> tuple[Any, ...]:
+        writer = self._house.vendors(connection).writer
+        return writer.operations() if writer else ()
+
+    def _own(self, client: Client, intent: str) -> None:
+        with self._house.state.read() as reader:
+            owner = reader.execute(select(intents.c.client).where(intents.c.id == intent)).scalar()
+        if owner != client.id:
+            raise NotYours
+
+    def _events(self, intent: str) -> list[dict[str, object]]:
+        with self._house.state.read() as reader:
+            steps = self._house.gateway.deliveries.events(reader, intent)
+        return [{"at": e.at.isoformat(), "was": e.was, "state": e.state, "why": e.why, "entry": e.entry} for e in steps]
+
+    def _most(self, client: Client) -> int:
+        return min(int(self._house.settings.max_body), client.limits.max_bytes)
+
+
+def _only(arrival: Arrival, *allowed: str) -> None:
+    if arrival.method not in allowed:
+        raise NotThis(allowed=", ".join(allowed))
+
+
+def _route(path: str) -> str:
+    """The kind of an address, for counts: never what a caller wrote."""
+    match path.split("/")[1:]:
+        case ["health" | "metrics" as name]:
+            return name
+        case ["v1", "connections", _, "operations" | "http" as door, *_]:
+            return door
+        case ["v1", "connections" | "deliveries" | "approvals" | "openapi.json" as name, *_]:
+            return name
+    return "other"
