@@ -41,8 +41,8 @@ def withheld(repository: "Repository", manifest: Manifest, clearance: str) -> fr
     risen = {name for name, at in repository.declared(manifest.id).items() if at not in allowed} & shown
     unseen = shown - risen
     blind = False
-    for later in reversed(repository.manifests(manifest.id)):
-        if later.sequence <= manifest.sequence or not unseen:
+    for later in reversed(repository.after(manifest)):
+        if not unseen:
             break
         readable = repository.readable(later)
         blind |= bool({*later.sealed} - {"cursor", *readable})

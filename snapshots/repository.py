@@ -26,7 +26,7 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from snapshots import keyfile, reclassed
+from snapshots import history, keyfile, reclassed
 from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.columns import Json
@@ -39,7 +39,7 @@ from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance,
 from snapshots.parts import Opener, Part, Press, key_name
 from snapshots.standing import standing
 from vault import files
-from vault.errors import Finding, Shredded
+from vault.errors import Fault, Finding, Shredded
 from vault.keys import Keys, Scope, Wrapped
 
 __all__ = ["Clock", "Period", "Repository", "opener"]
@@ -115,22 +115,34 @@ class Repository:
         A manifest that an amendment replaced is not among them. One that cannot be read is never passed over: Damaged,
         NotSigned or UnknownVersion names it.
         """
-        paths = sorted((self.folder(dataset) / "manifests").glob("*.manifest"))
-        every = [self._manifest(path) for path in paths]
-        replaced = {each.amends for each in every}
-        found = [each for each in every if each.hash not in replaced]
-        return sorted(found, key=lambda each: (each.sequence, each.created, each.hash))
+        found, faults = self.readable_manifests(dataset)
+        for fault in faults.values():
+            raise fault
+        return found
+
+    def readable_manifests(self, dataset: DatasetId) -> tuple[list[Manifest], dict[str, Fault]]:
+        """Give the snapshots that can be read, oldest first, and the fault of each other file; see `snapshots.history`."""
+        return history.readable_manifests(self, dataset)
+
+    def after(self, manifest: Manifest) -> list[Manifest]:
+        """Give the snapshots that came after one, oldest first. See `snapshots.history`."""
+        return history.after(self, manifest)
 
     def manifest(self, dataset: DatasetId, manifest_hash: str) -> Manifest:
-        """Give the manifest of that hash, or the one that an amendment put in its place; raises NoSnapshot."""
+        """Give the manifest of that hash, or the one that an amendment put in its place; raises NoSnapshot.
+
+        Another manifest that cannot be read is in nobody's way: it amends this one if a signed amendment says so.
+        """
         replaced = self.amended(dataset)
         current = manifest_hash
-        while current in replaced:
+        seen: set[str] = set()
+        while current in replaced and current not in seen:
+            seen.add(current)
             current = replaced[current]
         path = self.manifest_file(dataset, current)
         if not path.is_file():
-            raise NoSnapshot(dataset=dataset, wanted=manifest_hash[:12])
-        return self._manifest(path)
+            raise NoSnapshot(dataset=_dotted(dataset), wanted=manifest_hash[:12])
+        return self.read_manifest(path)
 
     def head(self, dataset: DatasetId, known: str | None = None) -> Manifest | None:
         """Give the current snapshot of a dataset: the one `known` to the audit log if it is there, else the newest.
@@ -148,17 +160,8 @@ class Repository:
         return found[-1] if found else None
 
     def find(self, dataset: DatasetId, as_of: int | datetime | None = None) -> Manifest:
-        """Give the snapshot of that sequence, or the last one at that instant or before; the newest when None."""
-        found = self.manifests(dataset)
-        if as_of is None:
-            chosen = found[-1:]
-        elif isinstance(as_of, int):
-            chosen = [each for each in found if each.sequence == as_of]
-        else:
-            chosen = [each for each in found if datetime.fromisoformat(each.created) <= as_of][-1:]
-        if not chosen:
-            raise NoSnapshot(dataset=dataset, wanted="" if as_of is None else as_of)
-        return chosen[-1]
+        """Give the snapshot of that sequence, or the last one by then, or the newest; see `snapshots.history`."""
+        return history.find(self, dataset, as_of)
 
     # What a snapshot holds
 
@@ -310,9 +313,8 @@ class Repository:
         return manifest
 
     def amended(self, dataset: DatasetId) -> dict[str, str]:
-        """Give the hashes of manifests that were replaced, each with the one that came in its place."""
-        paths = (self.folder(dataset) / "manifests").glob("*.manifest")
-        return {each.amends: each.hash for each in map(self._manifest, paths) if each.amends}
+        """Give the hashes of manifests that were replaced, each with its replacement; see `snapshots.history`."""
+        return history.amended(self, dataset)
 
     def amend(
         self, old: Manifest, new: Manifest, wraps: Mapping[str, Wrapped], reason: str, certificate: Json = None
@@ -362,7 +364,7 @@ class Repository:
         patterns = ("*/*/keys/*.keys", "*/.drafts/*/draft.keys", "*/.raw/*/raw.keys", "*/*/quarantine/*/quarantine.keys")
         return sorted(path for pattern in patterns for path in self.root.glob(pattern) if not path.name.startswith("."))
 
-    def _manifest(self, path: Path) -> Manifest:
+    def read_manifest(self, path: Path) -> Manifest:
         """Read a manifest, once: its name is its content."""
         found = self._known.get(path)
         if found is None:
@@ -387,6 +389,10 @@ def _unless_gone(path: Path) -> Iterator[None]:
     except (Damaged, FileNotFoundError):
         if path.exists():
             raise
+
+
+def _dotted(dataset: DatasetId) -> str:
+    return f"{dataset.connection}.{dataset.stream}"
 
 
 def _class_of(shape: Shape, column: str) -> str:

@@ -4,7 +4,7 @@ The text of a question is personal (it may name people): the entry says which da
 only its sealed body holds the text and the parameters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,7 @@ from snapshots.statement import parse
 from sovereign.state import LeaseHeld
 from sovereign.sync.fence import lease_of
 from sovereign.sync.publishing import recover
+from vault.errors import Fault
 
 if TYPE_CHECKING:
     from sovereign.site import Site
@@ -60,13 +61,27 @@ class Answer:
         self.close()
 
 
-def heads(site: "Site") -> dict[DatasetId, Manifest]:
-    """Give the snapshot that is served of each dataset, as the audit log says."""
+def head(site: "Site", dataset: DatasetId) -> Manifest | None:
+    """Give the snapshot that is served of a dataset, as the audit log says; None when there is none."""
+    return site.repository.head(dataset, _entered(site, dataset))
+
+
+def heads(site: "Site", damaged: dict[DatasetId, Fault] | None = None) -> dict[DatasetId, Manifest]:
+    """Give the snapshot that is served of each dataset, as the audit log says.
+
+    damaged: is given the datasets whose snapshot cannot be read, each with why; without it, the first one is raised.
+    """
     found = {}
     for dataset in site.repository.datasets():
-        head = site.repository.head(dataset, _entered(site, dataset))
-        if head is not None:
-            found[dataset] = head
+        try:
+            served = head(site, dataset)
+        except Fault as fault:
+            if damaged is None:
+                raise
+            damaged[dataset] = fault
+            continue
+        if served is not None:
+            found[dataset] = served
     return found
 
 
@@ -102,8 +117,9 @@ def ask(
     if as_of is not None:
         facts["as_of"] = as_of if isinstance(as_of, int) else as_of.isoformat()
     marts: dict[DatasetId, Mart] = {}
+    damaged: dict[DatasetId, Fault] = {}
     try:
-        chosen = _chosen(site, sql, as_of)
+        chosen = _chosen(site, sql, as_of, damaged)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
         try:
             session, result = _asked(site, chosen, marts, sql, clearance, parameters)
@@ -121,6 +137,7 @@ def ask(
         session.close()
         raise
     warnings = [each for mart in marts.values() for each in mart.warnings()]
+    warnings += _unread(site, chosen, damaged)
     if as_of is None:
         warnings += [each for dataset, manifest in chosen.items() for each in _rolled_back(site, dataset, manifest)]
     return Answer(result.columns, result.reader, chosen, tuple(warnings), session)
@@ -144,19 +161,43 @@ def _asked(
         raise
 
 
-def _chosen(site: "Site", sql: str, as_of: int | datetime | None) -> dict[DatasetId, Manifest]:
+def _chosen(site: "Site", sql: str, as_of: int | datetime | None, damaged: dict[DatasetId, Fault]) -> dict[DatasetId, Manifest]:
     """Give the snapshots that a question reads; a name that is no dataset is left to the session, which says so."""
     statement = parse(sql)
-    chosen = site.heads()
-    if statement.listing is None and not statement.catalogue:
+    if statement.listing is not None or statement.catalogue:
+        held = heads(site, damaged)
+        if as_of is None:
+            return held
+        asked = set(held)
+    else:
         asked = set()
         for connection, stream in statement.tables:
             with suppress(BadName):
                 asked.add(DatasetId(connection, stream))
-        chosen = {dataset: head for dataset, head in chosen.items() if dataset in asked}
-    if as_of is None:
-        return chosen
-    return {dataset: site.repository.find(dataset, as_of) for dataset in chosen}
+        asked &= set(site.repository.datasets())
+    if as_of is not None:
+        return {dataset: site.repository.find(dataset, as_of) for dataset in sorted(asked)}
+    served = {dataset: head(site, dataset) for dataset in sorted(asked)}
+    return {dataset: each for dataset, each in served.items() if each is not None}
+
+
+def _unread(site: "Site", chosen: Iterable[DatasetId], damaged: Mapping[DatasetId, Fault]) -> list[tuple[str, str]]:
+    """Say which snapshots could not be read beside those that answer."""
+    told = []
+    for dataset, fault in damaged.items():
+        fr, en = fault.diagnostics("fr"), fault.diagnostics("en")
+        name = f"{dataset.connection}.{dataset.stream}"
+        told.append((f"{name} n'est pas du nombre : {fr.what}", f"{name} is left out: {en.what}"))
+    for dataset in chosen:
+        for file in site.repository.readable_manifests(dataset)[1]:
+            name = f"{dataset.connection}.{dataset.stream}"
+            told.append(
+                (
+                    f"{name} : un autre instantané ne se lit plus ({file[:12]}) ; voyez « snapshot verify {name} ».",
+                    f"{name}: another snapshot cannot be read any more ({file[:12]}); see `snapshot verify {name}`.",
+                )
+            )
+    return told
 
 
 def _explained(site: "Site", fault: QueryFault, sql: str, marts: Mapping[DatasetId, Mart]) -> QueryFault:

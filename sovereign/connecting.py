@@ -4,6 +4,7 @@ Its name must be one that SQL reads as it stands (`FROM name.table`), its folder
 its secret, which `sovereign secret set` seals afterwards.
 """
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
@@ -14,6 +15,7 @@ from sovereign import settings as toml
 from sovereign.errors import BadSettings
 
 if TYPE_CHECKING:
+    from sovereign.egress.transport import Transport
     from sovereign.settings import Connection
     from sovereign.site import Site
 
@@ -74,3 +76,22 @@ def _readable(made: "Connection", root: Path) -> None:
         raise BadSettings(
             field=f"{at}.url", expected_fr="attendu : un dossier qui existe", expected_en="expected a folder that exists"
         )
+
+
+def way_out(site: "Site", name: str, stop: threading.Event | None) -> "Transport":
+    """Open the way out of a connection, with its credential; whoever asks closes it."""
+    from saas_connectors.registry import auth
+    from sovereign.egress.policy import policy_of
+    from sovereign.egress.transport import open_transport
+
+    connection = site.connection(name)
+    settings = dict(connection.auth)
+    if connection.secret is not None:
+        settings.setdefault("secret", connection.secret)
+
+    def secret(wanted: str) -> bytes:
+        return site.secrets.get(name, wanted)
+
+    policy = policy_of(connection, site.root, secret)
+    shown = auth(settings, secret, site.clock, at=f"connections.{name}.auth")
+    return open_transport(policy, shown, site.clock, stop=stop)

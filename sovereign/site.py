@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sovereign.sync.engine import Syncs
     from sovereign.sync.jobs import Jobs
     from sovereign.sync.records import History
-    from vault.errors import Finding
+    from vault.errors import Fault, Finding
     from vault.keys import Keys
     from vault.recovery import Restored
     from vault.secrets import Secrets
@@ -78,6 +78,7 @@ class Site:
 
         Errors: SiteExists, NoMaster, and those of the key provider. Whole or not at all: a failure leaves nothing.
         """
+        from sovereign.gateway.policy.opening import write_starting
         from sovereign.older_keyring import watched
         from vault.errors import ProviderError
         from vault.keys import Keys
@@ -93,6 +94,7 @@ class Site:
                 raise NoMaster(**refused.fields) from None
             keys = Keys.create(root / "keys", master, clock)
             files.write(root / SETTINGS, toml.template(name, provider, language).encode(), new=True)
+            write_starting(root / "policies", clock().date())
             site = cls(root, toml.load(root / SETTINGS), passphrase, clock)
             site.__dict__["keys"] = watched(site, keys)  # already open: nobody is asked twice
             site.audit.append("site.created", {}, {"provider": provider.partition(":")[0]})
@@ -245,21 +247,9 @@ class Site:
 
     def transport(self, name: str, *, stop: threading.Event | None = None) -> "Transport":
         """Open the way out of a connection; whoever asks closes it."""
-        from saas_connectors.registry import auth
-        from sovereign.egress.policy import policy_of
-        from sovereign.egress.transport import open_transport
+        from sovereign.connecting import way_out
 
-        connection = self.connection(name)
-        settings = dict(connection.auth)
-        if connection.secret is not None:
-            settings.setdefault("secret", connection.secret)
-        secret = self._secret_of(name)
-        policy = policy_of(connection, self.root, secret)
-        shown = auth(settings, secret, self.clock, at=f"connections.{name}.auth")
-        return open_transport(policy, shown, self.clock, stop=stop)
-
-    def _secret_of(self, connection: str) -> Callable[[str], bytes]:
-        return lambda name: self.secrets.get(connection, name)
+        return way_out(self, name, stop)
 
     def check(self, name: str) -> "Checked":
         """Ask the vendor whether it answers and takes the credential."""
@@ -307,11 +297,11 @@ class Site:
 
     # What is held
 
-    def heads(self) -> "dict[DatasetId, Manifest]":
-        """The snapshot that is served of each dataset, as the audit log says."""
+    def heads(self, damaged: "dict[DatasetId, Fault] | None" = None) -> "dict[DatasetId, Manifest]":
+        """The snapshot that is served of each dataset, as the audit log says; see `sovereign.answers.heads`."""
         from sovereign.answers import heads
 
-        return heads(self)
+        return heads(self, damaged)
 
     def refresh(self, dataset: "DatasetId", manifest: "Manifest") -> None:
         """Bring the marts that someone asked for before up to a snapshot."""
@@ -338,7 +328,9 @@ class Site:
 
     def snapshot(self, dataset: "DatasetId", as_of: int | datetime | None = None) -> "Manifest":
         """The snapshot that is served of a dataset, or the one that was; raises NoSnapshot."""
-        served = self.heads().get(dataset) if as_of is None else None
+        from sovereign.answers import head
+
+        served = head(self, dataset) if as_of is None else None
         return served or self.repository.find(dataset, as_of)
 
     def changes(

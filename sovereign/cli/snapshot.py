@@ -8,6 +8,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.exits import PARTIAL
 from sovereign.cli.files import refuse_a_lost_folder, written_privately
 from sovereign.cli.findings import show as show_findings
 from sovereign.cli.marks import number, rows, several, size
@@ -15,11 +16,26 @@ from sovereign.cli.naming import DATASET, dotted, snapshot
 from sovereign.cli.output import Column, shown
 from sovereign.cli.quarantine import command as quarantine
 from sovereign.cli.query import CLEARANCE
+from sovereign.errors import SovereignError
 from sovereign.language import say
 
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
     from snapshots.manifest import Manifest
+    from sovereign.site import Site
+    from vault.errors import Fault
+
+
+class UnknownDataset(SovereignError):
+    """A dataset that the site has no snapshot of, and never had."""
+
+    code = "snapshot.unknown"
+    kind = "usage"
+    fr = "Ce site n'a pas de jeu de données {dataset}."
+    en = "This site has no dataset {dataset}."
+    todo_fr = "Jeux qui ont un instantané : {known}."
+    todo_en = "Datasets that have a snapshot: {known}."
+
 
 command = Noun(
     "snapshot",
@@ -61,15 +77,38 @@ AS_OF: Final = option(
 def list_(door: Door, dataset: tuple[str, str] | None) -> None:
     """One row a snapshot."""
     site = door.site()
-    found = (
-        site.heads().items() if dataset is None else [(_id(dataset), each) for each in site.repository.manifests(_id(dataset))]
-    )
+    damaged: dict[DatasetId, Fault] = {}
+    if dataset is None:
+        found = list(site.heads(damaged).items())
+        told = [(dotted(each), dotted(each), fault) for each, fault in damaged.items()]
+    else:
+        [id_] = _held(site, (dataset,))
+        held, faults = site.repository.readable_manifests(id_)
+        found = [(id_, each) for each in held]
+        told = [(dotted(id_), file, fault) for file, fault in faults.items()]
     door.out.table(
         "snapshot",
         COLUMNS,
         [_row(each, manifest) for each, manifest in found],
         empty=("Aucun instantané encore : « sovereign sync run ».", "No snapshot yet: `sovereign sync run`."),
     )
+    for name, subject, fault in told:
+        fr, en = fault.diagnostics("fr"), fault.diagnostics("en")
+        door.out.record("snapshot.damaged", dataset=name, subject=subject, code=fault.code, what=say(fr.what, en.what))
+        door.out.remark(f"✗ {name} : {fr.what}", f"✗ {name}: {en.what}", style="bold red")
+    if told:
+        door.exit = PARTIAL
+
+
+def _held(site: "Site", named: "tuple[tuple[str, str], ...]") -> "list[DatasetId]":
+    """Give the datasets of these names; raises UnknownDataset for one that has no snapshot, on disk or in the audit log."""
+    from sovereign.inspection import known
+
+    held = known(site)
+    for each in map(_id, named):
+        if each not in held:
+            raise UnknownDataset(dataset=dotted(each), known=", ".join(map(dotted, held)) or "-")
+    return [_id(each) for each in named]
 
 
 def _id(dataset: tuple[str, str]) -> "DatasetId":
@@ -124,6 +163,7 @@ def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str
     from sovereign.withheld import notes
 
     site = door.site()
+    _held(site, (dataset,))
     manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of is not None else None)
     counts, origin = manifest.counts, manifest.provenance
     schema = site.repository.schema(manifest, clearance)
@@ -242,7 +282,7 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
 
     site = door.site()
     opened: set[Path] = set()  # the streams of a connection share its raw archives: each segment is decrypted once
-    chosen = [_id(each) for each in datasets] or known(site)
+    chosen = _held(site, datasets) or known(site)
     count = 0
 
     def findings() -> Iterator[Any]:
@@ -252,7 +292,7 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
             entered = witnessed.get((dataset.connection, dataset.stream), ())
             head = entered[-1] if entered else None
             yield from verification.verify(site.repository, dataset, head, entered, opened=opened)
-            count += len(site.repository.manifests(dataset))
+            count += len(site.repository.readable_manifests(dataset)[0])
         site.audit.append("snapshot.verified", {}, {"datasets": len(chosen), "snapshots": count})
 
     def verified() -> str:

@@ -195,7 +195,7 @@ def recover(repository: "Repository", audit: Book, connection: str) -> list["Man
             continue
         last = audit.last_commit(connection, dataset.stream)
         head = last.manifest if last else None
-        for made in repository.manifests(dataset):
+        for made in repository.readable_manifests(dataset)[0]:
             if made.parent == head:
                 enter(audit, "snapshot.recovered", made)
                 entered.append(made)
