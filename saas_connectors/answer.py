@@ -23,7 +23,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(msgspec.Raw)
 _ANY = msgspec.json.Decoder()
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
-_ERRORS = ("error", "errors", "error_code", "errorCode", "fault", "exception")
+ERRORS = ("error", "errors", "error_code", "errorCode", "fault", "exception")
 
 
 def malformed(request: Request, response: Response, expected_fr: str, expected_en: str) -> Malformed:
@@ -115,7 +115,7 @@ def _not_json(request: Request, response: Response, body: bytes) -> Malformed:
 
 
 def _no_records(request: Request, response: Response, top: Mapping[str, Any], path: str) -> Malformed:
-    if any(name in top for name in _ERRORS):
+    if any(name in top for name in ERRORS):
         return malformed(request, response, "une erreur dans une réponse 200", "an error inside a successful answer")
     where = path or "[…]"
     return malformed(request, response, f"aucun enregistrement sous « {where} »", f"no records at `{where}`")

@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from saas_connectors.answer import accept, decode, malformed
-from saas_connectors.connector import Catalog, Checked, Evidence, Exchange, Fetch, Json, Reading, ReadPlan, Slice
+from saas_connectors.connector import Catalog, Checked, Class, Evidence, Exchange, Fetch, Json, Reading, ReadPlan, Slice
 from saas_connectors.errors import ResumeLost, SettingsError
 from saas_connectors.procurement.contracts import GROUP, schemas, streams
 from saas_connectors.procurement.emission import Emission, Facts
@@ -36,6 +36,7 @@ _SAID = {
         "une liste de fichiers (adresses, ou noms relatifs à url)",
         "a list of files (addresses, or names relative to url)",
     ),
+    "publishes": ("une liste de fichiers .json à publier", "a list of .json files to publish"),
 }
 
 
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Text
     files: Texts | None = None
     streams: Any = None
+    publishes: Texts | None = None
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "Decp":
@@ -70,6 +72,14 @@ def make(name: str, settings: Mapping[str, Json]) -> "Decp":
         if names is None or stream.name in names
     )
     return Decp(name, at, asked, Catalog(catalog))
+
+
+def load(name: str, settings: Mapping[str, Json]) -> tuple[Settings, frozenset[Class]]:
+    """Read a connection's settings, and the classes that the fields of a contract have; raises `SettingsError`."""
+    asked = make(name, settings).settings
+    _, tables = read_streams(StreamSettings, "", asked.streams, _SAID)
+    given = {stream: read_classes("", table.classes, _SAID) for stream, table in tables.items()}
+    return asked, frozenset(held for stream in streams(given) for held in stream.classes.values())
 
 
 @dataclass(frozen=True, slots=True)

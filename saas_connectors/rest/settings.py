@@ -76,6 +76,7 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keyed: str = ""
     contract: Contract = "evolve"
     title: str = ""
+    item: Text | None = None
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,6 +87,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     params: dict[str, Scalar] = {}
     headers: dict[str, str] = {}
     slices: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    operations: dict[str, Any] = {}
 
 
 REST_SAID: Final[Said] = {
@@ -112,6 +114,8 @@ REST_SAID: Final[Said] = {
     "keyed": ("le champ qui prend la clé de chaque enregistrement", "the field that takes each record's key"),
     "slices": ("un nombre de tranches, de 1 à 64", "a number of slices, 1 to 64"),
     "streams": ("une table par flux", "a table a stream"),
+    "item": ("le chemin d'un enregistrement, comme « /lettres/{{id}} »", "the path of one record, such as `/letters/{{id}}`"),
+    "operations": ("une table par opération", "a table an operation"),
 }
 
 

@@ -43,7 +43,8 @@ class Table:
     _rows: dict[tuple[Any, ...], Row] = field(default_factory=dict)
     _written: list[bytes] = field(default_factory=list)
     _cursors: list[str] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stale: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]], key: Sequence[str], cursor: str | None = None) -> "Table":
@@ -57,23 +58,39 @@ class Table:
         with self._lock:
             for row in rows:
                 self._rows[tuple(row[name] for name in self.key)] = dict(row)
-            self._write()
+            self._stale = True
 
     def remove(self, *keys: Sequence[Any]) -> None:
         """Delete records by key."""
         with self._lock:
             for key in keys:
                 self._rows.pop(tuple(key), None)
-            self._write()
+            self._stale = True
 
-    def _write(self) -> None:
-        rows = self._rows.values()
-        written = [orjson.dumps(row) for row in rows]
-        self._cursors = [str(row.get(self.cursor)) for row in rows] if self.cursor else []
-        self._written = written
+    def matching(self, fields: Mapping[str, str]) -> list[Row]:
+        """Give the records whose fields are as said, as text."""
+        with self._lock:
+            return [
+                dict(row) for row in self._rows.values() if all(str(row.get(name)) == value for name, value in fields.items())
+            ]
+
+    def find(self, *key: str) -> Row | None:
+        """Give the record of a key, written as text."""
+        found = self.matching(dict(zip(self.key, key, strict=True))) if len(key) == len(self.key) else []
+        return found[0] if found else None
+
+    def _all(self) -> list[bytes]:
+        """The records, written: again only when one changed."""
+        with self._lock:
+            if self._stale:
+                rows = self._rows.values()
+                self._written = [orjson.dumps(row) for row in rows]
+                self._cursors = [str(row.get(self.cursor)) for row in rows] if self.cursor else []
+                self._stale = False
+            return self._written
 
     def _within(self, since: str | None, until: str | None) -> list[bytes]:
-        written, cursors = self._written, self._cursors
+        written, cursors = self._all(), self._cursors
         if (since is None and until is None) or not cursors:
             return written
         kept = zip(written, cursors, strict=True)
@@ -89,7 +106,7 @@ class Table:
 
     def rows(self, start: int, stop: int) -> Sequence[Row]:
         """Give a stretch of records."""
-        return [orjson.loads(row) for row in self._written[start:stop]]
+        return [orjson.loads(row) for row in self._all()[start:stop]]
 
 
 def communes() -> Table:

@@ -1,7 +1,7 @@
 """What a vendor does wrong, on demand.
 
-A trouble strikes the requests whose path begins with `path`: the `at`-th of them (1 the first) and the `times - 1` that follow
-(0: all that follow).
+A trouble strikes the requests whose path begins with `path` (and whose method is `method`, if it names one): the `at`-th of
+them (1 the first) and the `times - 1` that follow (0: all that follow).
 
 | kind | what happens | value |
 |---|---|---|
@@ -26,6 +26,12 @@ A trouble strikes the requests whose path begins with `path`: the `at`-th of the
 | `filter_ignored`, `filter_reversed` | the filter on what changed does not do what it says | |
 | `schema` | fields renamed, dropped or made text | `{"rename": {}, "drop": [], "text": []}` |
 | `foreign_link` | next links lead to another host | the host |
+| `lands_then_resets` | a write is done, then the connection is reset before any answer | |
+| `lands_late` | the connection is reset; the write is done later | seconds |
+| `lands_then_fails` | a write is done, then answered by an error | the status, 500 without one |
+| `lost` | a write is answered as done, and is not | |
+| `keyless` | `Idempotency-Key` is ignored | |
+| `echo` | a success shows the credential, in a header and in the body | |
 """
 
 import threading
@@ -42,6 +48,7 @@ class Trouble:
     path: str = "/"
     at: int = 1
     times: int = 1
+    method: str = ""
 
 
 @dataclass
@@ -61,14 +68,14 @@ class Troubles:
         with self._lock:
             self._planned.clear()
 
-    def striking(self, path: str) -> dict[str, Any]:
+    def striking(self, path: str, method: str = "") -> dict[str, Any]:
         """Give those that strike this request: kind and value."""
         found: dict[str, Any] = {}
         if not self._planned:
             return found
         with self._lock:
             for trouble, seen in self._planned:
-                if path.startswith(trouble.path):
+                if path.startswith(trouble.path) and trouble.method in ("", method):
                     seen[0] += 1
                     if seen[0] >= trouble.at and (trouble.times == 0 or seen[0] < trouble.at + trouble.times):
                         found[trouble.kind] = trouble.value

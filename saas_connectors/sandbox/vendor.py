@@ -5,6 +5,8 @@
 | `/STYLE/DATASET` | a list, in one of the styles of `styles`; `updated_since` filters it on its cursor |
 | `/auth/SCHEME/STYLE/DATASET` | the same, to those who show the credential: `basic`, `bearer`, `key`, `query`, `oauth` |
 | `/oauth/token` | a token for client credentials, for `token_life` seconds |
+| `/records/DATASET` | GET: records by equality of fields; POST: a new one, which gets a number as its key when it has none |
+| `/records/DATASET/KEY` | GET, PUT, PATCH (merge patch) and DELETE of one; `/auth/SCHEME/records/…` as well |
 | `/count/DATASET` | `{"count": n}` |
 | `/files/…` | the sample files, with ETags |
 | `/sandbox/rows/DATASET` | POST `{"put": [row…], "remove": [[key…]…], "revision": n}`: changes the data |
@@ -27,6 +29,7 @@ import orjson
 
 from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox.datasets import DATA, Bench, Dataset, Table, communes
+from saas_connectors.sandbox.desk import Desk
 from saas_connectors.sandbox.styles import STYLES, List
 from saas_connectors.sandbox.troubles import Trouble, Troubles
 from saas_connectors.sandbox.wire import Call, Reply
@@ -43,6 +46,7 @@ class Vendor:
         self.latency, self.cap = latency, cap
         self.troubles = Troubles()
         self.calls: deque[Call] = deque(maxlen=10_000)
+        self.desk = Desk(self.datasets)
         self.token_life = 3600
         self._tokens: dict[str, float] = {}
         self._numbers = itertools.count(1)
@@ -54,7 +58,7 @@ class Vendor:
         self.calls.append(call)
         if call.path.startswith("/sandbox/"):
             return self._control(call)
-        striking = self.troubles.striking(call.path)
+        striking = self.troubles.striking(call.path, call.method)
         reply = next((_INSTEAD[kind](call, value) for kind, value in striking.items() if kind in _INSTEAD), None)
         if reply is None:
             reply = self._serve(call, striking)
@@ -62,7 +66,7 @@ class Vendor:
                 reply = self._before[call.path]
             self._before[call.path] = Reply(reply.status, reply.body, dict(reply.headers))
         if striking:
-            _after(reply, striking)
+            _after(call, reply, striking)
         reply.delay += self.latency
         return reply
 
@@ -81,10 +85,14 @@ class Vendor:
         match call.path.strip("/").split("/"):
             case ["oauth", "token"]:
                 return self._token(call)
-            case ["auth", scheme, style, name]:
+            case ["auth", scheme, style, name, *key]:
                 if not self._allows(scheme, call):
                     return Reply(401, b'{"error":"unauthorized"}', {"WWW-Authenticate": "Bearer"})
-                return self._list(call, style, name, striking)
+                if style == "records":
+                    return self.desk.answer(call, name, key, striking)
+                return self._list(call, style, name, striking) if not key else Reply(404, b'{"error":"not found"}')
+            case ["records", name, *key]:
+                return self.desk.answer(call, name, key, striking)
             case ["count", name] if name in self.datasets:
                 return Reply(body=orjson.dumps({"count": self.datasets[name].total() + (striking.get("lying_count") or 0)}))
             case ["files", *path]:
@@ -166,9 +174,14 @@ class Vendor:
         return Reply(204) if dataset is not None else Reply(404, b'{"error":"not found"}')
 
 
+def _shown(call: Call) -> str:
+    """The credential, as it came."""
+    return call.headers.get("authorization", "") + call.headers.get("x-api-key", "") + call.query.get("api_key", "")
+
+
 def _html(call: Call, status: int) -> Reply:
     """An error page as some vendors write it: with the credential in a link (VENDORS, trap 2)."""
-    shown = call.headers.get("authorization", "") + call.headers.get("x-api-key", "") + call.query.get("api_key", "")
+    shown = _shown(call)
     if shown.startswith("Basic "):
         shown = base64.b64decode(shown[6:]).decode("utf-8", "replace")
     page = f"<!DOCTYPE html><h1>Page not found</h1><a href='http://{shown}@vendor.example/rest/'>back</a>"
@@ -189,9 +202,12 @@ _INSTEAD: Final[Mapping[str, Callable[[Call, Any], Reply]]] = {
 }
 
 
-def _after(reply: Reply, striking: Mapping[str, Any]) -> None:
+def _after(call: Call, reply: Reply, striking: Mapping[str, Any]) -> None:
     """What goes wrong on the way."""
     reply.delay += float(striking.get("slow") or 0)
+    if "echo" in striking and reply.status < 300:
+        reply.headers["X-Debug-Credential"] = _shown(call)
+        reply.body = orjson.dumps({"debug": {"authorization": _shown(call)}, "answer": reply.body.decode()})
     if "truncated" in striking:
         reply.sent = len(reply.body) // 2
     if "wrong_length" in striking:

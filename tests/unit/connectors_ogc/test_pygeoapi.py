@@ -14,7 +14,7 @@ def test_the_server_is_recognised(city: City) -> None:
 
 def test_each_collection_is_a_stream_keyed_by_the_feature_id_and_personal_until_classified(city: City) -> None:
     streams = {stream.name: stream for stream in discover(city.connector(), city.transport).streams}
-    assert set(streams) == {"arbres", "signalements"}
+    assert set(streams) == {"arbres", "signalements", "travaux"}
     trees = streams["arbres"]
     assert (trees.primary_key, trees.title, trees.modes) == (("id",), "Arbres", ("full_refresh",))
     assert set(trees.classes.values()) == {"personal"}
