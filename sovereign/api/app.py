@@ -151,8 +151,8 @@ class App:
                     {
                         "approvals": [
                             {"intent": a.intent, "connection": a.connection, "digest": a.digest.hex(), "quorum": a.quorum,
-                             "groups": list(a.groups), "asked_at": a.asked_at.isoformat(), "expires_at": a.expires_at.isoformat(),
-                             "state": a.state}
+                             "groups": list(a.groups), "asked_at": a.asked_at.isoformat(),
+                             "expires_at": a.expires_at.isoformat(), "state": a.state}
                             for a in asked
                         ]
                     },

@@ -117,7 +117,7 @@ def _within(piece: bytes, held: int, most: int) -> bytes:
 
 
 def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
-    """Read JSON of at most `most` levels; errors: TooDeep."""
+    """Read a JSON object or list of at most `most` levels; errors: TooDeep."""
     if body.count(b"[") + body.count(b"{") > most:
         depth = 0
         for token in _NESTING.finditer(body):
@@ -126,6 +126,9 @@ def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
             if depth > most:
                 raise TooDeep(most=most)
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise TooDeep(most=most) from None
+    if not isinstance(found, dict | list):
+        raise TooDeep(most=most)
+    return found

@@ -90,8 +90,8 @@ class TooDeep(ApiError):
 
     code = "api.json"
     status = 422
-    fr = "Le corps doit être du JSON d'au plus {most} niveaux."
-    en = "The body must be JSON of at most {most} levels."
+    fr = "Le corps doit être un objet ou une liste JSON d'au plus {most} niveaux."
+    en = "The body must be a JSON object or list of at most {most} levels."
     todo_fr = "Corrigez le contenu ; le schéma de l'opération est dans GET /v1/openapi.json."
     todo_en = "Correct the content; the operation's schema is in GET /v1/openapi.json."
 

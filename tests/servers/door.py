@@ -1,0 +1,121 @@
+"""The HTTP door over a gateway of real parts, on a free port of this machine; and callers of it, as raw bytes or as HTTP."""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from sovereign.access import Clients, People, Rights
+from sovereign.access.clients import Limits
+from sovereign.api.app import App, House
+from sovereign.api.server import listening, serve
+from sovereign.clock import now
+from sovereign.gateway.approvals import Approvals
+from sovereign.gateway.reads import Reads
+from sovereign.settings import GatewaySettings
+from tests.servers.gate import gate
+
+
+@dataclass
+class Door:
+    """The door, open: its address, its house, and a token a client."""
+
+    port: int
+    house: House
+    tokens: dict[str, str] = field(default_factory=dict)
+    scheme: str = "http"
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        client: str | None = "app",
+        tls: ssl.SSLContext | None = None,
+        **more: Any,  # noqa: ANN401 - options of aiohttp
+    ) -> "Told":
+        """Ask over HTTP, the path as it is written."""
+        import yarl
+
+        headers = {"Accept-Language": "en", **more.pop("headers", {})}
+        if client is not None:
+            headers.setdefault("Authorization", f"Bearer {self.tokens[client]}")
+        url = yarl.URL(f"{self.scheme}://127.0.0.1:{self.port}{path}", encoded=True)
+        ssl_ = {} if tls is None else {"ssl": tls}
+        async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **ssl_, **more) as got:
+            return Told(got.status, dict(got.headers), await got.read())
+
+    async def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+        """Send bytes as they are, and give all that comes back until the door closes or goes quiet."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        got = b""
+        try:
+            async with asyncio.timeout(seconds):
+                while piece := await reader.read(65536):
+                    got += piece
+        except (TimeoutError, ConnectionResetError):
+            pass
+        finally:
+            writer.close()
+        return got
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        """Its body."""
+        import orjson
+
+        return orjson.loads(self.body)
+
+
+@asynccontextmanager
+async def door(
+    root: Path, url: str, *, settings: GatewaySettings | None = None, limits: Limits | None = None
+) -> AsyncIterator[Door]:
+    """Open a door on the gateway of a folder; clients `app`, `stranger`, `intern` and `other` (of another connection)."""
+    asked = settings or GatewaySettings(listen="127.0.0.1:0")
+    async with gate(root, url) as gateway:
+        parts = gateway._parts
+        clients = Clients(parts.state, parts.audit, now)
+        people = People(parts.state, parts.audit, now)
+        approvals = Approvals(parts.state, parts.audit, parts.keys, now, Rights(parts.state, parts.audit, now, people))
+        house = House(
+            asked, parts.state, clients, gateway, Reads(parts, gateway), parts.vendors, approvals, lambda: ["ledger"], now,
+            os.urandom, time.monotonic,
+        )  # fmt: skip
+        tokens = {
+            name: clients.add(
+                name, owner="o", purpose="p", connections=["parks"] if name == "other" else ["ledger"], limits=limits
+            ).token
+            for name in ("app", "stranger", "intern", "other")
+        }
+        bound, stop = listening(asked), asyncio.Event()
+        running = asyncio.create_task(serve(App(house), asked, root, bound, stop))
+        opened = Door(bound.getsockname()[1], house, tokens, "https" if asked.certificate else "http")
+        for _ in range(200):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+                writer.close()
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+        try:
+            yield opened
+        finally:
+            stop.set()
+            await running
