@@ -38,11 +38,13 @@ def rotate(site: "Site", *, master: bool) -> Rotated:
     Waits for another rotation or destruction to end: what one makes is not in use yet when the other looks.
     """
     from snapshots.export import KEY_CLASS as EXPORTS
+    from sovereign.gateway.sealing import Sealing
 
     with files.locked(custody(site)):
-        made = site.keys.rotate()
-        rewrapped = site.repository.rewrap() + site.marts.rewrap() + site.secrets.rewrap()
+        made, payloads = site.keys.rotate(), Sealing(site.keys, site.settings.keys.period)
+        rewrapped = site.repository.rewrap() + site.marts.rewrap() + site.secrets.rewrap() + payloads.rewrap(site.state)
         in_use = site.repository.keks_in_use() | site.marts.keks_in_use() | site.secrets.keks_in_use()
+        in_use |= payloads.keks_in_use(site.state)
         in_use |= {each.id for each in site.keys.list() if each.scope.key_class == EXPORTS}  # what they open is elsewhere
         retired = site.keys.retire(in_use)
         if master:

@@ -96,6 +96,9 @@ class Dispatcher:
                 if each.state == "in_flight":
                     known["tries"] = int(known.get("tries", 0)) + 1
                 self._deliveries.move(transaction, each, "unknown", "process.gone", now, next_at=now, outcome=known)
+            for each in self.lanes.unread(transaction):
+                if each.intent not in self.hands and each.next_at is not None and each.next_at > now:
+                    self._deliveries.put_off(transaction, each, now, each.outcome)
             return len(left)
 
         found = 0

@@ -36,6 +36,10 @@ class Lanes:
             f"SELECT {_ALL} FROM deliveries d WHERE d.next_at IS NOT NULL AND d.next_at <= :now ORDER BY d.next_at LIMIT :most",  # noqa: S608 - names of ours
         )
         self._soonest = Statement(state, "SELECT MIN(next_at) FROM deliveries WHERE next_at IS NOT NULL")
+        self._unread = Statement(
+            state,
+            f"SELECT {_ALL} FROM deliveries d WHERE d.blocks = 1 AND d.state = 'delivered' ORDER BY d.turn LIMIT 10000",  # noqa: S608 - names of ours
+        )
         self._in = Statement(state, f"SELECT {_ALL} FROM deliveries d WHERE d.state = :state ORDER BY d.turn LIMIT :most")  # noqa: S608 - names of ours
 
     def ready(self, reader: Connection, connection: str, most: int) -> list[Delivery]:
@@ -54,6 +58,10 @@ class Lanes:
         """When one next will."""
         found = self._soonest(reader).scalar()
         return None if found is None else datetime.fromisoformat(found)
+
+    def unread(self, reader: Connection) -> list[Delivery]:
+        """The deliveries that the vendor accepted and nobody has read back yet, by turn."""
+        return [read(row) for row in self._unread(reader)]
 
     def within(self, reader: Connection, state: str, most: int = 1000) -> list[Delivery]:
         """The deliveries in a state, by turn."""

@@ -69,14 +69,8 @@ class OneVoice:
 @asynccontextmanager
 async def gate(root: Path, url: str, *, terms: Terms = QUICK, concurrency: int = 4) -> AsyncIterator[Gateway]:
     """Open the gateway of a folder, made at the first time."""
-    root.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        uri = "file:master.json"
-        if (root / "keys").exists():
-            keys = Keys.open(root / "keys", open_provider(uri, passphrase=lambda: PASSPHRASE, directory=root), now)
-        else:
-            provider = create_provider(uri, passphrase=lambda: PASSPHRASE, directory=root)
-            keys = Keys.create(root / "keys", provider, now)
+        keys = _keys(root)
         state = stack.enter_context(State(root / "state.db"))
         audit = AuditLog(state, keys, now, folder=root / "audit")
         policy = EgressPolicy("ledger", url, loopback=True, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64)
@@ -94,6 +88,15 @@ async def gate(root: Path, url: str, *, terms: Terms = QUICK, concurrency: int =
         finally:
             await gateway.close()
             await channel.close()
+
+
+def _keys(root: Path) -> Keys:
+    root.mkdir(exist_ok=True)
+    uri = "file:master.json"
+    if (root / "keys").exists():
+        return Keys.open(root / "keys", open_provider(uri, passphrase=lambda: PASSPHRASE, directory=root), now)
+    provider = create_provider(uri, passphrase=lambda: PASSPHRASE, directory=root)
+    return Keys.create(root / "keys", provider, now)
 
 
 def intent(operation: str, ref: str, *, client: str = "app", lane: str = "", key: str | None = None) -> WriteIntent:

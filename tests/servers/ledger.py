@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = {"overloaded": 503, "broken_after": 500, "conflict": 409}.get(mood, 201)
         self._answer(status, {}, ("Retry-After", "0") if mood == "overloaded" else None)
 
-    def _answer(self, status: int, value: Any, extra: tuple[str, str] | None = None) -> None:
+    def _answer(self, status: int, value: object, extra: tuple[str, str] | None = None) -> None:
         data = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -87,11 +87,18 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news here."""
+
+
 @contextmanager
 def serving(ledger: Ledger) -> Iterator[str]:
     """Serve a ledger on this machine; gives its address."""
     handler = type("Handler", (_Handler,), {"ledger": ledger})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -147,5 +154,5 @@ class LedgerConnector:
     def mirror(self, method: str, path: str) -> MirrorQuery | None:
         return None
 
-    def present(self, query: MirrorQuery, rows: Any, total: int) -> Presented:
+    def present(self, query: MirrorQuery, rows: object, total: int) -> Presented:
         raise NotImplementedError
