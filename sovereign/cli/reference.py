@@ -29,6 +29,7 @@ carry a `type` field; an error is `{"type": "error", "code": …, "what": …, "
 | `SOVEREIGN_LANG` | `fr` or `en`, when `--lang` is not given |
 | `SOVEREIGN_PASSPHRASE_FILE` | a file whose single line is the passphrase of a `file:` key provider |
 | `SOVEREIGN_NEW_PASSPHRASE_FILE` | a file whose single line is the passphrase that `keys passphrase` puts in its place |
+| `SOVEREIGN_APPROVER_PASSPHRASE_FILE` | a file whose single line is the passphrase of an approver's own key |
 | `SOVEREIGN_DEBUG` | `1` shows the traceback of an unexpected error, which may hold data |
 | `NO_COLOR` | no colours |
 """

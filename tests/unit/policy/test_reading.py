@@ -1,5 +1,6 @@
 """What a policy file must be."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from sovereign.gateway.policy import CedarPolicy, Files, read_folder
 from sovereign.gateway.policy.errors import BadPolicy, NoPolicies
+from sovereign.gateway.policy.load import schema_text
 from sovereign.gateway.policy.opening import Flow
 from tests.servers.policies import policy, rule
 
@@ -82,3 +84,13 @@ def test_no_name_writes_anything_but_a_name_in_the_policy_that_opens_a_flow() ->
         Flow("eau", "geo", "a", "dsi", until, hold="quorum=none").text()
     held = policy(Flow("eau", "geo", "a", "dsi", until, hold="groups=rssi").text()).rules[0]
     assert held.kind == "hold"
+
+
+def test_the_page_on_policies_names_all_that_a_policy_may_speak_of_and_every_annotation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
+    for name in re.findall(r"(\w+)\??: \w", re.sub(r"//.*", "", schema_text())):
+        assert re.search(rf"[.`]{name}[.`]", page), name
+    (example,) = re.findall(r"```cedar\n(.*?)```", page, re.DOTALL)
+    assert policy(example).rules[0].kind == "hold"
+    for said in ("policy.default", "policy.expired", "policy.error", "policy.none"):
+        assert f"`{said}`" in page
