@@ -30,18 +30,20 @@ from saas_connectors.request import Headers, Request, Response
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HEADERS: Final = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
-_MARK: Final = b"jeanne.martin-2-85-05-78-006-084"
+MARK: Final = "jeanne.martin-2-85-05-78-006-084"
+"""What no error may show."""
+_BYTES: Final = MARK.encode()
 HOSTILE: Final[Mapping[str, tuple[int, bytes]]] = {
-    "an HTML page": (200, b"<!DOCTYPE html><a href='http://user:" + _MARK + b"@host/'>"),
-    "an HTML error": (404, b"<html>" + _MARK),
-    "a refusal": (403, b'{"errors":"' + _MARK + b'"}'),
-    "a crash": (500, b'{"message":"' + _MARK + b'"}'),
-    "an error in a success": (200, b'{"error":{"message":"' + _MARK + b'"}}'),
-    "half a document": (200, b'{"items":[{"id":"' + _MARK),
-    "not UTF-8": (200, b'{"items":[{"id":"' + _MARK + b'\xff\xfe"}]}'),
-    "an abyss": (200, b'{"' + _MARK + b'":' + b"[" * 200_000),
-    "a scalar": (200, b'"' + _MARK + b'"'),
-    "records that are not": (200, b'{"items":["' + _MARK + b'",null,3]}'),
+    "an HTML page": (200, b"<!DOCTYPE html><a href='http://user:" + _BYTES + b"@host/'>"),
+    "an HTML error": (404, b"<html>" + _BYTES),
+    "a refusal": (403, b'{"errors":"' + _BYTES + b'"}'),
+    "a crash": (500, b'{"message":"' + _BYTES + b'"}'),
+    "an error in a success": (200, b'{"error":{"message":"' + _BYTES + b'"}}'),
+    "half a document": (200, b'{"items":[{"id":"' + _BYTES),
+    "not UTF-8": (200, b'{"items":[{"id":"' + _BYTES + b'\xff\xfe"}]}'),
+    "an abyss": (200, b'{"' + _BYTES + b'":' + b"[" * 200_000),
+    "a scalar": (200, b'"' + _BYTES + b'"'),
+    "records that are not": (200, b'{"items":["' + _BYTES + b'",null,3]}'),
     "nothing": (200, b""),
 }
 
@@ -50,7 +52,8 @@ class Violation(AssertionError):
     """A connector breaks a law."""
 
 
-def _hold(law: str, kept: object) -> None:
+def hold(law: str, kept: object) -> None:
+    """Raise `Violation` unless a law is kept."""
     if not kept:
         raise Violation(law)
 
@@ -86,7 +89,7 @@ def run(
     """Hold a connector to the laws; `resumes` bounds the positions tried in each slice; raises `Violation`."""
     recorder = Recorder(send)
     checked = converse(connector.check(), recorder)
-    _hold("`check` gives what the vendor is", isinstance(checked, Checked) and checked.vendor)
+    hold("`check` gives what the vendor is", isinstance(checked, Checked) and checked.vendor)
     catalog = converse(connector.discover(), recorder)
     sound(catalog)
     plan = ReadPlan(catalog.streams, {stream.name: mode for stream in catalog.streams}, cursors or {}, started_at)
@@ -106,24 +109,24 @@ def run(
 def sound(catalog: Catalog) -> None:
     """Law 1."""
     names = [stream.name for stream in catalog.streams]
-    _hold("a catalog offers streams, each of its own name", names and len(set(names)) == len(names))
+    hold("a catalog offers streams, each of its own name", names and len(set(names)) == len(names))
     for stream in catalog.streams:
-        _hold(f"`{stream.name}` is a stream's name", _NAME.fullmatch(stream.name))
-        _hold(f"`{stream.name}` has a primary key", stream.primary_key)
+        hold(f"`{stream.name}` is a stream's name", _NAME.fullmatch(stream.name))
+        hold(f"`{stream.name}` has a primary key", stream.primary_key)
         fields = set(stream.schema.names)
-        _hold(f"the key of `{stream.name}` is in its schema", not fields or fields.issuperset(stream.primary_key))
-        _hold(f"every field of `{stream.name}` has a class", fields <= stream.classes.keys())
-        _hold(f"`{stream.name}` is pulled somehow", stream.modes)
-        _hold(f"`{stream.name}` has a cursor when it is incremental", "incremental" not in stream.modes or stream.cursor)
+        hold(f"the key of `{stream.name}` is in its schema", not fields or fields.issuperset(stream.primary_key))
+        hold(f"every field of `{stream.name}` has a class", fields <= stream.classes.keys())
+        hold(f"`{stream.name}` is pulled somehow", stream.modes)
+        hold(f"`{stream.name}` has a cursor when it is incremental", "incremental" not in stream.modes or stream.cursor)
 
 
 def sliced(plan: ReadPlan, slices: Sequence[Slice]) -> None:
     """Law 2."""
-    _hold("slices have unique keys", len({part.key for part in slices}) == len(slices))
-    _hold("slices cover the plan", {s.name for s in plan.streams} <= {name for part in slices for name in part.streams})
+    hold("slices have unique keys", len({part.key for part in slices}) == len(slices))
+    hold("slices cover the plan", {s.name for s in plan.streams} <= {name for part in slices for name in part.streams})
     for part in slices:
         again = msgspec.json.decode(msgspec.json.encode(part.detail))
-        _hold(f"the detail of slice {part.key} survives JSON", again == part.detail)
+        hold(f"the detail of slice {part.key} survives JSON", again == part.detail)
 
 
 def paged(plan: ReadPlan, slices: Sequence[Slice], reads: Mapping[str, Read], *, whole: bool) -> None:
@@ -132,24 +135,24 @@ def paged(plan: ReadPlan, slices: Sequence[Slice], reads: Mapping[str, Read], *,
     keys: dict[str, set[tuple[object, ...]]] = {name: set() for name in streams}
     for part in slices:
         pages = reads[part.key].pages
-        _hold(f"slice {part.key} ends on a position", not pages or pages[-1].position is not None)
+        hold(f"slice {part.key} ends on a position", not pages or pages[-1].position is not None)
         for page in pages:
-            _hold(f"slice {part.key} reads its own streams", page.stream in part.streams)
+            hold(f"slice {part.key} reads its own streams", page.stream in part.streams)
             table, key = page.records, streams[page.stream].primary_key
-            _hold("a page holds a table", isinstance(table, pa.Table))
-            _hold("a page holds at most 64 MiB", table.nbytes <= MAX_TABLE or table.num_rows == 1)
-            _hold(f"pages of `{page.stream}` hold its key", not table.num_rows or set(key) <= set(table.column_names))
+            hold("a page holds a table", isinstance(table, pa.Table))
+            hold("a page holds at most 64 MiB", table.nbytes <= MAX_TABLE or table.num_rows == 1)
+            hold(f"pages of `{page.stream}` hold its key", not table.num_rows or set(key) <= set(table.column_names))
             again = msgspec.json.decode(msgspec.json.encode(page.position))
-            _hold("a position survives JSON", again == page.position)
+            hold("a position survives JSON", again == page.position)
             if not table.num_rows:
                 continue
             names = list(zip(*(table.column(name).to_pylist() for name in key), strict=True))
-            _hold(f"keys of `{page.stream}` are never null", all(None not in name for name in names))
-            _hold(f"keys of `{page.stream}` come once", not whole or keys[page.stream].isdisjoint(names))
-            _hold(f"keys of `{page.stream}` come once in a page", not whole or len(set(names)) == len(names))
+            hold(f"keys of `{page.stream}` are never null", all(None not in name for name in names))
+            hold(f"keys of `{page.stream}` come once", not whole or keys[page.stream].isdisjoint(names))
+            hold(f"keys of `{page.stream}` come once in a page", not whole or len(set(names)) == len(names))
             keys[page.stream].update(names)
         for name in reads[part.key].cursors:
-            _hold(f"slice {part.key} gives cursors of its own streams", name in part.streams)
+            hold(f"slice {part.key} gives cursors of its own streams", name in part.streams)
 
 
 def resumable(connector: Connector, plan: ReadPlan, part: Slice, done: Read, send: Send, most: int) -> None:
@@ -158,11 +161,11 @@ def resumable(connector: Connector, plan: ReadPlan, part: Slice, done: Read, sen
     step = max(1, -(-len(at) // most))
     for number in {*at[::step], *at[-1:]}:
         rest = read(connector, plan, part, done.pages[number].position, send)
-        _hold(
+        hold(
             f"slice {part.key} resumed after page {number} gives exactly the rest",
             _rows(rest.pages) == _rows(done.pages[number + 1 :]),
         )
-        _hold(f"slice {part.key} resumed after page {number} ends on the same cursors", rest.cursors == done.cursors)
+        hold(f"slice {part.key} resumed after page {number} ends on the same cursors", rest.cursors == done.cursors)
 
 
 def _rows(pages: Sequence[Page]) -> dict[str, list[Json]]:
@@ -176,10 +179,10 @@ def _rows(pages: Sequence[Page]) -> dict[str, list[Json]]:
 def modest(exchanges: Sequence[tuple[Request, Response]], secrets: Sequence[str]) -> None:
     """Law 5."""
     for request, _ in exchanges:
-        _hold("requests carry no credential in a header", not any(name.lower() in _HEADERS for name, _ in request.headers))
-        _hold("requests carry no credential in their address", "@" not in urlsplit(request.url).netloc)
+        hold("requests carry no credential in a header", not any(name.lower() in _HEADERS for name, _ in request.headers))
+        hold("requests carry no credential in their address", "@" not in urlsplit(request.url).netloc)
         written = f"{request.full_url} {request.headers} ".encode() + (request.body or b"")
-        _hold("requests carry no secret", not any(secret.encode() in written for secret in secrets))
+        hold("requests carry no secret", not any(secret.encode() in written for secret in secrets))
 
 
 def repeatable(
@@ -192,8 +195,8 @@ def repeatable(
         same = all(
             a.records.equals(b.records) and a.position == b.position for a, b in zip(again.pages, first.pages, strict=True)
         )
-        _hold(f"slice {part.key} replayed gives the same pages", same)
-        _hold(f"slice {part.key} replayed gives the same evidence", again.evidence == first.evidence)
+        hold(f"slice {part.key} replayed gives the same pages", same)
+        hold(f"slice {part.key} replayed gives the same evidence", again.evidence == first.evidence)
 
 
 class _Spoilt:
@@ -223,12 +226,12 @@ def discreet(connector: Connector, plan: ReadPlan, slices: Sequence[Slice], send
                 try:
                     act(_Spoilt(send, at, status, body))
                 except ConnectorError as error:
-                    _hold(f"{verb}: {what} shows in the error", not any(_MARK.decode() in said for said in _said(error)))
+                    hold(f"{verb}: {what} shows in the error", not any(MARK in said for said in said(error)))
                 except Exception as error:
                     raise Violation(f"{verb}: {what} ends in {type(error).__name__}") from error
 
 
-def _said(error: BaseException | None) -> Iterator[str]:
+def said(error: BaseException | None) -> Iterator[str]:
     """Give all that an error could show, down its chain."""
     while error is not None:
         yield f"{error} {error!r} {getattr(error, 'fields', '')}"
