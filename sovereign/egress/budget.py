@@ -201,6 +201,10 @@ class HostBudget:
 
     async def _turn(self, seconds: float) -> None:
         """Stand in line as a task; errors: Busy when its turn does not come in time."""
+        with self._lock:
+            if not self._line and self._in_flight < self._concurrency:
+                self._in_flight += 1
+                return
         loop = asyncio.get_running_loop()
         granted = loop.create_future()
         turn = self._stand(partial(_wake, loop, granted))

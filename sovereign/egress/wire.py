@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import (
+    BytesPayload,
     ClientConnectionError,
     ClientOSError,
     ClientRequest,
@@ -207,8 +208,9 @@ class Sending(ClientRequest):
         wire = conn.protocol
         if isinstance(wire, Wire) and wire.usable(quiet=self.passage.reused):
             self.passage.progress.left = True
-            # With the head written at once, no source of a body can come between.
-            writer.send_headers()
+            if not isinstance(self._body, BytesPayload):
+                # A body in hand leaves with its head, at once; no source of another may come between.
+                writer.send_headers()
             await super().write_bytes(writer, conn, content_length)
         elif wire is not None and wire.transport is not None:
             wire.transport.abort()
