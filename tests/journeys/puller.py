@@ -1,6 +1,7 @@
 """A process that pulls and can be killed: it loads everything once, then forks a child for each line of its input.
 
     python -m tests.journeys.puller SITE        a line `pull ROWS`: the child syncs, with a checkpoint every ROWS records
+                                                a line `replay RUN`: the child makes the snapshots of a run again
 
 It answers with the child's number, then, when it has ended, with its exit status.
 """
@@ -26,6 +27,14 @@ def pull(root: Path, rows: int) -> int:
     return 0 if outcome.state == "succeeded" else 1
 
 
+def replay(root: Path, run: str) -> int:
+    with Site.open(root) as site:
+        outcome = site.syncs.replay(run)
+    if outcome.state != "succeeded":
+        sys.stderr.write(f"{outcome}\n")
+    return 0 if outcome.state == "succeeded" else 1
+
+
 def tell(number: int) -> None:
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
@@ -36,7 +45,8 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            os._exit(pull(root, int(line.split()[1])))
+            act, what = line.split()
+            os._exit(pull(root, int(what)) if act == "pull" else replay(root, what))
         tell(child)
         tell(os.waitpid(child, 0)[1])
 

@@ -33,9 +33,16 @@ class Puller:
 
     def pull(self, kill_after: float | None, rows: int) -> int:
         """Sync once, killed after so many seconds; gives how the process ended (9: killed)."""
+        return self._do(f"pull {rows}", kill_after)
+
+    def replay(self, kill_after: float | None, run: str) -> int:
+        """Make the snapshots of a run again, killed after so many seconds; gives how the process ended."""
+        return self._do(f"replay {run}", kill_after)
+
+    def _do(self, line: str, kill_after: float | None) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"pull {rows}\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
         alarm = threading.Timer(kill_after, lambda: os.kill(child, signal.SIGKILL)) if kill_after is not None else None
