@@ -13,6 +13,7 @@ from sovereign.api.protocol import line
 from sovereign.errors import BadSettings
 from sovereign.settings import GatewaySettings
 
+BACKLOG: Final = 512
 GRACE: Final = 20
 """Seconds that answers under way are waited for at the end."""
 
@@ -40,20 +41,18 @@ def tls(settings: GatewaySettings, root: Path) -> ssl.SSLContext | None:
 
 
 def listening(settings: GatewaySettings) -> socket.socket:
-    """Bind the address of the settings; errors: BadSettings when it is taken or not ours."""
+    """Listen at the address of the settings; errors: BadSettings when it is taken or not ours."""
     host, _, port = settings.listen.rpartition(":")
     host = host.strip("[]")
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, int(port)))
+        bound.listen(BACKLOG)  # who calls while the rooms open waits, and is not refused
     except (OSError, OverflowError):
-        raise BadSettings(
-            field="gateway.listen",
-            expected_fr="une adresse libre de cette machine",
-            expected_en="a free address of this machine",
-        ) from None
+        bound.close()
+        said = "une adresse libre de cette machine", "a free address of this machine"
+        raise BadSettings(field="gateway.listen", expected_fr=said[0], expected_en=said[1]) from None
     return bound
 
 
@@ -62,7 +61,7 @@ async def serve(app: ASGIApp, settings: GatewaySettings, root: Path, bound: sock
     context = tls(settings, root)
     config = uvicorn.Config(
         app, http=line(settings), ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        date_header=False, proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE, backlog=512,
+        date_header=False, proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE, backlog=BACKLOG,
     )  # fmt: skip
     config.load()
     config.ssl = context

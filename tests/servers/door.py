@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.reads import Reads
 from sovereign.settings import GatewaySettings
 from tests.servers.gate import gate
+
+LOCAL = GatewaySettings(listen="127.0.0.1:0")
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Door:
         url = yarl.URL(f"{self.scheme}://127.0.0.1:{self.port}{path}", encoded=True)
         ssl_ = {} if tls is None else {"ssl": tls}
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **ssl_, **more) as got:
-            return Told(got.status, dict(got.headers), await got.read())
+            return Told(got.status, got.headers, await got.read())
 
     async def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
         """Send bytes as they are, and give all that comes back until the door closes or goes quiet."""
@@ -73,7 +75,7 @@ class Told:
     """An answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - JSON
@@ -84,19 +86,18 @@ class Told:
 
 
 @asynccontextmanager
-async def door(
+async def rooms(
     root: Path, url: str, *, settings: GatewaySettings | None = None, limits: Limits | None = None
-) -> AsyncIterator[Door]:
-    """Open a door on the gateway of a folder; clients `app`, `stranger`, `intern` and `other` (of another connection)."""
-    asked = settings or GatewaySettings(listen="127.0.0.1:0")
+) -> AsyncIterator[tuple[House, dict[str, str]]]:
+    """Open what a door leads to; gives the tokens of `app`, `stranger`, `intern` and `other` (of another connection)."""
     async with gate(root, url) as gateway:
         parts = gateway._parts
         clients = Clients(parts.state, parts.audit, now)
         people = People(parts.state, parts.audit, now)
         approvals = Approvals(parts.state, parts.audit, parts.keys, now, Rights(parts.state, parts.audit, now, people))
         house = House(
-            asked, parts.state, clients, gateway, Reads(parts, gateway), parts.vendors, approvals, lambda: ["ledger"], now,
-            os.urandom, time.monotonic,
+            settings or LOCAL, parts.state, clients, gateway, Reads(parts, gateway), parts.vendors, approvals,
+            lambda: ["ledger"], now, os.urandom, time.monotonic,
         )  # fmt: skip
         tokens = {
             name: clients.add(
@@ -104,6 +105,16 @@ async def door(
             ).token
             for name in ("app", "stranger", "intern", "other")
         }
+        yield house, tokens
+
+
+@asynccontextmanager
+async def door(
+    root: Path, url: str, *, settings: GatewaySettings | None = None, limits: Limits | None = None
+) -> AsyncIterator[Door]:
+    """Open a door on the gateway of a folder."""
+    asked = settings or LOCAL
+    async with rooms(root, url, settings=asked, limits=limits) as (house, tokens):
         bound, stop = listening(asked), asyncio.Event()
         running = asyncio.create_task(serve(App(house), asked, root, bound, stop))
         opened = Door(bound.getsockname()[1], house, tokens, "https" if asked.certificate else "http")
