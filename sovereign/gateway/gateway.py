@@ -25,6 +25,7 @@ from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping, VendorCut
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
+from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.sender import Load, Sender, load, load_of
@@ -57,6 +58,7 @@ class Gateway:
         self.breaker = Breaker(state, parts.audit)
         self._questions, self._volumes = Questions(parts.keys), Volumes()
         self._group = GroupCommit(state)
+        self.reads = Reads(parts, self.breaker, self._group)
         self._sender = Sender(
             self.deliveries, self.breaker, self._group, self.sealing, parts.vendors, parts.terms, parts.clock, parts.chance
         )

@@ -1,15 +1,17 @@
 """What a delivery promises, over a real vendor and a real way out."""
 
 import asyncio
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from sovereign.gateway.errors import KeyReused
+from sovereign.clock import now
+from sovereign.gateway.errors import KeyReused, VendorCut
 from sovereign.gateway.gateway import Gateway
-from sovereign.gateway.receipt import Receipt
+from sovereign.gateway.reading import Read
+from sovereign.gateway.receipt import Receipt, heard
 from tests.servers.gate import gate, intent
 from tests.servers.ledger import Ledger, serving
 
@@ -123,9 +125,6 @@ def test_a_held_write_leaves_once_approved(tmp_path: Path) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             asked = intent("add", "a", client="intern")
             assert (await gateway.submit(asked, wait=5)).state == "held"
-            from sovereign.clock import now
-            from sovereign.gateway.receipt import heard
-
             gateway._parts.approvals.said[asked.id] = "approved"  # type: ignore[attr-defined]  # the drill's voice
             with gateway._parts.state.begin() as transaction:
                 heard(gateway.deliveries, transaction, asked.id, "approved", now())
@@ -139,16 +138,12 @@ def test_a_held_write_leaves_once_approved(tmp_path: Path) -> None:
 
 
 def test_what_an_operator_cut_off_waits_and_leaves_when_restored(tmp_path: Path) -> None:
-    from sovereign.clock import now
-
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             with gateway._parts.state.begin() as transaction:
                 gateway.breaker.cut(transaction, "ledger", now(), "drill")
             asked = intent("add", "a")
             assert (await gateway.submit(asked, wait=0.2)).state == "queued"
-            with suppress(Exception):
-                await asyncio.sleep(0.1)
             assert ledger.asked == 0
             with gateway._parts.state.begin() as transaction:
                 gateway.breaker.restore(transaction, "ledger", now(), "drill")
@@ -169,3 +164,25 @@ def test_nothing_that_was_written_is_readable_in_the_database(tmp_path: Path) ->
     with serving(Ledger()) as url:
         asyncio.run(drill(url))
     assert not [path for path in (tmp_path / "g").glob("state.db*") if b"canari" in path.read_bytes()]
+
+
+def test_a_read_goes_to_the_vendor_and_the_copy_answers_when_it_is_down_but_not_when_it_is_cut(tmp_path: Path) -> None:
+    async def copy(_: Read) -> str | None:
+        return "the copy"
+
+    async def drill(url: str) -> None:
+        read = Read("app", "ledger", "GET", "/lines?ref=a")
+        async with gate(tmp_path / "g", url) as gateway:
+            live = await gateway.reads.answer(read, copy)
+            assert (live.response and live.response.body, live.mirrored) == (b"[]", None)
+        async with gate(tmp_path / "g", "http://127.0.0.1:1") as gateway:
+            assert (await gateway.reads.answer(read, copy)).mirrored == "the copy"
+            denied = await gateway.reads.answer(replace(read, client="stranger"), copy)
+            assert (denied.decision.effect, denied.response, denied.mirrored) == ("deny", None, None)
+            with gateway._parts.state.begin() as transaction:
+                gateway.breaker.cut(transaction, "ledger", now(), "drill")
+            with pytest.raises(VendorCut):
+                await gateway.reads.answer(read, copy)
+
+    with serving(Ledger()) as url:
+        asyncio.run(drill(url))
