@@ -4,10 +4,11 @@ The process that decides opens `policies`, which puts sets in force. The command
 and puts nothing in force by looking.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -21,10 +22,14 @@ from sovereign.gateway.policy.shadow import Difference, told
 from sovereign.gateway.questions import Questions
 from sovereign.state.outbound import approvers, policy_sets
 from vault import files as disk
+from vault.errors import Finding
 from vault.notes import Signer, Verifier
 
 if TYPE_CHECKING:
     from sovereign.site import Site
+
+SOON: Final = timedelta(days=30)
+"""How long before its day a policy is told to be due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,16 @@ def replayed(site: "Site", source: Path, days: int) -> Replayed:
     facts = {"days": days, "asked": found.asked, "changed": sum(each.count for each, _ in found.changes)}
     site.audit.append("policy.replayed", {"set": made.digest}, facts)
     return found
+
+
+def findings(site: "Site") -> Iterator[Finding]:
+    """What is wrong with the policies, or soon will be. Errors: NoPolicies, BadPolicy."""
+    made = CedarPolicy(read_folder(folder(site)))
+    present = site.clock().astimezone(ZoneInfo(site.settings.site.zone))
+    for rule in made.rules:
+        if rule.expired(present + SOON):
+            fr, en = f"à revoir avant le {rule.expires} ({rule.owner})", f"to be reviewed before {rule.expires} ({rule.owner})"
+            yield Finding("warning", "policy.due", rule.id, fr, en)
 
 
 def start(site: "Site") -> tuple[str, ...]:

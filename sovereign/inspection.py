@@ -44,6 +44,12 @@ def of_keys(site: "Site") -> Iterator[Finding]:
             yield told(fault, "state.db")
 
 
+def _policies(site: "Site") -> Iterator[Finding]:
+    from sovereign.governing import findings
+
+    yield from findings(site)
+
+
 def _room(site: "Site") -> Iterator[Finding]:
     free = shutil.disk_usage(site.root).free
     if free < LITTLE_ROOM:
@@ -177,5 +183,5 @@ def _marts(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _clock, _settings, _ways_out, missing_heads, _freshness, _drafts, _marts, _quarantines,
+    of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, _freshness, _drafts, _marts, _quarantines,
 )  # fmt: skip

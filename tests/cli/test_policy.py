@@ -1,5 +1,6 @@
 """`sovereign policy`, as it is typed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,12 @@ def test_only_an_enrolled_security_officer_signs_a_set(
     with Site.open(site) as opened:
         assert governing.policies(opened).digest
         assert governing.in_force(opened) == governing.Kept(governing.policies(opened).digest, signed=True)
+
+
+def test_doctor_tells_a_policy_that_is_due_and_a_wrong_one(site: Path, run: Run) -> None:
+    assert "hold.sensitive" not in run("doctor").out
+    path = site / "policies" / "20-holds.cedar"
+    path.write_text(re.sub(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "2020-01-01", path.read_text(), count=1))
+    assert "to be reviewed before 2020-01-01" in run("doctor").out
+    path.write_text("permit")
+    assert "20-holds.cedar, line 1" in run("doctor").out
