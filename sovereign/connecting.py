@@ -15,6 +15,8 @@ from sovereign import settings as toml
 from sovereign.errors import BadSettings
 
 if TYPE_CHECKING:
+    from saas_connectors.auth import Auth
+    from sovereign.egress.policy import EgressPolicy
     from sovereign.egress.transport import Transport
     from sovereign.settings import Connection
     from sovereign.site import Site
@@ -78,11 +80,10 @@ def _readable(made: "Connection", root: Path) -> None:
         )
 
 
-def way_out(site: "Site", name: str, stop: threading.Event | None) -> "Transport":
-    """Open the way out of a connection, with its credential; whoever asks closes it."""
+def allowed(site: "Site", name: str) -> "tuple[EgressPolicy, Auth | None]":
+    """Give what a connection is allowed on the network, and the credential that it shows there."""
     from saas_connectors.registry import auth
     from sovereign.egress.policy import policy_of
-    from sovereign.egress.transport import open_transport
 
     connection = site.connection(name)
     settings = dict(connection.auth)
@@ -92,6 +93,12 @@ def way_out(site: "Site", name: str, stop: threading.Event | None) -> "Transport
     def secret(wanted: str) -> bytes:
         return site.secrets.get(name, wanted)
 
-    policy = policy_of(connection, site.root, secret)
-    shown = auth(settings, secret, site.clock, at=f"connections.{name}.auth")
+    return policy_of(connection, site.root, secret), auth(settings, secret, site.clock, at=f"connections.{name}.auth")
+
+
+def way_out(site: "Site", name: str, stop: threading.Event | None) -> "Transport":
+    """Open the way out of a connection, with its credential; whoever asks closes it."""
+    from sovereign.egress.transport import open_transport
+
+    policy, shown = allowed(site, name)
     return open_transport(policy, shown, site.clock, stop=stop)

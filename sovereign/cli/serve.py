@@ -1,4 +1,4 @@
-"""`sovereign serve`: run the scheduled pulls until told to stop."""
+"""`sovereign serve`: run the scheduled pulls and the gateway until told to stop."""
 
 from sovereign.actor import SERVICE
 from sovereign.cli.commands import verb
@@ -9,11 +9,12 @@ from sovereign.cli.sync import stopped_by_signals
 
 @verb(
     "serve",
-    fr="Fait tourner les synchronisations planifiées jusqu'à Ctrl-C ou SIGTERM ; l'exécution en cours s'arrête proprement.",
-    en="Run the scheduled pulls until Ctrl-C or SIGTERM; the run at work stops cleanly.",
+    fr="Fait tourner les synchronisations planifiées et la passerelle jusqu'à Ctrl-C ou SIGTERM ; l'arrêt est propre.",
+    en="Run the scheduled pulls and the gateway until Ctrl-C or SIGTERM; the stop is clean.",
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
+    from sovereign import service
     from sovereign.audit.publication import Publisher
     from sovereign.cli.progress import Lines
 
@@ -28,6 +29,12 @@ def command(door: Door) -> None:
         )
     if not planned:
         door.out.remark("Aucun travail planifié.", "No job is scheduled.")
-    with stopped_by_signals() as stop, Publisher(site.audit.publication.publish, door.out.fault):
+    with (
+        stopped_by_signals() as stop,
+        Publisher(site.audit.publication.publish, door.out.fault),
+        service.door(site, stop) as address,
+    ):
+        if address:
+            door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)
         jobs.serve(stop, lambda _connection: Lines(door.out))
     door.out.done("stopped", "Service arrêté", "Service stopped")

@@ -1,0 +1,87 @@
+"""What one `sovereign serve` runs beside the jobs: the gateway and its HTTP door, on a thread with an event loop of their own.
+
+The door opens only when `[gateway]` names where to listen. Everything that asks for a passphrase or can fail for a person's
+reason is opened before the thread starts, so that it is told at once.
+"""
+
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from sovereign.api.app import House
+    from sovereign.site import Site
+
+
+@contextmanager
+def door(site: "Site", stop: threading.Event) -> Iterator[str]:
+    """Keep the HTTP door open; gives its address, empty when the settings open none. stop: set when the door fails."""
+    if not site.settings.gateway.listen:
+        yield ""
+        return
+    from sovereign.api.running import Running
+
+    opened = (site.keys, site.state, site.audit, site.leases, site.outbound.clients, site.outbound.approvals)
+    with Running(lambda: _house(site), site.settings.gateway, site.root, stop) as running:
+        yield running.address
+    del opened
+
+
+@asynccontextmanager
+async def _house(site: "Site") -> AsyncIterator["House"]:
+    """Open the rooms on the running loop."""
+    from sovereign import governing
+    from sovereign.api.app import House
+    from sovereign.gateway import dlp
+    from sovereign.gateway.gateway import Gateway
+    from sovereign.gateway.ports import Parts, Standing
+    from sovereign.gateway.reads import Reads
+    from sovereign.ways import Ways
+
+    outbound, clock, key = site.outbound, site.clock, site.keys.derive("gateway/pseudonym")
+
+    def standing(client: str, person: str | None) -> Standing:
+        owner = outbound.clients.get(client).owner
+        whom = person or owner
+        return Standing(owner, outbound.rights.roles(whom), outbound.rights.groups(whom))
+
+    ways = Ways(site)
+    with closing(governing.policies(site)) as policy:
+        parts = Parts(
+            state=site.state,
+            audit=site.audit,
+            keys=site.keys,
+            leases=site.leases,
+            clock=clock,
+            policy=policy,
+            scan=dlp.scan,
+            standing=standing,
+            vendors=ways,
+            approvals=outbound.approvals,
+            zone=ZoneInfo(site.settings.site.zone),
+            pseudonymise=lambda body, kind, pointers: dlp.pseudonymise(body, kind, pointers, key),
+            period=site.settings.keys.period,
+        )
+        gateway = Gateway(parts)
+        try:
+            await gateway.open()
+            yield House(
+                settings=site.settings.gateway,
+                state=site.state,
+                clients=outbound.clients,
+                gateway=gateway,
+                reads=Reads(parts, gateway),
+                vendors=ways,
+                approvals=outbound.approvals,
+                connections=lambda: sorted(site.settings.connections),
+                clock=clock,
+                entropy=os.urandom,
+                monotonic=time.monotonic,
+            )
+        finally:
+            await gateway.close()
+            await ways.close()
