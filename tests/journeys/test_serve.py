@@ -1,5 +1,8 @@
 """`serve` on a whole site: runs are made when they are due, missed ones once, and a stop is clean."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sovereign.actor import SERVICE
 from sovereign.errors import Locked
 from sovereign.state import Jobs as Diary
 from sovereign.sync.fence import lease_of
@@ -142,3 +146,18 @@ def test_an_archive_whose_removal_was_cut_short_is_removed_and_entered(tmp_path:
         with serving(here):
             until(lambda: not archive.exists())
         assert [entry.subject["run"] for entry in here.site.audit.entries(act="raw.expired")] == [run]
+
+
+def test_the_service_is_the_actor_of_what_it_does_by_itself(tmp_path: Path) -> None:
+    with town(tmp_path, 20, every="15 minutes") as here:
+        Diary(here.site.state, here.clock).claim(CONNECTION, here.clock() - timedelta(minutes=1))  # due as soon as it serves
+        command = [sys.executable, "-m", "sovereign.cli.main", "--site", str(here.root), "serve"]
+        service = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            until(lambda: [due for due in here.site.jobs().history() if due.state == "succeeded"])
+        finally:
+            service.send_signal(signal.SIGTERM)
+            assert service.wait(SECONDS) == 0
+        entries = [entry for entry in here.site.audit.entries() if entry.act.startswith(("serve.", "sync."))]
+        assert {entry.act for entry in entries} >= {"serve.started", "sync.started", "sync.finished", "serve.stopped"}
+        assert all(entry.body and entry.body["actor"] == SERVICE for entry in entries)
