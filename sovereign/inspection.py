@@ -4,6 +4,7 @@ Each finding has a stable code, what it is about, and a sentence in French and i
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -173,6 +174,35 @@ def missing_heads(site: "Site") -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def unentered(site: "Site") -> Iterator[Finding]:
+    """Name the datasets and keys of which the audit log says nothing: it was lost, or another stands in its place.
+
+    A lone snapshot of a connection whose keys were entered is what a crash leaves before its entry: it is not told. The next
+    run, or question, enters the snapshots as recovered.
+    """
+    witnessed, acts = site.audit.witnessed(), (site.audit.entries(act="keys"), site.audit.entries(act="recovery"))
+    keyed = {str(each.subject.get("connection", "")) for entries in acts for each in entries}
+    for dataset in site.repository.datasets():
+        count = len(site.repository.readable_manifests(dataset)[0])
+        if (dataset.connection, dataset.stream) not in witnessed and count > (not keyed.isdisjoint({"", dataset.connection})):
+            mark = "s" if count > 1 else ""
+            yield _unheard_of(str(dataset), f"{count} instantané{mark}", f"{count} snapshot{mark}")
+    held = Counter(each.scope.connection for each in site.keys.list() if each.state != "destroyed")
+    for name, count in sorted(held.items()):
+        if "" not in keyed and not site.audit.entries(connection=name, limit=1):
+            yield _unheard_of(name, f"{count} clés", f"{count} keys")
+
+
+def _unheard_of(subject: str, fr: str, en: str) -> Finding:
+    return Finding(
+        "error", "audit.unentered", subject,
+        f"{fr}, aucune entrée au journal d'audit : state.db a été perdu ou remplacé. Remettez sa sauvegarde la plus récente ; "
+        "s'il n'y en a pas, la prochaine exécution les inscrit comme retrouvés",
+        f"{en}, no audit entry: state.db was lost or replaced. Put its latest backup back; without one, the next run enters "
+        "them as recovered",
+    )  # fmt: skip
+
+
 def _marts(site: "Site") -> Iterator[Finding]:
     for dataset, clearance in site.marts.damaged():
         yield Finding(
@@ -183,5 +213,6 @@ def _marts(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, _freshness, _drafts, _marts, _quarantines,
+    of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, unentered, _freshness, _drafts, _marts,
+    _quarantines,
 )  # fmt: skip

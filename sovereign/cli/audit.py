@@ -155,13 +155,13 @@ def verify(door: Door, folder: Path | None, proof: Path | None, key: str | None,
 
 def _verify_site(door: Door) -> None:
     from sovereign.audit.folder import verify as check
-    from sovereign.inspection import missing_heads
+    from sovereign.inspection import missing_heads, unentered
 
     audit = door.site().audit
     count = audit.verify()
     if audit.publication.published() is not None or audit.publication.folder.is_dir():
         audit.checkpoints.continues(check(audit.publication.folder, audit.checkpoints.verifier).checkpoint)
-    gone = list(missing_heads(door.site()))
+    gone = [*missing_heads(door.site()), *unentered(door.site())]
     if gone:
         door.exit = show_findings(door, gone, lambda: ("", ""))
         return

@@ -278,7 +278,7 @@ def diff(door: Door, dataset: tuple[str, str], before: str, after: str | None, c
 def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
     """Check them one by one; exit code 20 when something is wrong."""
     from snapshots import verification
-    from sovereign.inspection import known
+    from sovereign.inspection import known, unentered
 
     site = door.site()
     opened: set[Path] = set()  # the streams of a connection share its raw archives: each segment is decrypted once
@@ -293,6 +293,8 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
             head = entered[-1] if entered else None
             yield from verification.verify(site.repository, dataset, head, entered, opened=opened)
             count += len(site.repository.readable_manifests(dataset)[0])
+        names = {str(dataset) for dataset in chosen}
+        yield from (each for each in unentered(site) if each.subject in names)
         site.audit.append("snapshot.verified", {}, {"datasets": len(chosen), "snapshots": count})
 
     def verified() -> str:
