@@ -65,6 +65,7 @@ ACTS: dict[str, Act] = {
     "client.revoked": Act("application ou justificatif exclus", "application or credential shut out"),
     "approver.enrolled": Act("clé d'approbateur inscrite", "approver's key enrolled"),
     "approver.revoked": Act("clé d'approbateur exclue", "approver's key shut out"),
+    "approval.shown": Act("demande d'approbation regardée", "approval request looked at"),
     "approval.given": Act("vote d'un approbateur", "an approver's voice"),
     "job.due": Act("tâche échue", "job due"),
     "job.missed": Act("tâche manquée", "job missed"),

@@ -1,0 +1,184 @@
+"""Applications write through `sovereign serve`: allowed, denied, held and approved, with every act in the audit log."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
+
+SETTINGS = """
+[gateway]
+listen = "127.0.0.1:0"
+
+[connections.mail]
+connector = "rest"
+url = "{url}/records"
+network = {{ loopback = true, plaintext = true }}
+
+[connections.mail.streams.letters]
+path = "/letters"
+primary_key = ["id"]
+records = "items"
+
+[connections.mail.operations.create]
+method = "POST"
+path = "/letters"
+schema = {{ required = ["ref", "subject"], properties = {{ ref = {{ type = "string" }}, subject = {{ type = "string" }} }} }}
+key_header = "Idempotency-Key"
+look = {{ path = "/letters", params = {{ ref = "{{ref}}" }}, records = "items", match = {{ ref = "ref" }}, id = "id" }}
+"""
+
+
+@dataclass(frozen=True)
+class Town:
+    root: Path
+    vendor: Vendor
+    environment: dict[str, str]
+
+    def run(self, *line: str, code: int = 0) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "sovereign.cli.main", *line, "--json"],
+            env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return [json.loads(each) for each in done.stdout.splitlines()]
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sovereign.cli.main", "serve", "--json"],
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said = json.loads(line)
+                if said["type"] == "gateway":
+                    yield said["address"]
+                    break
+            else:
+                raise AssertionError(process.stderr.read() if process.stderr else "")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, error = process.communicate(timeout=60)
+        assert process.returncode in (0, 130, 143), error
+
+    def token(self, client: str) -> str:
+        made = self.run("client", "add", client, "--owner", "agathe", "--purpose", "p", "--connection", "mail")
+        return str(made[0]["token"])
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    (tmp_path / "passphrase").write_text("cheval exact pile agrafe\n")
+    environment = os.environ | {
+        "SOVEREIGN_PASSPHRASE_FILE": str(tmp_path / "passphrase"), "SOVEREIGN_SITE": str(tmp_path / "town"),
+        "SOVEREIGN_LANG": "en",
+    }  # fmt: skip
+    vendor = Vendor({"letters": Table.of(({"id": f"l{n}", "ref": f"R{n}", "subject": "s"} for n in range(3)), ["id"])})
+    with Sandbox(vendor) as sandbox:
+        town = Town(tmp_path / "town", vendor, environment)
+        town.run("init", str(town.root))
+        with (town.root / "sovereign.toml").open("a") as file:
+            file.write(SETTINGS.format(url=sandbox.url))
+        yield town
+
+
+def _write(address: str, token: str, ref: str, **more: str) -> requests.Response:
+    return requests.post(
+        f"{address}/v1/connections/mail/operations/create",
+        json={"ref": ref, "subject": "Bonjour"},
+        headers={"Authorization": f"Bearer {token}", "Idempotency-Key": f'"{ref}"', "Accept-Language": "en"} | more,
+        timeout=30,
+    )
+
+
+def test_an_allowed_write_lands_once_and_is_read_back_and_a_stranger_is_denied_with_a_sentence(town: Town) -> None:
+    token, other = town.token("desk"), town.token("stranger")
+    town.run("policy", "open", "mail", "create", "--client", "desk", "--add")
+    with town.serving() as address:
+        first = _write(address, token, "N1")
+        assert first.status_code in (200, 201), first.text
+        assert _write(address, token, "N1").json()["intent"] == first.json()["intent"]
+        denied = _write(address, other, "N2")
+        assert denied.status_code == 403
+        assert denied.headers["Content-Type"].startswith("application/problem+json")
+        assert denied.json()["detail"]
+        assert requests.get(f"{address}/v1/deliveries/{first.json()['intent']}", timeout=5).status_code == 401
+    assert [done for done in town.vendor.desk.done if "N1" in str(done)] != []
+    assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
+    assert all("N2" not in str(done) for done in town.vendor.desk.done)
+    acts = [entry["act"] for entry in town.run("audit", "show", "--limit", "100")]
+    assert {"intent.received", "delivery.in_flight", "delivery.confirmed", "intent.decided"} <= set(acts)
+    town.run("audit", "verify")
+
+
+def test_a_vendor_that_takes_a_write_and_breaks_off_is_probed_and_found_to_have_landed(town: Town) -> None:
+    token = town.token("desk")
+    town.run("policy", "open", "mail", "create", "--client", "desk", "--add")
+    with town.serving() as address:
+        town.vendor.troubles.plan(Trouble("lands_then_resets", method="POST"))
+        said = _write(address, token, "N1", Prefer="wait=20")
+        intent = said.json()["intent"]
+        for _ in range(100):
+            state = requests.get(
+                f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=5
+            ).json()["state"]
+            if state in ("landed", "confirmed"):
+                break
+            time.sleep(0.2)
+    assert state in ("landed", "confirmed")
+    assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
+
+
+def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_requester(town: Town, tmp_path: Path) -> None:
+    token = town.token("desk")
+    (tmp_path / "signing").write_text("lanterne verte\n")
+    town.environment["SOVEREIGN_APPROVER_PASSPHRASE_FILE"] = str(tmp_path / "signing")
+    for person, group in (("berthe", "rssi"), ("agathe", "rssi")):
+        town.run("access", "grant", person, "--role", "rssi", "--group", group, "--reason", "named")
+        town.run("approval", "enrol", person, "--key", str(tmp_path / f"{person}.key"))
+    town.run("policy", "open", "mail", "create", "--client", "desk", "--hold", "quorum=1;groups=rssi;within=1h", "--add")
+    with town.serving() as address:
+        held = _write(address, token, "N1")
+        assert held.status_code == 202, held.text
+        intent = held.json()["intent"]
+        shown = town.run("approval", "show", intent)[0]
+        assert '"N1"' in shown["payload"]
+        own = ("approval", "approve", intent, "--as", "agathe", "--key", str(tmp_path / "agathe.key"))
+        town.run(*own, code=5)
+        assert town.vendor.desk.done == []
+        said = town.run("approval", "approve", intent, "--as", "berthe", "--key", str(tmp_path / "berthe.key"))
+        assert said[0]["outcome"] == "approved"
+        for _ in range(100):
+            seen = town.run("delivery", "show", intent)[0]["state"]
+            if seen == "confirmed":
+                break
+            time.sleep(0.2)
+        assert seen == "confirmed"
+    assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
+
+
+def test_nothing_personal_of_a_write_is_readable_in_the_site(town: Town) -> None:
+    token = town.token("desk")
+    town.run("policy", "open", "mail", "create", "--client", "desk", "--add")
+    with town.serving() as address:
+        assert _write(address, token, "CANARI-7f3a").status_code in (200, 201)
+    secret = token.rpartition("_")[2].encode()
+    for file in town.root.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert b"CANARI-7f3a" not in data, file.name
+            assert b"Bonjour" not in data, file.name
+            assert secret not in data, file.name
