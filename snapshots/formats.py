@@ -112,12 +112,12 @@ def _write_csv(schema: pa.Schema, batches: Batches, tap: _Tap, formula_safe: boo
     if formula_safe:
         names = _harmless(pa.array([each.name for each in fields], pa.string())).to_pylist()
         fields = [each.with_name(name) for name, each in zip(names, fields, strict=True)]
-    cells = pa.schema(fields)
+    cells, kinds = pa.schema(fields), schema.types
     with arrow_csv.CSVWriter(tap, cells, write_options=arrow_csv.WriteOptions(eol="\r\n", batch_size=ROWS)) as writer:
         for batch in batches:
             columns = [_cells(column, each.type) for column, each in zip(batch.columns, cells, strict=True)]
             if formula_safe:
-                columns = [_harmless(each) if pa.types.is_string(each.type) else each for each in columns]
+                columns = [_harmless(each) if _is_text(each, kind) else each for each, kind in zip(columns, kinds, strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=cells))
 
 
@@ -203,6 +203,7 @@ def _cell_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         return _cell_type(kind.value_type)
     textual = pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_duration(kind) or _is_odd(kind)
+    textual |= pa.types.is_decimal(kind) and not 0 <= kind.scale <= 6  # Arrow would write 0.0000001 as 1E-7
     return pa.string() if textual or pa.types.is_null(kind) else kind
 
 
@@ -218,6 +219,12 @@ def _texts(column: Any) -> Any:  # noqa: ANN401  # pyarrow has no types
     """Values as text: JSON, without the quotes of a lone text."""
     texts = (None if v is None else orjson.dumps(v, default=plain).decode() for v in _in_microseconds(column).to_pylist())
     return pa.array((text if text is None or text[0] != '"' else orjson.loads(text) for text in texts), pa.string())
+
+
+def _is_text(cells: Any, kind: pa.DataType) -> bool:  # noqa: ANN401  # pyarrow has no types
+    """Tell texts from numbers that are written as text: a negative one is no formula."""
+    known = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(cells.type) and not pa.types.is_decimal(known))
 
 
 def _harmless(texts: Any) -> Any:  # noqa: ANN401  # pyarrow has no types

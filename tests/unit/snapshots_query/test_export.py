@@ -63,6 +63,15 @@ def test_csv_made_safe_for_spreadsheets_runs_no_formula_and_keeps_numbers() -> N
     assert rows == [["'@a", "n"], *[[text, "-1"] for text in ("'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", "")]]
 
 
+def test_a_small_decimal_has_the_same_digits_in_csv_as_in_json_and_a_negative_one_is_no_formula() -> None:
+    spent = pa.array([Decimal("0.000000100"), Decimal("-0.000000100"), Decimal(0), None], pa.decimal128(18, 9))
+    data, _ = written(pa.table({"n": [1, 2, 3, 4], "spent": spent}), "csv", formula_safe=True)
+    digits = [row["spent"] for row in csv.DictReader(io.StringIO(data.decode()))]
+    assert digits == ["0.000000100", "-0.000000100", "0.000000000", ""]
+    lines, _ = written(pa.table({"spent": spent}), "jsonl")
+    assert [line.decode() for line in lines.splitlines()] == [f'{{"spent":{each or "null"}}}' for each in digits]
+
+
 def test_json_keeps_every_digit_and_both_shapes_hold_the_same_objects() -> None:
     array, _ = written(TABLE, "json")
     lines, _ = written(TABLE, "jsonl")
