@@ -118,6 +118,7 @@ def play(site: Path) -> None:
         ask(story)
         change(story, vendor.vendor.datasets["communes"])
         restrict(story)
+        write(story, site)
         prove(story)
     took = round(time.monotonic() - story.began)
     _print(
@@ -235,12 +236,22 @@ REFUSED: Final = 2
 """A question that names a column out of reach is a wrong question."""
 
 
+def write(story: Story, site: Path) -> None:
+    """An application writes to a vendor, through the gateway."""
+    from sovereign.cli.demo_writes import writes
+
+    story.title("Écrire chez un fournisseur, par la passerelle", "Write to a vendor, through the gateway")
+    if not writes(site, story.type, story.tell, _print):
+        raise Unexpected(say("une écriture n'a pas fini comme prévu", "a write did not end as expected"))
+
+
 def prove(story: Story) -> None:
     """Verification, and the book."""
     story.title("Vérifier, prouver", "Verify, prove")
     story.type("snapshot", "verify")
     story.type("audit", "verify")
     story.type("audit", "show", "--limit", "8")
+    story.type("audit", "prove", "0")
 
 
 def run(arguments: Sequence[str]) -> int:
