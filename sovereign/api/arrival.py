@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from starlette.types import Receive, Scope
 
+from saas_connectors.errors import BadPayload
+from saas_connectors.payloads import MOST_DEPTH, decode
 from sovereign.api.errors import NoKey, TooDeep, TooLarge, bad
 from sovereign.api.limits import Limits
 from sovereign.api.problems import preferred
@@ -117,7 +118,8 @@ def _within(piece: bytes, held: int, most: int) -> bytes:
 
 
 def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
-    """Read a JSON object or list of at most `most` levels; errors: TooDeep."""
+    """Read a JSON object or list of at most `most` levels, its numbers exactly as they are written; errors: TooDeep."""
+    most = min(most, MOST_DEPTH)
     if body.count(b"[") + body.count(b"{") > most:
         depth = 0
         for token in _NESTING.finditer(body):
@@ -126,8 +128,8 @@ def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
             if depth > most:
                 raise TooDeep(most=most)
     try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        found = decode(body)
+    except BadPayload:
         raise TooDeep(most=most) from None
     if not isinstance(found, dict | list):
         raise TooDeep(most=most)

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, select
 
+from saas_connectors.payloads import decode
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
@@ -281,7 +282,7 @@ class Gateway:
         departure = False
         if intent.operation != BY_HTTP:
             writer, operation = vendor.operation(intent.operation)
-            classes, departure = frozenset(writer.classes(intent.operation, orjson.loads(intent.body))), operation.departure
+            classes, departure = frozenset(writer.classes(intent.operation, decode(intent.body))), operation.departure
         scanned = await _beside(intent.body, parts.scan, intent.body, intent.content_type)
         standing, now = parts.standing(intent.client, intent.person), parts.clock()
         hour, day = self._volumes.count(intent.client, intent.connection, now)

@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Connection, select
 
 from saas_connectors.connector import Applied, Json, Operation, Writer
+from saas_connectors.payloads import decode
 from saas_connectors.request import Pairs, Request, Response
 from sovereign.clock import Clock
 from sovereign.gateway import outcome as judge
@@ -55,8 +56,8 @@ class Load:
     expires_at: datetime
 
     def payload(self) -> Json:
-        """The body of an operation, as JSON."""
-        return orjson.loads(self.body)
+        """The body of an operation, as JSON: numbers exactly as they were sent. Errors: BadPayload."""
+        return decode(self.body)
 
 
 def load_of(intent: WriteIntent, wrapped: str, terms: Terms) -> Load:

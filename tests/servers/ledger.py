@@ -26,16 +26,18 @@ from saas_connectors.connector import (
     ReadBack,
 )
 from saas_connectors.errors import Rejected
+from saas_connectors.payloads import encode
 from saas_connectors.request import Request
 
 LOST = ("reset_before", "lost", "overloaded", "conflict")
 
 
 class Ledger:
-    """What the vendor holds: every line that landed, in order."""
+    """What the vendor holds: every line that landed, in order; and the bodies of all writing requests, as they came."""
 
     def __init__(self, mood: Callable[[int], str] = lambda _: "ok", delay: float = 0.0) -> None:
         self.lines: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.mood, self.delay, self.asked = mood, delay, 0
         self.lock = threading.Lock()
 
@@ -56,10 +58,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, found)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(sent)
         with self.ledger.lock:
             mood = self.ledger.mood(self.ledger.asked)
             self.ledger.asked += 1
+            self.ledger.bodies.append(sent)
         time.sleep(self.ledger.delay)
         if mood not in LOST:
             with self.ledger.lock:
@@ -130,7 +134,7 @@ class LedgerConnector:
         return frozenset({"internal"})
 
     def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
-        request = Request("POST", f"{self._url}/lines", body=json.dumps(payload).encode())
+        request = Request("POST", f"{self._url}/lines", body=encode(payload))
         (response,) = yield Fetch((request,))
         if response.status >= 300:
             raise Rejected(method="POST", path="/lines", status=response.status, definitive=400 <= response.status < 500)
