@@ -143,6 +143,7 @@ class Rest:
             _cursor(plan, name),
             count,
             plan,
+            detail.get("repeats", False),
         )
         return (yield from reader.read(position))
 

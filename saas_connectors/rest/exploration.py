@@ -38,12 +38,15 @@ class Found:
     understanding: Understanding
     seen: Seen
     table: pa.Table
+    repeats: bool = False
+    """Whether the first page came again, whatever page was asked."""
 
     @property
     def detail(self) -> dict[str, Json]:
         """The same, without the page, as JSON."""
         known = self.understanding
-        return {"records": known.path, "total": known.total or "", "paging": describe(known.paging)}
+        held: dict[str, Json] = {"records": known.path, "total": known.total or "", "paging": describe(known.paging)}
+        return held | {"repeats": True} if self.repeats else held
 
 
 def explore(
@@ -58,15 +61,17 @@ def explore(
     if path is None:
         path = _path(request, legible(request, response, settings.format, "", None))
     known = Understanding(path, settings.total, declared or Single(), records(), settings.format, settings.keyed)
+    repeats = False
     seen, first = known.page(request, response)
     if declared is None:
-        strategy = _completed(at, (yield from _strategy(base, settings, known, seen, first)), table)
+        way, repeats = yield from _strategy(base, settings, known, seen, first)
+        strategy = _completed(at, way, table)
         known.paging = strategy
         request = strategy.request(base, strategy.start())
         if request != seen.request:  # the page size is known only now
             (response,) = yield Fetch((request,))
             seen, first = known.page(request, response)
-    return Found(known, seen, first)
+    return Found(known, seen, first, repeats)
 
 
 def _sized(base: Request, table: Mapping[str, Json]) -> Request:
@@ -96,13 +101,16 @@ def _named(document: Json) -> str | None:
     return next(held, None)
 
 
-def _strategy(base: Request, settings: StreamSettings, known: Understanding, seen: Seen, first: pa.Table) -> Exchange[Paging]:
+def _strategy(
+    base: Request, settings: StreamSettings, known: Understanding, seen: Seen, first: pa.Table
+) -> Exchange[tuple[Paging, bool]]:
+    """Find how pages follow, and whether the vendor answered probes by its first page again."""
     document = {} if not known.path else decode(seen.request, seen.response)
     last = first.slice(first.num_rows - 1).to_pylist()[0] if first.num_rows else {}
     found = paging_of(document, seen.response, last)
     if found is not None:
-        return found
-    rows = first.num_rows
+        return found, False
+    rows, repeats = first.num_rows, False
     full = rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
     if (full or (seen.total or 0) > rows) and all(name in first.column_names for name in settings.primary_key):
         for probe in _PROBES:
@@ -110,8 +118,16 @@ def _strategy(base: Request, settings: StreamSettings, known: Understanding, see
             request = probe.request(base, position)
             (response,) = yield Fetch((request,))
             if _is_new(known, request, response, first, settings.primary_key):
-                return probe
-    return Single()
+                return probe, False
+            repeats = repeats or _is_same(known, request, response, seen)
+    return Single(), repeats
+
+
+def _is_same(known: Understanding, request: Request, response: Response, seen: Seen) -> bool:
+    try:
+        return known.page(request, response)[0].document.records == seen.document.records
+    except ConnectorError:
+        return False
 
 
 def _is_new(known: Understanding, request: Request, response: Response, first: pa.Table, key: list[str]) -> bool:

@@ -96,13 +96,20 @@ def _number(value: Json) -> bool:
 
 
 def total_path(document: Json, rows: int) -> str:
-    """Find where the vendor counts all its records, "" when nowhere; a number below `rows` is not that."""
+    """Find where the vendor counts all its records, "" when nowhere.
+
+    A number below `rows` contradicts what came with it: it is taken, as such, only where nothing better is and its name is
+    no page's own `count`.
+    """
+    lower = ""
     for name in _TOTALS:
         for around in _AROUND:
             found = look(document, around + name)
             if _number(found) and found >= rows:
                 return around + name
-    return ""
+            if not lower and _number(found) and name != "count":
+                lower = around + name
+    return lower
 
 
 def paging_of(document: Json, response: Response, last: Mapping[str, Json]) -> Paging | None:

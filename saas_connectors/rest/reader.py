@@ -4,6 +4,8 @@
    newest record known should, the slice is read again without a filter, from its beginning, and that is said.
 2. A position holds all it takes to go on: the phase (`changes` or `all`), the place in the list, the greatest cursor so far.
 3. A record without its primary key is set aside and counted. The vendor's counts are given as they come, as hints.
+4. A vendor that gave its first page again to every probe for a second one is said to (`page_repeated`): it speaks against
+   completeness where the vendor counts more than that page holds.
 """
 
 from collections.abc import Generator, Mapping
@@ -42,7 +44,10 @@ class _State:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads a slice of `stream`; `count` is the request of its count endpoint, in the slice that asks for it."""
+    """Reads a slice of `stream`; `count` is the request of its count endpoint, in the slice that asks for it.
+
+    `repeats`: a probe for a second page was answered by the first one again.
+    """
 
     stream: str
     primary_key: tuple[str, ...]
@@ -53,6 +58,7 @@ class Reader:
     cursor: Json
     count: tuple[Request, str] | None
     plan: ReadPlan
+    repeats: bool = False
     _announced: int | None = None
 
     def read(self, position: Json) -> Reading:
@@ -117,6 +123,8 @@ class Reader:
             if since is not None and self._ignored(table, since):
                 self._restart(state, "filter_ignored")
                 return
+            if self.repeats and since is None:
+                yield self._evidence("page_repeated", False if (seen.total or 0) > table.num_rows else None, {"probed": True})
             state.at, state.rows = step.position, state.rows + table.num_rows
             yield from self._emit(state, table)
 
