@@ -63,7 +63,15 @@ CLEARANCE: Final = option(
     fr="Les copies telles qu'elles étaient : numéro, jour ou instant.",
     en="The copies as they were: a number, a day or an instant.",
 )
-@option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, fr="Forme.", en="Shape.")
+@option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    fr="Forme. En CSV avec --output, un texte qu'un tableur exécuterait (= + - @) reçoit une apostrophe ; jamais un nombre.",
+    en="Shape. In CSV with --output, a text that a spreadsheet would run (= + - @) gets an apostrophe; a number never does.",
+)
 @option("--output", type=click.Path(path_type=Path, dir_okay=False), default=None, fr="Fichier de sortie.", en="Output file.")
 @option(
     "--limit",

@@ -23,6 +23,10 @@ carry a `type` field; an error is `{"type": "error", "code": …, "what": …, "
 `code` never changes once published. Passphrases are read from the file named by `SOVEREIGN_PASSPHRASE_FILE`, from
 `$CREDENTIALS_DIRECTORY/sovereign-passphrase`, or asked on a terminal: never from an argument or an environment value.
 
+CSV written to a file (`query --format csv --output FILE`) is made safe for spreadsheets: an apostrophe goes before each text,
+and each column's name, that starts with `=`, `+`, `-`, `@`, a tab or a carriage return. Numbers, negative ones included, are
+never altered. CSV on standard output is for programs: nothing is added to it.
+
 | variable | what it does |
 |---|---|
 | `SOVEREIGN_SITE` | the site's folder, when `--site` is not given |

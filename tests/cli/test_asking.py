@@ -1,5 +1,7 @@
 """What is asked of the copies, typed: questions, cuts, shapes, the past, a snapshot handed over."""
 
+import csv
+import io
 import json
 import stat
 from pathlib import Path
@@ -126,3 +128,12 @@ def test_two_snapshots_are_compared_row_by_row(run: Run, pulled: Path, vendor: S
     assert "~ 42001" in shown.out
     assert "population: 10 → 11" in shown.out
     assert "maire" not in shown.out
+
+
+def test_csv_in_a_file_runs_no_formula_and_says_so_and_numbers_are_never_altered(run: Run, site: Path, tmp_path: Path) -> None:
+    sql = "SELECT '=1+1' AS t, -1 AS i, -0.00000010::DECIMAL(9, 8) AS d"
+    file = tmp_path / "out.csv"
+    assert run("query", sql, "--format", "csv", "--output", str(file)).code == 0
+    assert list(csv.reader(io.StringIO(file.read_text()))) == [["t", "i", "d"], ["'=1+1", "-1", "-0.00000010"]]
+    assert list(csv.reader(io.StringIO(run("query", sql, "--format", "csv").out)))[1] == ["=1+1", "-1", "-0.00000010"]
+    assert "apostrophe" in run("query", "--help").out
