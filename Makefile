@@ -48,6 +48,7 @@ lock:
 	uv pip compile $(UV_FLAGS) -c requirements/constraints.txt -o requirements/runtime.lock requirements/runtime.in
 	uv pip compile $(UV_FLAGS) -c requirements/runtime.lock -o requirements/dev.lock requirements/dev.in
 	uv pip compile $(UV_FLAGS) -o requirements/pygeoapi.lock requirements/pygeoapi.in
+	for peer in dlt mitmproxy envoy; do uv pip compile $(UV_FLAGS) -o requirements/$$peer.lock requirements/$$peer.in || exit 1; done
 	! grep -n '://' requirements/*.lock
 
 clean:
