@@ -37,6 +37,7 @@ def walk(body: bytes, charset: str, visit: Visit, budget: Budget, pointer: str =
         text = body.decode("ascii")
     except UnicodeDecodeError:
         raise Unreadable from None
+    charset = charset or "utf-8"
     if text.count("&") >= budget.leaves:
         raise OverBounds
     pairs = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="surrogateescape")

@@ -59,7 +59,7 @@ def _text(element: etree._Element, visit: Visit, budget: Budget, pointer: str, n
     text = element.text
     if text and not text.isspace() and not isinstance(element, etree._Entity):  # noqa: SLF001 -- lxml's only name for it
         budget.leaf()
-        seen = visit(Place(pointer, fields.hints(name, above)), text)
+        seen = visit(Place(pointer, fields.hints(name, above) | fields.hints(above)), text)
         if seen is not text:
             element.text = seen
 

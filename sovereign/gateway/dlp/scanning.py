@@ -73,7 +73,7 @@ def _nothing(body: bytes, content_type: str, limits: Limits) -> int:
     if not kind.endswith(("/json", "+json")) or charset not in ("", "utf-8") or not prefilter.quiet(body, limits):
         return -1
     try:
-        return body_json.records(body_json.parse(body.decode()))
+        return body_json.count(body.decode())
     except (UnicodeDecodeError, OverBounds, Unreadable):
         return -1
 
