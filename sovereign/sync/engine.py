@@ -4,7 +4,7 @@
 2. A run that stopped (a crash, a signal, a vendor's pause, a broken network) is continued by the next one of the connection:
    same name, same plan, same instant of departure. It starts again from nothing when the settings or the connector changed,
    when it is older than a week, when the source changed under it, or when an attempt advanced nothing and met the same wrong
-   answer.
+   answer: at once, within the same command, when that answer was below 500 (`sovereign.sync.continuing`).
 3. Whatever happens, the last good copy stays as it is: only `publishing` makes a snapshot, after the last slice was read.
 4. A fault becomes an outcome: it is kept with the run, shown, and entered in the audit log. What prevents a run from existing
    at all (another holds the lease, no such connection or stream, a wrong setting) is raised.
@@ -15,8 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +25,7 @@ from saas_connectors.connector import Connector
 from saas_connectors.errors import ConnectorError, ResumeLost
 from snapshots.dataset import DatasetId
 from snapshots.draft import Draft
-from snapshots.errors import ContractBroken, DraftBusy
+from snapshots.errors import DraftBusy
 from snapshots.manifest import Manifest, Provenance
 from snapshots.repository import Repository
 from sovereign.audit import AuditLog
@@ -38,11 +37,12 @@ from sovereign.egress.transport import Transport
 from sovereign.settings import Connection, Settings
 from sovereign.state import Lease, Leases, Runs, StateFull
 from sovereign.sync import attempt, retention
+from sovereign.sync.continuing import Asked, fits, stuck, worth_keeping
 from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
 from sovereign.sync.fence import Fenced, lease_of
 from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.outcome import RunOutcome, RunState, Said, Shown, StreamOutcome
-from sovereign.sync.plan import Known, Plan, fingerprint, from_json, to_json
+from sovereign.sync.plan import Known, Plan, from_json, to_json
 from sovereign.sync.progress import SILENT, Awaited, Phase, Progress, RunFinished, RunStarted
 from sovereign.sync.publishing import Publisher, recover
 from sovereign.sync.reading import Stopped
@@ -52,23 +52,6 @@ from sovereign.sync.tidying import tidy
 from sovereign.sync.trouble import explained
 from sovereign.sync.verdict import Guards
 from vault.errors import Fault, Shredded
-
-STALE: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a run was asked to do; `lost`: streams whose last snapshot is missing; `lifted`: without the guards."""
-
-    connection: Connection
-    streams: tuple[str, ...] | None
-    full: bool
-    trigger: str
-    progress: Progress
-    stop: threading.Event
-    book: Fenced
-    lost: frozenset[str]
-    lifted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +170,9 @@ class Syncs:
                 archive = attempt.Archive(draft, asked.connection.raw_days > 0, self.clock)
                 landing = attempt.begin(draft, plan, point, archive)
                 wrong = self._read(asked, connector, plan, landing, transport, record.run)
+            if wrong is not None and stuck(landing, wrong):
+                self._again(draft, record, landing.point, wrong)
+                return None
             streams = self._publisher(asked, connector, record.run).publish(draft, plan, landing)
             remarks = self._serve(asked, record.run, streams)
             if wrong is not None:
@@ -195,13 +181,15 @@ class Syncs:
         except ResumeLost as lost:
             _count(point, before, sent)
             if draft is not None and landing is not None and landing.point.attempts > 1:
-                self._drop(draft, record, lost)
-                record.finish("failed", point, fault=lost)
+                self._again(draft, record, point, lost)
                 return None
             return self._stopped(asked, record, draft, landing, point, plan, lost)
         except Exception as error:  # noqa: BLE001 — whatever happens, the run has an outcome and the last copy is untouched
             _count(point, before, sent)
             fault = explained(error, record.run)
+            if draft is not None and landing is not None and not asked.stop.is_set() and stuck(landing, fault):
+                self._again(draft, record, point, fault)
+                return None
             if fault.kind == "usage":
                 self._stopped(asked, record, draft, landing, point, plan, fault)
                 raise fault from None
@@ -240,26 +228,12 @@ class Syncs:
             known = self.runs.get(run)
             if known is not None and known.state in ("succeeded", "quarantined", "partial") and known.error is None:
                 draft.discard()  # over, and a crash came before it was cleared away
-            elif chosen is None and self._fits(asked, connector, draft):
+            elif chosen is None and fits(asked, connector, draft, self.clock()):
                 chosen = draft
             else:
                 self.audit.append("sync.discarded", {"connection": asked.connection.name, "run": run}, {"rows": draft.rows})
                 draft.discard()
         return chosen
-
-    def _fits(self, asked: Asked, connector: Connector, draft: Draft) -> bool:
-        try:
-            plan = from_json(draft.plan)
-        except msgspec.ValidationError:
-            return False
-        read = plan.read
-        return (
-            plan.fingerprint == fingerprint(asked.connection, connector.version)
-            and self.clock() - read.started_at < STALE
-            and (not asked.full or all(mode == "full_refresh" for mode in read.modes.values()))
-            and not any(mode == "incremental" for stream, mode in read.modes.items() if stream in asked.lost)
-            and (asked.streams is None or {s.name for s in read.streams} >= set(asked.streams))
-        )
 
     def _planned(
         self, asked: Asked, connector: Connector, transport: Transport, run: str, draft: Draft | None
@@ -350,11 +324,16 @@ class Syncs:
             asked.progress.emit(Awaited(record.run, pause, **said))
         elif isinstance(fault, Interrupted) or asked.stop.is_set():
             state = "cancelled"
-        elif draft is not None and not _worth_keeping(landing, point, fault):
+        elif draft is not None and not worth_keeping(landing, point, fault):
             self._drop(draft, record, fault)
         if state == "failed" and any(each.state in ("committed", "unchanged") for each in point.finished.values()):
             state = "partial"
         return record.finish(state, point, fault=fault, until=until, remarks=remarks)
+
+    def _again(self, draft: Draft, record: Record, point: ResumePoint, fault: Fault) -> None:
+        """End a run that cannot be continued: None, for the caller to start from nothing."""
+        self._drop(draft, record, fault)
+        record.finish("failed", point, fault=fault)
 
     def _drop(self, draft: Draft, record: Record, fault: Fault) -> None:
         self.audit.append("sync.discarded", {"connection": record.connection, "run": draft.run}, {"fault": fault.code})
@@ -374,15 +353,6 @@ def _count(point: ResumePoint, before: tuple[int, int], sent: Counters) -> None:
     """Count what an attempt that stopped had sent: what it did not land cost the vendor, and us, as much."""
     point.requests = max(point.requests, before[0] + sent.requests)
     point.bytes_in = max(point.bytes_in, before[1] + sent.bytes_in)
-
-
-def _worth_keeping(landing: Landing | None, point: ResumePoint, fault: Fault) -> bool:
-    """Whether to go on beats to start again, which also reads anew the streams that came to their end."""
-    if point.finished and isinstance(fault, ConnectorError | ConnectorFailed):
-        return False
-    if landing is None or not (landing.point.pages or landing.point.slices_done):
-        return False
-    return landing.advanced or not isinstance(fault, ConnectorError | ConnectorFailed | ContractBroken)
 
 
 def _state_of(streams: tuple[StreamOutcome, ...]) -> RunState:
