@@ -390,10 +390,12 @@ class Site:
         return list(inspect(self))
 
     def housekeep(self, spared: frozenset[str] = frozenset()) -> None:
-        """Remove what has had its time: raw archives (not of `spared` connections), replaced marts, spill of dead sessions."""
+        """Remove what has had its time: payloads of writes, raw archives (not of `spared` connections), marts, dead spill."""
         from snapshots import engine
+        from sovereign.gateway import keeping
         from sovereign.sync import retention
 
+        keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock())
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         self.marts.sweep()

@@ -75,6 +75,7 @@ ACTS: dict[str, Act] = {
     "intent.received": Act("demande d'écriture reçue", "write intent received"),
     "intent.decided": Act("demande d'écriture jugée", "write intent decided"),
     "intent.tried": Act("demande d'écriture jugée à blanc", "write intent decided as a dry run"),
+    "payload.erased": Act("contenus d'écritures effacés, leur durée passée", "payloads of writes erased after their time"),
     "read.passed": Act("lecture transmise au fournisseur", "read passed to the vendor"),
     "read.denied": Act("lecture refusée", "read denied"),
     "read.mirrored": Act("lecture servie par la copie locale", "read served from the local copy"),

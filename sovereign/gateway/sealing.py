@@ -126,13 +126,14 @@ class Sealing:
 
     def keks_in_use(self, state: State) -> set[str]:
         """The ids of the key-encryption keys under which a payload still lies."""
+        query = select(intents.c.wrapped).where(intents.c.sealed.is_not(None)).distinct()
         with state.read() as reader:
-            return {row["kek"] for row in reader.execute(select(intents.c.wrapped).distinct()).scalars()}
+            return {row["kek"] for row in reader.execute(query).scalars()}
 
     def rewrap(self, state: State) -> int:
         """Put every data key under the newest generation of its scope; gives how many moved."""
         with state.read() as reader:
-            query = select(intents.c.connection, intents.c.wrapped).distinct()
+            query = select(intents.c.connection, intents.c.wrapped).where(intents.c.sealed.is_not(None)).distinct()
             held = [(row.connection, Wrapped(**row.wrapped)) for row in reader.execute(query)]
         moved = 0
         for connection, wrapped in held:

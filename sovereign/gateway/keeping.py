@@ -1,0 +1,81 @@
+"""How long what was written stays: `gateway.keep_days` after a delivery is over, its payload and its answer are erased.
+
+1. A delivery that is not over keeps what it carries, however old: it may still leave, or waits for a person.
+2. The act is entered, a count a connection, in the very transaction that erases. What was asked, decided and done stays told:
+   only the sealed columns go, and their bytes with them (`State`: secure_delete, then `scrub`).
+3. An idempotency key goes once its time is up; until then it answers as before.
+4. It goes by pieces, so that writes are made in between; a delivery that moved meanwhile is left alone.
+"""
+
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from sovereign.audit import AuditLog
+from sovereign.audit.entry import NewEntry
+from sovereign.gateway.statements import Statement
+from sovereign.gateway.states import FINAL
+from sovereign.state import State, StateBusy
+from sovereign.state.schema import instant_text
+
+PIECE: Final = 500
+"""Deliveries, or keys, in one transaction."""
+_FINAL: Final = ", ".join(f"'{state}'" for state in sorted(FINAL))
+_OVER: Final = f"(d.state IN ({_FINAL}) OR (d.state = 'delivered' AND d.next_at IS NULL))"
+"""Nothing more happens by itself; an acceptance that is not to be read back included."""
+
+
+def sweep(state: State, audit: AuditLog, days: int, present: datetime) -> int:
+    """Erase payloads of deliveries over for `days`, and keys past their end; gives how many payloads. Errors: StateError."""
+    erased, after = 0, 0
+    old = Statement(
+        state,
+        "SELECT d.intent, d.version, d.connection, d.turn FROM deliveries d JOIN intents i ON i.id = d.intent "  # noqa: S608 - names of ours
+        f"WHERE d.turn > :after AND d.since <= :before AND {_OVER} "
+        "AND (i.sealed IS NOT NULL OR d.sealed_outcome IS NOT NULL) ORDER BY d.turn LIMIT :most",
+    )
+    before = instant_text(present - timedelta(days=days))
+    while True:
+        with state.read() as reader:
+            found = [tuple(row) for row in old(reader, after=after, before=before, most=PIECE)]
+        if not found:
+            break
+        erased += _erase(state, audit, [(intent, version, connection) for intent, version, connection, _ in found], days)
+        after = found[-1][3]
+    _forget(state, present)
+    if erased:
+        with suppress(StateBusy):  # a long reader: the log of pages is emptied after it, as always
+            state.scrub()
+    return erased
+
+
+def _erase(state: State, audit: AuditLog, found: list[tuple[str, int, str]], days: int) -> int:
+    answer = Statement(state, "UPDATE deliveries SET sealed_outcome = NULL WHERE intent = :intent AND version = :version")
+    payload = Statement(state, "UPDATE intents SET sealed = NULL WHERE id = :intent")
+    gone: Counter[str] = Counter()
+    with state.begin() as transaction:
+        for intent, version, connection in found:
+            if answer(transaction, intent=intent, version=version).rowcount == 1:
+                payload(transaction, intent=intent)
+                gone[connection] += 1
+        audit.append_many(
+            [
+                NewEntry("payload.erased", {"connection": name}, {"payloads": count, "days": days}, {}, None)
+                for name, count in sorted(gone.items())
+            ],
+            within=transaction,
+        )
+    return gone.total()
+
+
+def _forget(state: State, present: datetime) -> None:
+    forget = Statement(
+        state,
+        "DELETE FROM idempotency WHERE (client, digest_of_key) IN "
+        "(SELECT client, digest_of_key FROM idempotency WHERE expires_at <= :present LIMIT :most)",
+    )
+    while True:
+        with state.begin() as transaction:
+            if forget(transaction, present=instant_text(present), most=PIECE).rowcount < PIECE:
+                return
