@@ -122,7 +122,7 @@ def test_two_snapshots_are_compared_row_by_row(run: Run, pulled: Path, vendor: S
     assert changes["u", "42001"]["changed"] == {"population": [10, 11]}
     assert said.of("diff")[0] == {
         "type": "diff", "dataset": "geo.communes", "from": 1, "to": 2, "clearance": "internal",
-        "inserted": 1, "updated": 1, "deleted": 1, "shown": 3,
+        "inserted": 1, "updated": 1, "deleted": 1, "shown": 3, "warnings": [],
     }  # fmt: skip
     shown = run("snapshot", "diff", "geo.communes", "1")
     assert "~ 42001" in shown.out

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ def state(tmp_path: Path) -> Iterator[State]:
         yield state
 
 
-def _add(name: str, *, gate: threading.Event | None = None):
+def _add(name: str, *, gate: threading.Event | None = None) -> Callable[[Connection], str]:
     def piece(connection: Connection) -> str:
         connection.execute(insert(counters).values(name=name, value=1))
         if gate is not None:

@@ -14,10 +14,16 @@ from sqlalchemy import create_mock_engine, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from sovereign.clock import now
-from sovereign.state import State, StateBusy, StateError, StateTooNew, store
+from sovereign.state import (
+    State,
+    StateBusy,
+    StateError,
+    StateTooNew,
+    outbound,  # noqa: F401 — its tables join the metadata
+    store,
+)
 from sovereign.state.migrate import statements
 from sovereign.state.runs import Runs
-from sovereign.state import outbound  # noqa: F401 — its tables join the metadata
 from sovereign.state.schema import counters, metadata, runs
 
 MIGRATIONS = importlib.resources.files("sovereign.state") / "migrations"
