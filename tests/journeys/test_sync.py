@@ -1,5 +1,6 @@
 """A sync from end to end, on a whole site: what is pulled, what is published, what is continued."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,7 +36,7 @@ def test_a_first_pull_holds_exactly_what_the_vendor_has(tmp_path: Path) -> None:
         last = [event for event in watch.events if isinstance(event, Reading)][-1]
         assert (last.rows, last.expected) == (500, 500)
         assert here.site.repository.drafts() == []
-        assert acts(here)[-3:] == ["sync.started", "sync.committed", "sync.finished"]
+        assert [act for act in acts(here) if act.startswith("sync.")] == ["sync.started", "sync.committed", "sync.finished"]
 
 
 def test_an_unchanged_vendor_makes_an_entry_and_no_snapshot(tmp_path: Path) -> None:
@@ -272,6 +273,7 @@ def test_a_snapshot_that_a_crash_left_unentered_is_entered_as_recovered(tmp_path
         (here.root / "state.db").unlink()
         for left in here.root.glob("state.db-*"):
             left.unlink()
+        shutil.rmtree(here.root / "audit")
         assert here.site.heads()[AGENTS].hash == outcome.streams[0].manifest
         assert [entry.act for entry in here.site.audit.entries(connection=CONNECTION)] == ["snapshot.recovered"]
         assert here.sync().streams[0].state == "unchanged"
