@@ -39,7 +39,6 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
     from sovereign.gateway import dlp
     from sovereign.gateway.gateway import Gateway
     from sovereign.gateway.ports import Parts, Standing
-    from sovereign.gateway.reads import Reads
     from sovereign.ways import Ways
 
     outbound, clock, key = site.outbound, site.clock, site.keys.derive("gateway/pseudonym")
@@ -47,7 +46,7 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
     def standing(client: str, person: str | None) -> Standing:
         owner = outbound.clients.get(client).owner
         whom = person or owner
-        return Standing(owner, outbound.rights.roles(whom), outbound.rights.groups(whom))
+        return Standing(owner, *outbound.rights.standing(whom))
 
     ways = Ways(site)
     with closing(governing.policies(site)) as policy:
@@ -74,7 +73,6 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
                 state=site.state,
                 clients=outbound.clients,
                 gateway=gateway,
-                reads=Reads(parts, gateway),
                 vendors=ways,
                 approvals=outbound.approvals,
                 connections=lambda: sorted(site.settings.connections),

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection, insert, select, update
 
 from sovereign.access.errors import BadRight
-from sovereign.access.people import People, checked
+from sovereign.access.people import People, Person, checked
 from sovereign.access.roles import PERMISSIONS, ROLES
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
@@ -159,6 +159,15 @@ class Rights:
         present = at or self._clock()
         return frozenset(g.value for g in self._of(person) if g.kind == "role" and g.counts(present, connection))
 
+    def standing(self, person: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The roles someone has for what is of no connection, and their groups, in one look: as `roles` and `groups` say."""
+        present = self._clock()
+        with self._state.read() as reader:
+            found = self._people.find(person, within=reader)
+            held = self._held(reader, found)
+        roles = frozenset(g.value for g in held if g.kind == "role" and g.counts(present, None))
+        return roles, frozenset(found.groups) if found and found.removed_at is None else frozenset()
+
     def may(self, person: str, permission: str, *, connection: str | None = None) -> bool:
         """Whether someone may do this now."""
         return any(permission in ROLES[role].may for role in self.roles(person, connection=connection))
@@ -187,12 +196,14 @@ class Rights:
     def _of(self, person: str) -> tuple[Grant, ...]:
         """Every grant, past ones too, to someone who is here, or to a group they are in."""
         with self._state.read() as reader:
-            found = self._people.find(person, within=reader)
-            if found is None or found.removed_at is not None:
-                return ()
-            mine = (grants.c.subject_kind == "person") & (grants.c.subject == person)
-            ours = (grants.c.subject_kind == "group") & grants.c.subject.in_(found.groups)
-            return tuple(_grant(row) for row in reader.execute(select(grants).where(mine | ours).order_by(grants.c.granted_at)))
+            return self._held(reader, self._people.find(person, within=reader))
+
+    def _held(self, reader: Connection, found: Person | None) -> tuple[Grant, ...]:
+        if found is None or found.removed_at is not None:
+            return ()
+        mine = (grants.c.subject_kind == "person") & (grants.c.subject == found.name)
+        ours = (grants.c.subject_kind == "group") & grants.c.subject.in_(found.groups)
+        return tuple(_grant(row) for row in reader.execute(select(grants).where(mine | ours).order_by(grants.c.granted_at)))
 
 
 _COLUMNS: Final = (

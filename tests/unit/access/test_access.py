@@ -66,6 +66,19 @@ def test_a_right_taken_back_or_of_someone_who_left_no_longer_counts(house: House
     assert house.rights.groups("berthe") == frozenset()
 
 
+def test_the_standing_of_someone_is_the_roles_and_groups_that_count_now(house: House) -> None:
+    house.people.put("berthe", ["securite"])
+    soon = house.clock.at + timedelta(days=1)
+    house.rights.grant("group", "securite", "role", "rssi", by="agathe", reason="r", expires_at=soon)
+    house.rights.grant("person", "berthe", "role", "dsi", by="agathe", reason="r")
+    house.rights.grant("person", "berthe", "role", "auditor", by="agathe", reason="r", connection="rh")
+    assert house.rights.standing("berthe") == ({"rssi", "dsi"}, {"securite"})
+    house.clock.at = soon
+    assert house.rights.standing("berthe") == ({"dsi"}, {"securite"})
+    house.people.remove("berthe")
+    assert house.rights.standing("berthe") == house.rights.standing("inconnue") == (set(), set())
+
+
 def test_a_clearance_is_the_highest_in_force_for_that_connection(house: House) -> None:
     house.people.put("berthe")
     end = house.clock.at + timedelta(days=30)
