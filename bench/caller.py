@@ -1,13 +1,14 @@
 """A load of writes: N connections kept open, one 2 kB JSON POST at a time on each, on one thread, with no framework.
 
-Usage: python bench/caller.py PORT PATH RUN [--connections 32] [--seconds 8] [--rate R] [--token T]. RUN makes the keys of this
-run differ from those of another. Without `--rate` each connection asks again as soon as it is answered. With it, requests are
-due at fixed instants and each is timed from the instant at which it was due, so that a stall counts for all whom it kept
+Usage: BENCH_TOKEN=… python bench/caller.py PORT PATH RUN [--connections 32] [--seconds 8] [--rate R]. RUN makes the keys of
+this run differ from those of another. Without `--rate` each connection asks again as soon as it is answered. With it, requests
+are due at fixed instants and each is timed from the instant at which it was due, so that a stall counts for all whom it kept
 waiting. Prints one JSON line: counts, milliseconds, and its own CPU.
 """
 
 import argparse
 import json
+import os
 import resource
 import selectors
 import socket
@@ -91,9 +92,8 @@ def main() -> None:
     options.add_argument("--connections", type=int, default=32)
     options.add_argument("--seconds", type=float, default=8.0)
     options.add_argument("--rate", type=float, default=0.0)
-    options.add_argument("--token", default="none")
     given = options.parse_args()
-    caller = Caller(given.port, given.path, given.run, given.token, given.connections)
+    caller = Caller(given.port, given.path, given.run, os.environ.get("BENCH_TOKEN", "none"), given.connections)
     began = time.monotonic()
     ends, due = began + given.seconds, 0
     while (now := time.monotonic()) < ends:
