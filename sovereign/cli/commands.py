@@ -29,6 +29,13 @@ class Option(click.Option):
         self.help = say(*self._said)
         return super().get_help_record(ctx)
 
+    def make_metavar(self, ctx: click.Context) -> str:
+        """What stands for its value; click names a path once for all, in the language of the moment it is first read."""
+        if self.metavar is None and isinstance(self.type, click.Path):
+            fr, en = ("FICHIER", "FILE") if not self.type.dir_okay else ("DOSSIER", "DIRECTORY")
+            return say(fr, en) if self.type.dir_okay != self.type.file_okay else say("CHEMIN", "PATH")
+        return super().make_metavar(ctx)
+
 
 class Argument(click.Argument):
     """An argument whose help is in two languages."""
