@@ -27,7 +27,7 @@ from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
-from sovereign.gateway.reads import Reads
+from sovereign.gateway.reading import Mirror, Read, no_copy
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.vendor import Vendors
 from sovereign.settings import GatewaySettings
@@ -46,13 +46,12 @@ _ANYONE: Final = Client(
 
 @dataclass(frozen=True)
 class House:
-    """What the door opens onto. held: bytes of all bodies in hand together, at most."""
+    """What the door opens onto. held: bytes of all bodies in hand together, at most. mirror: the local copy."""
 
     settings: GatewaySettings
     state: State
     clients: Clients
     gateway: Gateway
-    reads: Reads
     vendors: Vendors
     approvals: Approvals
     connections: Callable[[], Iterable[str]]
@@ -60,6 +59,7 @@ class House:
     entropy: Callable[[int], bytes]
     monotonic: Callable[[], float]
     held: int = 2**28
+    mirror: Mirror = no_copy
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -194,9 +194,10 @@ class App:
             kind = arrival.fields.get("content-type", "")
             if reads:
                 sent = (*headers, ("content-type", kind)) if body and kind else headers
-                read = await house.reads.read(client.id, arrival.person, connection, arrival.method, path, sent, body or None)
-                held = inward(read.headers, connection, vendor.origin)
-                return read.status, [*held, (b"content-length", b"%d" % len(read.body))], read.body
+                read = Read(client.id, connection, arrival.method, path, sent, body or None, arrival.person)
+                got = await house.gateway.reads.answer(read, house.mirror)
+                held = inward(got.headers, connection, vendor.origin)
+                return got.status, [*held, (b"content-length", b"%d" % len(got.body))], got.body
             now = house.clock()
             intent = WriteIntent(
                 id=new_id(now, house.entropy), client=client.id, connection=connection, door="http", operation=BY_HTTP,

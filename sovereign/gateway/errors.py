@@ -9,6 +9,7 @@ SovereignError
     ├── KeyBusy             an idempotency key whose first request is still being answered (409)
     ├── NotWritable         the connection offers no such operation
     ├── PayloadGone         the sealed payload was erased, or its key destroyed: it cannot leave again
+    ├── ReadDenied          policy refuses a read
     ├── VendorCut           an operator cut this vendor off
     ├── VendorDown          the vendor does not answer, and no local copy can
     ├── NotAsked            no approval is asked for this write, or no more
@@ -100,6 +101,17 @@ class PayloadGone(GatewayError):
     en = "The payload of {intent} was erased: this delivery can neither leave nor be probed any more."
     todo_fr = "Demandez à l'application de refaire sa demande."
     todo_en = "Ask the application to make its request again."
+
+
+class ReadDenied(GatewayError):
+    """Policy refuses a read."""
+
+    code = "policy.denied"
+    kind = "denied"
+    fr = "{said_fr}"
+    en = "{said_en}"
+    todo_fr = "Demandez au RSSI d'ouvrir ce flux : sovereign policy open {connection} http."
+    todo_en = "Ask the security officer to open this flow: sovereign policy open {connection} http."
 
 
 class VendorCut(GatewayError):

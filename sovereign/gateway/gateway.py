@@ -22,7 +22,7 @@ from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.dispatch import Dispatcher
-from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping, VendorCut
+from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
@@ -160,14 +160,6 @@ class Gateway:
             tuple(more["groups"]), within, errors=tuple(more["errors"]),
         )  # fmt: skip
         return receipt_of(replace(delivery, entry=events[-1].entry), decision, answer, row.received_at)
-
-    def closed(self, connection: str) -> bool:
-        """Whether the vendor is held to be down (its circuit is open). Errors: VendorCut when an operator cut it off."""
-        with self._parts.state.read() as reader:
-            circuit = self.breaker.get(reader, connection)
-        if circuit.state == "cut":
-            raise VendorCut(connection=connection)
-        return circuit.passes(self._parts.clock()) == "none"
 
     # Inside
 

@@ -1,24 +1,30 @@
 """A read through the gateway: asked of policy, entered, sent to the vendor live, or answered by the local copy when it is down.
 
 1. A vendor that an operator cut off is not asked, and the copy does not answer for it: `VendorCut`.
-2. The copy answers when the circuit is open or the vendor cannot be reached, only through `mirror`, which applies the clearance
-   of local reads; where it cannot, the fault is the vendor's.
-3. Every read is entered before its answer is given: passed, mirrored or denied.
+2. Policy decides each read; a hold is a refusal here, for nobody waits at the other end of an approval.
+3. The copy answers when the circuit is open, the vendor cannot be reached or says that it is down, only through `Mirror`, which
+   applies the clearance of local reads; where it cannot, the answer or the fault is the vendor's.
+4. Every read that policy decided is entered before its answer is given: passed, mirrored, denied or failed; its path is in the
+   sealed body alone.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Final
 
-from saas_connectors.request import Pairs, Request, Response
+from saas_connectors.request import Headers, Pairs, Request, Response
 from sovereign.egress.errors import EgressError, Refused
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Question
-from sovereign.gateway.errors import VendorCut, VendorDown
+from sovereign.gateway.errors import ReadDenied, VendorCut, VendorDown
+from sovereign.gateway.intent import BY_HTTP
 from sovereign.gateway.ports import Parts
+from sovereign.gateway.vendor import Vendor
 from sovereign.state.group import GroupCommit
 
-T = TypeVar("T")
+DOWN: Final = frozenset({502, 503, 504})
+"""Statuses by which a vendor, or what stands before it, says that it is down."""
+_CACHE: Final = "sovereign; hit; detail=vendor-down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +40,17 @@ class Read:
     person: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[T]):
-    """What came: the vendor's `response`, or what the local copy gave; neither when policy denied. entry: its audit entry."""
+Mirror = Callable[[Vendor, Read], Awaitable[Response | None]]
+"""Answers a read from the local copy (`from_copy`), None when it cannot."""
 
-    decision: Decision
-    entry: int
-    response: Response | None = field(default=None, repr=False)
-    mirrored: T | None = field(default=None, repr=False)
+
+async def no_copy(_: Vendor, __: Read) -> None:
+    """Answer nothing: what a gateway without a local copy does."""
+
+
+def from_copy(status: int, content_type: str, body: bytes, age: int) -> Response:
+    """An answer of the local copy, `age` seconds old (RFC 9111 section 5.1, RFC 9211)."""
+    return Response(status, "", body, Headers([("content-type", content_type), ("age", str(age)), ("cache-status", _CACHE)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ class Reads:
     breaker: Breaker
     group: GroupCommit
 
-    async def answer(self, read: Read, mirror: Callable[[Read], Awaitable[T | None]]) -> Answered[T]:
-        """Answer one read. mirror: gives what the local copy answers, None when it cannot. Errors: VendorCut, VendorDown."""
+    async def answer(self, read: Read, mirror: Mirror = no_copy) -> Response:
+        """Answer one read. Errors: ReadDenied, VendorCut, VendorDown, Refused."""
         with self.parts.state.read() as reader:
             circuit = self.breaker.get(reader, read.connection)
         if circuit.state == "cut":
@@ -61,29 +70,35 @@ class Reads:
         vendor = self.parts.vendors(read.connection)
         decision = self._decide(read, vendor.host)
         if decision.effect != "allow":
-            entry = await self._enter("read.denied", read, decision, None)
-            return Answered(replace(decision, effect="deny"), entry)
+            await self._enter("read.denied", read, decision, None)
+            held = "La politique demande une approbation.", "Policy asks for an approval."
+            said_fr, said_en = held if decision.effect == "hold" else (decision.fr, decision.en)
+            raise ReadDenied(connection=read.connection, said_fr=said_fr, said_en=said_en)
+        response = None
         if circuit.passes(self.parts.clock()) != "none":
+            request = Request(read.method, vendor.origin + read.path, headers=read.headers, body=read.body, reads=True)
             try:
-                request = Request(read.method, vendor.origin + read.path, headers=read.headers, body=read.body, reads=True)
                 response = await vendor.send(request)
             except Refused:
+                await self._enter("read.failed", read, decision, None)
                 raise
             except EgressError:
                 pass  # down, as far as this read can tell: the copy may answer
-            else:
-                entry = await self._enter("read.passed", read, decision, response.status)
-                return Answered(decision, entry, response=response)
-        found = await mirror(read)
-        if found is None:
+        if response is None or response.status in DOWN:
+            kept = await mirror(vendor, read)
+            if kept is not None:
+                await self._enter("read.mirrored", read, decision, kept.status)
+                return kept
+        if response is None:
+            await self._enter("read.failed", read, decision, None)
             raise VendorDown(connection=read.connection)
-        entry = await self._enter("read.mirrored", read, decision, None)
-        return Answered(decision, entry, mirrored=found)
+        await self._enter("read.passed", read, decision, response.status)
+        return response
 
     def _decide(self, read: Read, host: str) -> Decision:
         standing, now = self.parts.standing(read.client, read.person), self.parts.clock()
         question = Question(
-            read.client, read.connection, host, "http", "http", read.method, read.path.partition("?")[0],
+            read.client, read.connection, host, "http", BY_HTTP, read.method, read.path.partition("?")[0],
             now.astimezone(self.parts.zone), standing.owner, read.person, standing.roles, standing.groups,
             bytes=len(read.body or b""), records=0, reads=True,
         )  # fmt: skip

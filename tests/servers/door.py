@@ -18,7 +18,6 @@ from sovereign.api.app import App, House
 from sovereign.api.server import listening, serve
 from sovereign.clock import now
 from sovereign.gateway.approvals import Approvals
-from sovereign.gateway.reads import Reads
 from sovereign.settings import GatewaySettings
 from tests.servers.gate import gate
 
@@ -96,7 +95,7 @@ async def rooms(
         people = People(parts.state, parts.audit, now)
         approvals = Approvals(parts.state, parts.audit, parts.keys, now, Rights(parts.state, parts.audit, now, people))
         house = House(
-            settings or LOCAL, parts.state, clients, gateway, Reads(parts, gateway), parts.vendors, approvals,
+            settings or LOCAL, parts.state, clients, gateway, parts.vendors, approvals,
             lambda: ["ledger"], now, os.urandom, time.monotonic,
         )  # fmt: skip
         tokens = {

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from saas_connectors.request import Response
 from sovereign.clock import now
-from sovereign.gateway.errors import KeyReused, VendorCut
+from sovereign.gateway.errors import KeyReused, ReadDenied, VendorCut
 from sovereign.gateway.gateway import Gateway
-from sovereign.gateway.reading import Read
+from sovereign.gateway.reading import Read, from_copy
 from sovereign.gateway.receipt import Receipt, heard
+from sovereign.gateway.vendor import Vendor
 from tests.servers.gate import gate, intent
 from tests.servers.ledger import Ledger, serving
 
@@ -167,18 +169,20 @@ def test_nothing_that_was_written_is_readable_in_the_database(tmp_path: Path) ->
 
 
 def test_a_read_goes_to_the_vendor_and_the_copy_answers_when_it_is_down_but_not_when_it_is_cut(tmp_path: Path) -> None:
-    async def copy(_: Read) -> str | None:
-        return "the copy"
+    async def copy(_: Vendor, __: Read) -> Response:
+        return from_copy(200, "application/json", b"the copy", 60)
 
     async def drill(url: str) -> None:
         read = Read("app", "ledger", "GET", "/lines?ref=a")
         async with gate(tmp_path / "g", url) as gateway:
-            live = await gateway.reads.answer(read, copy)
-            assert (live.response and live.response.body, live.mirrored) == (b"[]", None)
+            assert (await gateway.reads.answer(read, copy)).body == b"[]"
         async with gate(tmp_path / "g", "http://127.0.0.1:1") as gateway:
-            assert (await gateway.reads.answer(read, copy)).mirrored == "the copy"
-            denied = await gateway.reads.answer(replace(read, client="stranger"), copy)
-            assert (denied.decision.effect, denied.response, denied.mirrored) == ("deny", None, None)
+            kept = await gateway.reads.answer(read, copy)
+            assert (kept.body, kept.headers["age"]) == (b"the copy", "60")
+            with pytest.raises(ReadDenied):
+                await gateway.reads.answer(replace(read, client="stranger"), copy)
+            acts = [each.act for each in gateway.deliveries._audit.entries() if each.act.startswith("read.")]
+            assert sorted(acts) == ["read.denied", "read.mirrored", "read.passed"]
             with gateway._parts.state.begin() as transaction:
                 gateway.breaker.cut(transaction, "ledger", now(), "drill")
             with pytest.raises(VendorCut):
