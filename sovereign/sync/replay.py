@@ -15,6 +15,7 @@ import hashlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,8 @@ Place = tuple[bool, bytes]
 """Where a slice stood: whether it was done, and its position in canonical JSON."""
 
 _BEGINNING: Place = (False, b"null")
+_AGAIN = "replay:"
+"""How the plan of a replay's draft begins its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,8 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, 
     record = Record(syncs.runs, syncs.audit, syncs.clock, tape.connection, "replay")
     record.begin(None)
     progress.emit(RunStarted(record.run, tape.connection, False, {**plan.read.modes}, plan.read.started_at))
-    again = Plan(plan.read, plan.slices, f"replay:{run}")  # no sync takes it for a draft of its own
+    _clear(syncs.repository, tape.connection)
+    again = Plan(plan.read, plan.slices, f"{_AGAIN}{run}")  # no sync takes it for a draft of its own
     draft = Draft.create(syncs.repository, record.run, specs(tape.connection, plan), to_json(again))
     landing = Landing(draft, lambda _request, _response: None, ResumePoint())
     try:
@@ -244,6 +248,19 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, 
         draft.discard()
     progress.emit(RunFinished(outcome.run, tape.connection, outcome.state, syncs.clock()))
     return outcome
+
+
+def _clear(repository: Repository, connection: str) -> None:
+    """Drop the drafts of replays that were killed: a replay is made again from its beginning."""
+    for run in repository.drafts():
+        if not (repository.root / connection / ".drafts" / run / "checkpoint").is_file():
+            continue
+        with suppress(Fault, msgspec.ValidationError):  # in use, damaged, or its keys destroyed: doctor tells
+            draft = Draft.reopen(repository, run)
+            if from_json(draft.plan).fingerprint.startswith(_AGAIN):
+                draft.discard()
+            else:
+                draft.close()
 
 
 def _perform(theatre: _Theatre, tape: Tape, starts: list[dict[str, Place]], landing: Landing, stop: threading.Event) -> None:
