@@ -39,6 +39,7 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
     from sovereign.gateway import dlp
     from sovereign.gateway.gateway import Gateway
     from sovereign.gateway.ports import Parts, Standing
+    from sovereign.mirroring import Copy
     from sovereign.ways import Ways
 
     outbound, clock, key = site.outbound, site.clock, site.keys.derive("gateway/pseudonym")
@@ -79,6 +80,7 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
                 clock=clock,
                 entropy=os.urandom,
                 monotonic=time.monotonic,
+                mirror=Copy(site),
             )
         finally:
             await gateway.close()

@@ -30,6 +30,8 @@ network = {{ loopback = true, plaintext = true }}
 path = "/letters"
 primary_key = ["id"]
 records = "items"
+item = "/letters/{{id}}"
+classes = {{ internal = ["id", "ref"] }}
 
 [connections.mail.operations.create]
 method = "POST"
@@ -168,6 +170,28 @@ def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_
             time.sleep(0.2)
         assert seen == "confirmed"
     assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
+
+
+def test_a_read_is_answered_from_the_copy_while_the_vendor_is_down_and_only_to_those_cleared_for_it(town: Town) -> None:
+    token = town.token("desk")
+    town.run("sync", "run", "mail")
+    town.run("policy", "open", "mail", "http", "--client", "desk", "--reads", "--add")
+    asked = {"Authorization": f"Bearer {token}"}
+    with town.serving() as address:
+        page = f"{address}/v1/connections/mail/http/records/letters/l1"
+        live = requests.get(page, headers=asked, timeout=30)
+        assert (live.status_code, live.json()["ref"], "Cache-Status" in live.headers) == (200, "R1", False)
+        town.vendor.troubles.plan(Trouble("reset", times=0))
+        assert requests.get(page, headers=asked, timeout=60).status_code >= 500, "nobody is cleared yet"
+        town.run("access", "grant", "agathe", "--role", "owner", "--reason", "named")
+        town.run("access", "grant", "agathe", "--clearance", "internal", "--connection", "mail", "--reason", "named")
+        copy = requests.get(page, headers=asked, timeout=60)
+        assert copy.status_code == 200, copy.text
+        assert (copy.json()["ref"], "subject" in copy.json()) == ("R1", False), "the subject is personal"
+        assert "vendor-down" in copy.headers["Cache-Status"]
+        assert 0 <= int(copy.headers["Age"]) < 600
+    acts = [entry["act"] for entry in town.run("audit", "show", "--limit", "100")]
+    assert {"read.passed", "read.failed", "read.mirrored"} <= set(acts)
 
 
 def test_nothing_personal_of_a_write_is_readable_in_the_site(town: Town) -> None:
