@@ -34,6 +34,8 @@ network = {{ loopback = true, plaintext = true }}
 path = "/letters"
 primary_key = ["id"]
 records = "items"
+item = "/letters/{{id}}"
+classes = {{ internal = ["id", "ref"] }}
 
 [connections.courrier.operations.create]
 method = "POST"
@@ -72,6 +74,18 @@ class Application:
         self.tell(f"{answer.status_code}  {json.dumps(shown, ensure_ascii=False)}")
         return told
 
+    def read(self, path: str) -> requests.Response:
+        """Read through the gateway; shows what came, and whether it is a copy."""
+        self.tell(f"GET /v1/connections/courrier/http{path}")
+        answer = requests.get(
+            f"{self.address}/v1/connections/courrier/http{path}",
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=60,
+        )
+        copy = answer.headers.get("Cache-Status")
+        self.tell(f"{answer.status_code}  {answer.text}" + (f"\n     Age: {answer.headers['Age']}  {copy}" if copy else ""))
+        return answer
+
     def until(self, intent: str, *states: str) -> str:
         """Wait until a write is in one of these states; gives the state it is in."""
         state, last = "", time.monotonic() + _PATIENCE
@@ -84,7 +98,7 @@ class Application:
 
 
 def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -> bool:
-    """Tell the story of five writes; gives whether each ended as it should."""
+    """Tell the story of four writes and a read; gives whether each ended as it should."""
     vendor = Vendor({"letters": Table.of(({"id": "l0", "ref": "2026-000", "subject": "Bienvenue"},), ["id"])})
     with Sandbox(vendor) as sandbox:
         with (site / "sovereign.toml").open("a") as settings:
@@ -102,6 +116,9 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
         type_("policy", "open", "courrier", "create", "--client", "accueil", "--add")
         hold = "quorum=1;groups=rssi;within=1h"
         type_("policy", "open", "courrier", "create", "--client", "juridique", "--hold", hold, "--add")
+        type_("policy", "open", "courrier", "http", "--client", "accueil", "--reads", "--add")
+        type_("access", "grant", "agathe", "--clearance", "internal", "--connection", "courrier", "--reason", "accueil")
+        type_("sync", "run", "courrier")
         with _serving() as address:
             front, legal, stranger = (Application(address, tokens[name], print_) for name in tokens)
             tell("Permis : décidé, envoyé, relu chez l'éditeur.", "Allowed: decided, sent, read back at the vendor.")
@@ -122,6 +139,16 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
             lost = front.write("2026-004", "Réclamation")["intent"]
             good &= front.until(lost, "landed", "confirmed") in ("landed", "confirmed")
             type_("delivery", "show", lost)
+            tell(
+                "L'éditeur tombe. La lecture répond encore, par la copie, sous l'habilitation de qui répond du logiciel : "
+                "l'objet est personnel, il n'y est pas.",
+                "The vendor goes down. The read still answers, from the copy, under the clearance of whoever answers for the "
+                "application: the subject is personal, it is absent.",
+            )
+            good &= front.read("/records/letters/l0").json().get("subject") == "Bienvenue"
+            vendor.troubles.plan(Trouble("reset", times=0))
+            kept = front.read("/records/letters/l0")
+            good &= (kept.status_code, "Cache-Status" in kept.headers, "subject" in kept.text) == (200, True, False)
     return bool(good) and len(vendor.desk.done) == 3
 
 
