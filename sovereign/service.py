@@ -9,8 +9,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
+
+FRESH: Final = 1.0
+"""Seconds for which the rights of a caller are remembered."""
+_MOST: Final = 10_000
 
 if TYPE_CHECKING:
     from sovereign.api.app import House
@@ -44,10 +48,18 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
 
     outbound, clock, key = site.outbound, site.clock, site.keys.derive("gateway/pseudonym")
 
+    known: dict[tuple[str, str | None], tuple[float, Standing]] = {}
+
     def standing(client: str, person: str | None) -> Standing:
-        owner = outbound.clients.get(client).owner
-        whom = person or owner
-        return Standing(owner, *outbound.rights.standing(whom))
+        """Read rights again when they were read more than `FRESH` seconds ago: one taken back acts within that."""
+        present = time.monotonic()
+        held = known.get((client, person))
+        if held is None or present - held[0] > FRESH:
+            if len(known) >= _MOST:
+                known.clear()
+            owner = outbound.clients.get(client).owner
+            held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(person or owner)))
+        return held[1]
 
     ways = Ways(site)
     with closing(governing.policies(site)) as policy:
