@@ -1,6 +1,7 @@
 """docs/gateway.md says every edge, and no other."""
 
 import re
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_the_firewall_names_each_address_once_and_is_understood_by_nft() -> None
     assert "meta skuid 990 accept" in made
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin")
     if nft is None:
+        assert os.environ.get("CI") != "true", "nft is missing: tests/provision installs it"
         pytest.skip("nft is not installed")
     done = subprocess.run([nft, "-c", "-f", "-"], input=made, text=True, capture_output=True, check=False)
     if "Operation not permitted" in done.stderr:
