@@ -1,7 +1,7 @@
 """docs/gateway.md says every edge, and no other."""
 
-import re
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
