@@ -129,16 +129,16 @@ def destroy(door: Door, connection: str, key_class: str, period: str, reason: st
         )
 
 
-def confirm(name: str, fr: str, en: str) -> None:
-    """Have a person type a name before what cannot be undone; raises NotConfirmed."""
+def confirm(name: str, fr: str, en: str, refusal: type[NotConfirmed] = NotConfirmed) -> None:
+    """Have a person type a name before what cannot be undone; raises `refusal`."""
     if not sys.stdin.isatty():
-        raise NotConfirmed(scope=name)
+        raise refusal(scope=name)
     click.echo(say(fr, en), err=True)
     typed = click.prompt(
         say(f"Tapez {name} pour confirmer", f"Type {name} to confirm"), default="", show_default=False, err=True
     )
     if typed != name:
-        raise NotConfirmed(scope=name)
+        raise refusal(scope=name)
 
 
 @command.verb(

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.keys import confirm
+from sovereign.cli.keys import NotConfirmed, confirm
 from sovereign.cli.marks import size
 from sovereign.cli.naming import DATASET, dotted
 from sovereign.cli.output import Column
@@ -15,6 +15,15 @@ command = Noun(
     fr="Ce qui a été tiré et n'est pas publié. « sync run NOM --accept RAISON » publie après examen.",
     en="What was pulled and is not published. `sync run NAME --accept REASON` publishes after a review.",
 )
+
+
+class RemovalNotConfirmed(NotConfirmed):
+    """The run typed is not the one asked for."""
+
+    code = "quarantine.not_confirmed"
+    fr = "Rien n'a été enlevé : il fallait confirmer « {scope} »."
+    en = "Nothing was removed: `{scope}` had to be confirmed."
+
 
 COLUMNS: Final = (
     Column("dataset", "jeu de données", "dataset"),
@@ -82,6 +91,7 @@ def remove(door: Door, name: tuple[str, str], run: str, yes: bool) -> None:
             run,
             f"Les lignes de {dataset} mises en quarantaine par {run} seront enlevées ; les instantanés restent.",
             f"The rows of {dataset} that {run} put in quarantine will be removed; snapshots stay.",
+            RemovalNotConfirmed,
         )
     gone = forget(site, DatasetId(*name), run)
     weight = "" if gone.bytes is None else f", {size(gone.bytes)}"

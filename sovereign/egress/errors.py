@@ -145,6 +145,8 @@ class Interrupted(EgressError):
     code = "egress.interrupted"
     fr = "Arrêt demandé."
     en = "Stop requested."
+    todo_fr = "Rien à faire : relancez quand vous voulez, le travail reprend où il en était."
+    todo_en = "Nothing to do: start again when you like, the work goes on from where it was."
 
 
 class TimedOut(EgressError):

@@ -68,7 +68,7 @@ def test_doctor_tells_a_quarantine_that_waits_until_it_is_removed(run: Run, pull
     assert "doctor.quarantine" in {each["check"] for each in run("doctor", "--json").of("check")}
     assert run("snapshot", "verify").code == 0
     refused = run("snapshot", "quarantine", "remove", "geo.communes", name, "--json")
-    assert (refused.code, refused.errors[0]["code"]) == (2, "keys.not_confirmed")
+    assert (refused.code, refused.errors[0]["code"]) == (2, "quarantine.not_confirmed")
     removed = run("snapshot", "quarantine", "remove", "geo.communes", name, "--yes", "--json")
     assert removed.code == 0
     assert removed.of("quarantine.removed")[0] | {"bytes": 0} == {
