@@ -1,7 +1,7 @@
 """Continuity: a read of a vendor that is down, answered from the last snapshot in the vendor's own form.
 
-1. The question is asked like any local one, at the clearance of the person the application reads for, else of whoever answers
-   for it; without a clearance there is no answer. What lies above the clearance is absent, not empty.
+1. The question is asked like any local one, at the clearance of whoever answers for the application (a person that it names is
+   its word alone); without a clearance there is no answer. What lies above the clearance is absent, not empty.
 2. The answer says that it is a copy, and how old the snapshot is (`Age`, `Cache-Status`).
 3. What the copy cannot answer (a filter on a field that it does not hold, a path that no stream maps) it does not answer.
 """
@@ -42,8 +42,7 @@ class Copy:
 
     def _answer(self, vendor: Vendor, read: Read, query: MirrorQuery) -> Response | None:
         outbound, name = self._site.outbound, read.connection
-        whom = read.person or outbound.clients.get(read.client).owner
-        clearance = outbound.rights.clearance(whom, connection=name)
+        clearance = outbound.rights.clearance(outbound.clients.get(read.client).owner, connection=name)
         if clearance is None or vendor.writer is None:
             return None
         if query.kind == "streams":

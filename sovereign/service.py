@@ -58,7 +58,8 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
             if len(known) >= _MOST:
                 known.clear()
             owner = outbound.clients.get(client).owner
-            held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(person or owner)))
+            # A person named by the client is its word alone: rights are those of who answers for it.
+            held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(owner)))
         return held[1]
 
     ways = Ways(site)

@@ -55,7 +55,9 @@ def answer(receipt: Receipt, language: Language, *, connection: str = "", origin
         )
         status, headers, body = told(403, "policy.denied", sentence, todo, language, **{k: said[k] for k in _MEMBERS})
         return status, [*headers, *marks], body
-    if origin and receipt.status is not None and receipt.body is not None:
+    # What will be sent again is not the vendor's answer yet: a caller that saw a 503 would ask twice.
+    settled = receipt.state in _DONE or receipt.state == "rejected"
+    if origin and settled and receipt.status is not None and receipt.body is not None:
         headers = inward(Headers(receipt.headers), connection, origin)
         length = (b"content-length", b"%d" % len(receipt.body))
         return receipt.status, [*headers, length, (b"link", b"<" + place + b'>; rel="status"'), *marks], receipt.body

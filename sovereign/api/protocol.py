@@ -28,8 +28,11 @@ HEAD: Final = 64 * 1024
 FIELDS: Final = 128
 """Fields of a head."""
 _ONCE: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"idempotency-key", b"expect"}
-)
+    {
+        b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"idempotency-key", b"expect",
+        b"sovereign-person", b"sovereign-dry-run",
+    }
+)  # fmt: skip
 _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 

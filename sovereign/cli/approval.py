@@ -39,7 +39,6 @@ FACTS: Final = (
     Column("path", "chemin", "path"),
     Column("payload", "contenu", "payload"),
 )
-_SHOWN: Final = 10_000
 KEY: Final = option(
     "--key", required=True, type=click.Path(path_type=Path, dir_okay=False), fr="Votre fichier de clé.", en="Your key file."
 )
@@ -103,14 +102,14 @@ def show(door: Door, intent: str) -> None:
         "client": found.client,
         "operation": found.operation,
         "why": say(found.fr, found.en),
-        "findings": ", ".join(f"{each['kind']}: {each['count']}" for each in found.findings if isinstance(each, dict)),
+        "findings": ", ".join(f"{kind}: {count}" for kind, count, *_ in found.findings),
         "quorum": found.asked.quorum,
         "groups": ", ".join(found.asked.groups),
         "voices": ", ".join(f"{person} ({verdict})" for person, verdict in sorted(found.voices.items())),
         "expires_at": found.asked.expires_at,
         "digest": found.asked.digest.hex(),
         "path": f"{found.method} {found.path}".strip(),
-        "payload": found.body[:_SHOWN].decode(errors="replace"),
+        "payload": found.body.decode(errors="replace"),
     }
     door.out.facts("approval", [(column, values[column.key]) for column in FACTS])
 

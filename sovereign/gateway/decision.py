@@ -26,9 +26,9 @@ class Finding:
 class Question:
     """What a decision rests on.
 
-    roles, groups: of the person the client writes for, else of the client's owner. classes: classes of data that the payload
-    may hold. records: how many are written at once. hour, day: what this client wrote to this connection before, in number of
-    writes. at: in the site's own zone.
+    roles, groups: of whoever answers for the client; `person` is the client's word alone. classes: classes of data that the
+    payload may hold. records: how many are written at once. hour, day: how many writes this client made to this connection
+    before. at: in the site's own zone.
     """
 
     client: str

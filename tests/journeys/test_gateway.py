@@ -189,6 +189,9 @@ def test_a_read_is_answered_from_the_copy_while_the_vendor_is_down_and_only_to_t
         assert copy.status_code == 200, copy.text
         assert (copy.json()["ref"], "subject" in copy.json()) == ("R1", False), "the subject is personal"
         assert "vendor-down" in copy.headers["Cache-Status"]
+        town.run("access", "grant", "dpo", "--clearance", "personal", "--until", "2099-01-01", "--reason", "named")
+        named = requests.get(page, headers=asked | {"Sovereign-Person": "dpo"}, timeout=60)
+        assert "subject" not in named.text, "naming somebody gives nobody's rights"
         assert 0 <= int(copy.headers["Age"]) < 600
     acts = [entry["act"] for entry in town.run("audit", "show", "--limit", "100")]
     assert {"read.passed", "read.failed", "read.mirrored"} <= set(acts)
