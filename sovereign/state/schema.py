@@ -7,6 +7,8 @@ import orjson
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, TypeDecorator
 from sqlalchemy.engine import Dialect
 
+from sovereign.state.errors import StateDamaged
+
 
 def instant_text(value: datetime) -> str:
     """An instant as text of fixed width, so that text order is time order. value: aware."""
@@ -24,8 +26,11 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else instant_text(value)
 
     def process_result_value(self, value: str | None, _dialect: Dialect) -> datetime | None:
-        """From text."""
-        return None if value is None else datetime.fromisoformat(value)
+        """From text; errors: StateDamaged."""
+        try:
+            return None if value is None else datetime.fromisoformat(value)
+        except ValueError:
+            raise StateDamaged(path="state.db", reason="instant") from None
 
 
 class JsonText(TypeDecorator[Any]):
@@ -39,8 +44,11 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
     def process_result_value(self, value: str | None, _dialect: Dialect) -> object:
-        """From text."""
-        return None if value is None else orjson.loads(value)
+        """From text; errors: StateDamaged."""
+        try:
+            return None if value is None else orjson.loads(value)
+        except ValueError:
+            raise StateDamaged(path="state.db", reason="json") from None
 
 
 metadata = MetaData()
