@@ -4,10 +4,12 @@
 2. At the start, what a process that is gone left in flight or probing is `unknown`; what it left queued goes on.
 3. It is woken inside the process, and otherwise looks at the table every `POLL` seconds, which costs one indexed question: what
    the command line changed is found that way.
-4. A delivery is in one hand at a time: `hands`.
+4. A delivery is in one hand at a time: `hands`. What fails where it should not rests for `REST` seconds before it is looked at
+   again, and holds neither a hand nor a slot meanwhile; what can never leave (its payload is gone) is closed.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,15 +20,17 @@ from sqlalchemy import Connection
 from sovereign.clock import Clock
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
-from sovereign.gateway.errors import PayloadGone, StateMoved
+from sovereign.gateway.errors import StateMoved
 from sovereign.gateway.lanes import Lanes, Slots
 from sovereign.gateway.sealing import Answer
 from sovereign.gateway.sender import Load, Sender, applied_of, can_probe, load
-from sovereign.state import Lease, Leases, State, StateError
+from sovereign.state import Lease, LeaseLost, Leases, State, StateError
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
 
 POLL: Final = 1.0
+REST: Final = timedelta(seconds=30)
+_LOG: Final = logging.getLogger(__name__)
 MOST: Final = 64
 """Deliveries looked at in one go."""
 
@@ -56,6 +60,7 @@ class Dispatcher:
         self.lanes, self.slots = Lanes(state), Slots()
         self.hands: set[str] = set()
         self.backlog: set[str] = set()
+        self._resting: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
@@ -95,7 +100,9 @@ class Dispatcher:
                 known = {**each.outcome, "maybe": True}
                 if each.state == "in_flight":
                     known["tries"] = int(known.get("tries", 0)) + 1
-                self._deliveries.move(transaction, each, "unknown", "process.gone", now, next_at=now, outcome=known)
+                # The vendor may still be at work on it: a look too early would say that it did not happen.
+                looked = self._sender.terms.later(now, self._sender.terms.settle)
+                self._deliveries.move(transaction, each, "unknown", "process.gone", now, next_at=looked, outcome=known)
             for each in self.lanes.unread(transaction):
                 if each.intent not in self.hands and each.next_at is not None and each.next_at > now:
                     self._deliveries.put_off(transaction, each, now, each.outcome)
@@ -112,6 +119,8 @@ class Dispatcher:
             self._wake.clear()
             try:
                 soonest = await self.look()
+            except LeaseLost:
+                raise  # another process sends: this one must not go on as if it did
             except StateError:
                 soonest = None  # a full disk, a busy database: the next turn may be better
             seconds = POLL
@@ -130,7 +139,9 @@ class Dispatcher:
             approved = self.lanes.within(reader, "approved", MOST)
             waiting = self.lanes.waiting(reader)
             soonest = self.lanes.soonest(reader)
-        for each in (*due, *approved):
+        self._resting = {intent: until for intent, until in self._resting.items() if until > now}
+        rested = [each for each in (*due, *approved) if each.intent not in self._resting]
+        for each in rested:
             if each.intent not in self.hands:
                 self.hands.add(each.intent)
                 await self._attend(each, now)
@@ -140,7 +151,9 @@ class Dispatcher:
         self.backlog = set(waiting)
         for connection in waiting:
             await self._dispatch(connection, now)
-        return soonest if soonest is None or soonest > now else now + timedelta(seconds=0.05)
+        if soonest is None or soonest > now:
+            return soonest
+        return now + timedelta(seconds=0.05 if rested else POLL)
 
     async def _dispatch(self, connection: str, now: datetime) -> None:
         """Send what is first in its lane, as far as slots and circuit allow."""
@@ -162,7 +175,11 @@ class Dispatcher:
             if each.intent in self.hands or not self.slots.take(connection, limit):
                 continue
             self.hands.add(each.intent)
-            claimed = await self._claim(each)
+            try:
+                claimed = await self._claim(each)
+            except BaseException:
+                self._drop(each)
+                raise
             if claimed is None:
                 self._drop(each)
                 continue
@@ -197,10 +214,12 @@ class Dispatcher:
         return None
 
     async def _close_unsendable(self, delivery: Delivery, fault: Fault) -> None:
+        """Close what can never leave: failed when it provably never did, else for a person to decide."""
+
         def piece(transaction: Connection) -> None:
-            steps = ("in_flight", "to_retry") if not delivery.outcome.get("maybe") else ()
-            within = tuple(Step(each, fault.code) for each in steps) or (Step("unknown", fault.code),)
-            becomes = "failed" if steps else "inconclusive"
+            maybe = bool(delivery.outcome.get("maybe"))
+            steps = ("unknown",) if maybe else () if delivery.state == "to_retry" else ("in_flight", "to_retry")
+            within, becomes = tuple(Step(each, fault.code) for each in steps), "inconclusive" if maybe else "failed"
             self._deliveries.move(transaction, delivery, becomes, fault.code, self._clock(), within=within)
 
         with suppress(StateMoved):
@@ -223,21 +242,26 @@ class Dispatcher:
         """Give a delivery what its instant asks for."""
         if delivery.state in ("held", "approved"):
             self._spawn(self._guarded(delivery, self._reconsider(delivery)))
-        elif delivery.state == "to_retry":
-            await self._requeue(delivery, now)
-            self._drop(delivery, slot=False)
-        elif delivery.state == "queued":
-            await self._expire(delivery, now)
-            self._drop(delivery, slot=False)
+        elif delivery.state in ("to_retry", "queued"):
+            try:
+                await (self._requeue if delivery.state == "to_retry" else self._expire)(delivery, now)
+            finally:
+                self._drop(delivery, slot=False)
         elif delivery.state in ("unknown", "delivered"):
             self._spawn(self._guarded(delivery, self._look_at(delivery)))
         else:
             self._drop(delivery, slot=False)
 
     async def _requeue(self, delivery: Delivery, now: datetime) -> None:
-        with suppress(StateMoved, PayloadGone):
+        try:
             with self._state.read() as reader:
                 ends = load(reader, self._sender.sealing, delivery.intent, self._sender.terms).expires_at
+        except StateError:
+            raise
+        except Fault as fault:
+            await self._close_unsendable(delivery, fault)
+            return
+        with suppress(StateMoved):
             await self._group.write(
                 lambda transaction: self._deliveries.move(
                     transaction, delivery, "queued", "retry.due", now, next_at=ends, outcome=delivery.outcome
@@ -246,7 +270,7 @@ class Dispatcher:
 
     async def _expire(self, delivery: Delivery, now: datetime) -> None:
         maybe = bool(delivery.outcome.get("maybe"))
-        next_at = now if maybe else None
+        next_at = self._sender.terms.later(now, self._sender.terms.settle) if maybe else None
         with suppress(StateMoved):
             moved = await self._group.write(
                 lambda transaction: self._deliveries.move(
@@ -265,6 +289,9 @@ class Dispatcher:
                 wrapped = carried.wrapped if carried else ""
             except Fault:
                 carried, wrapped = None, ""
+        if delivery.state == "delivered" and carried is None:
+            # Nothing is left to compare with: the vendor's acceptance is the last word.
+            return await self._group.write(lambda t: self._deliveries.put_off(t, delivery, None, delivery.outcome))
         if delivery.state == "delivered" and carried is not None:
             answer = self._sender.sealing.open_answer(delivery.intent, delivery.connection, wrapped, delivery.sealed_outcome)
             moved = await self._sender.read_back(delivery, carried, applied_of(answer, delivery.status))
@@ -296,6 +323,9 @@ class Dispatcher:
         try:
             with suppress(StateMoved, StateError):
                 await work
+        except Exception as error:  # noqa: BLE001 - a defect of one delivery must stop no other, nor be retried at once
+            self._resting[delivery.intent] = self._clock() + REST
+            _LOG.error("delivery %s rests after %s", delivery.intent, type(error).__name__)
         finally:
             self._drop(delivery, slot=False)
             self.wake()

@@ -120,7 +120,10 @@ class Sender:
 
     async def read_back(self, delivery: Delivery, load: Load, applied: Applied) -> Delivery:
         """Look whether the vendor holds what it accepted."""
-        writer, operation = self.vendors(load.connection).operation(load.operation)
+        try:
+            writer, operation = self.vendors(load.connection).operation(load.operation)
+        except Fault as fault:
+            return await self._look_later(delivery, fault)
         for look in range(1, self.terms.looks + 1):
             try:
                 exchange = writer.read_back(load.operation, load.payload(), applied)
