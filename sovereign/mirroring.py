@@ -8,7 +8,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from saas_connectors.connector import MirrorQuery
 from saas_connectors.request import Response
@@ -20,6 +20,14 @@ from vault.errors import Fault
 if TYPE_CHECKING:
     from snapshots.manifest import Manifest
     from sovereign.site import Site
+
+
+MOST: Final = 10_000
+"""Records that one answer of the copy holds at most: a longer one is the vendor's alone."""
+
+
+class TooMany(Exception):
+    """More records than one answer of the copy holds."""
 
 
 class Copy:
@@ -37,7 +45,7 @@ class Copy:
             return None
         try:
             return await asyncio.to_thread(self._answer, vendor, read, query)
-        except Fault:
+        except (Fault, TooMany):
             return None  # the vendor's own absence is what the caller is told; the question's entry tells the rest
 
     def _answer(self, vendor: Vendor, read: Read, query: MirrorQuery) -> Response | None:
@@ -64,10 +72,12 @@ class Copy:
         table = f"{_quoted(manifest.id.connection)}.{_quoted(manifest.id.stream)}"
         kept = " AND ".join(f"CAST({_quoted(field)} AS VARCHAR) = ?" for field, _ in query.filters) or "true"
         values = [value for _, value in query.filters]
-        bound = f" LIMIT {int(query.limit)}" if query.limit is not None else ""
+        bound = f" LIMIT {min(int(query.limit), MOST + 1) if query.limit is not None else MOST + 1}"
         sql = f"SELECT * FROM {table} WHERE {kept} ORDER BY ALL{bound} OFFSET {int(query.offset)}"  # noqa: S608 - quoted names
         with self._site.query(sql, clearance=clearance, parameters=values) as answer:
             rows = [row for batch in answer.reader for row in batch.to_pylist()]
+        if len(rows) > MOST:
+            raise TooMany
         if query.limit is None and not query.offset:
             return rows, len(rows)
         counting = f"SELECT count(*) AS held FROM {table} WHERE {kept}"  # noqa: S608 - quoted names

@@ -145,7 +145,7 @@ class App:
                 return as_json(200, shown(await house.gateway.cancel(intent, actor=client.id), arrival.language))
             case ["v1", "approvals"]:
                 _only(arrival, "GET")
-                asked = [a for a in house.approvals.list() if client.reaches(a.connection)]
+                asked = [a for a in house.approvals.list() if a.client == client.id]
                 return as_json(
                     200,
                     {

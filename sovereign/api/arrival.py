@@ -1,6 +1,7 @@
 """What is read of a request once its head was judged: its fields, its preferences and its body, under caps."""
 
 import re
+import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,9 +44,18 @@ class Arrival:
     @property
     def person(self) -> str | None:
         """On whose behalf the application says that it asks."""
-        said = self.fields.get("sovereign-person")
-        if said is not None and not _PERSON.fullmatch(said):
-            raise bad("Sovereign-Person a au plus 200 caractères", "Sovereign-Person has at most 200 characters")
+        given = self.fields.get("sovereign-person")
+        if given is None:
+            return None
+        try:
+            said = given.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            raise bad("Sovereign-Person est en UTF-8", "Sovereign-Person is in UTF-8") from None
+        if not _PERSON.fullmatch(said) or unicodedata.normalize("NFC", said) != said:
+            raise bad(
+                "Sovereign-Person a au plus 200 caractères, sous leur forme composée (NFC)",
+                "Sovereign-Person has at most 200 characters, in their composed form (NFC)",
+            )
         return said
 
     @property

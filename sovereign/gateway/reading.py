@@ -97,10 +97,12 @@ class Reads:
 
     def _decide(self, read: Read, host: str) -> Decision:
         standing, now = self.parts.standing(read.client, read.person), self.parts.clock()
+        kind = next((value for name, value in read.headers if name.lower() == "content-type"), "")
+        findings = self.parts.scan(read.body, kind).findings if read.body else ()
         question = Question(
             read.client, read.connection, host, "http", BY_HTTP, read.method, read.path.partition("?")[0],
             now.astimezone(self.parts.zone), standing.owner, read.person, standing.roles, standing.groups,
-            bytes=len(read.body or b""), records=0, reads=True,
+            findings=findings, bytes=len(read.body or b""), records=0, reads=True,
         )  # fmt: skip
         return self.parts.policy.decide(question)
 
