@@ -57,9 +57,10 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
         if held is None or present - held[0] > FRESH:
             if len(known) >= _MOST:
                 known.clear()
-            owner = outbound.clients.get(client).owner
+            writes = outbound.clients.get(client)
+            owner = writes.owner
             # A person named by the client is its word alone: rights are those of who answers for it.
-            held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(owner)))
+            held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(owner), writes.lives(clock())))
         return held[1]
 
     ways = Ways(site)

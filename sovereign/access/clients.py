@@ -55,6 +55,10 @@ class Client:
     expires_at: datetime | None
     revoked_at: datetime | None
 
+    def lives(self, at: datetime) -> bool:
+        """Whether it is let in at an instant, as far as the application itself goes."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
     def reaches(self, connection: str) -> bool:
         """Whether it may write there at all; policy decides the rest."""
         return "*" in self.connections or connection in self.connections

@@ -2,8 +2,8 @@
 
 1. A voice is a note signed by the approver's own key over the intent's digest (`ballot`). The gateway holds public keys alone,
    and checks every signature again each time it counts: rows written into the database approve nothing.
-2. Never the requester, nor who answers for the application; one voice a person, the first one; only people who may approve for
-   that connection, at the instant they are counted. A refusal by one ends it.
+2. The requester and who answers for the application may refuse, never approve; one voice a person, the first one; only people
+   who may approve for that connection, at the instant they are counted. A refusal by one ends it.
 3. After its end a request can no longer be approved, whatever was signed before.
 4. Signed notes name people: they are kept sealed.
 
@@ -12,6 +12,7 @@ Moving the delivery is the gateway's business: `vote` says what came of it, in t
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,6 +68,7 @@ class Asked:
 
     intent: str
     connection: str
+    client: str
     digest: bytes
     quorum: int
     groups: tuple[str, ...]
@@ -127,7 +129,7 @@ class Approvals:
         ends = present + (decision.within or PATIENCE)
         if intent.expires_at is not None:
             ends = min(ends, intent.expires_at)
-        excluded = sorted({self._pseudonym(name) for name in (owner, intent.person) if name})
+        excluded = sorted({self._alike(name) for name in (owner, intent.person) if name})
         row = {
             "intent": intent.id, "digest": intent.digest, "quorum": max(decision.quorum, len(decision.groups), 1),
             "groups": list(decision.groups), "excluded": excluded, "batch": batch, "asked_at": present, "expires_at": ends,
@@ -166,7 +168,7 @@ class Approvals:
                 ballot = self._checked(note, asked, keys)
             except (BadBallot, VaultError, UnicodeDecodeError):
                 continue
-            if self._pseudonym(ballot.person) not in excluded:
+            if ballot.verdict == "refuse" or self._alike(ballot.person) not in excluded:
                 found.setdefault(ballot.person, ballot)
         return found
 
@@ -203,7 +205,7 @@ class Approvals:
         if ballot.at > present + SKEW or ballot.at < asked.asked_at - SKEW:
             raise BadBallot(reason_fr="signé à un instant impossible", reason_en="signed at an impossible instant")
         held = select(approval_requests.c.excluded).where(approval_requests.c.intent == intent)
-        if self._pseudonym(ballot.person) in transaction.execute(held).scalar_one():
+        if ballot.verdict == "approve" and self._alike(ballot.person) in transaction.execute(held).scalar_one():
             raise BadBallot(reason_fr="on n'approuve pas sa propre demande", reason_en="nobody decides on their own request")
         if not self._voters.may(ballot.person, APPROVE, connection=asked.connection):
             raise BadBallot(reason_fr="sans le droit d'approuver ici", reason_en="without the right to approve here")
@@ -256,16 +258,24 @@ class Approvals:
 
     def _asked(self, reader: Connection, intent: str | None = None) -> Sequence[Asked]:
         joined = approval_requests.join(intents, intents.c.id == approval_requests.c.intent)
-        query = select(approval_requests, intents.c.connection).select_from(joined).order_by(approval_requests.c.asked_at)
+        query = (
+            select(approval_requests, intents.c.connection, intents.c.client)
+            .select_from(joined)
+            .order_by(approval_requests.c.asked_at)
+        )
         if intent is not None:
             query = query.where(approval_requests.c.intent == intent)
         return [
             Asked(
-                row.intent, row.connection, row.digest, row.quorum, tuple(row.groups), row.batch, row.asked_at, row.expires_at,
-                row.state,
+                row.intent, row.connection, row.client, row.digest, row.quorum, tuple(row.groups), row.batch, row.asked_at,
+                row.expires_at, row.state,
             )
             for row in reader.execute(query)
         ]  # fmt: skip
+
+    def _alike(self, name: str) -> str:
+        """One pseudonym for every way of writing a name: nobody escapes their own exclusion by an accent or a capital."""
+        return self._pseudonym(unicodedata.normalize("NFKC", name).casefold().strip())
 
     def _pseudonym(self, name: str) -> str:
         return hmac.digest(self._naming, name.encode(), hashlib.sha256)[:16].hex()

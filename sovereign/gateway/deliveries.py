@@ -23,7 +23,7 @@ from sovereign.gateway.errors import NoSuchStep, StateMoved, UnknownDelivery
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.sealing import Sealed
 from sovereign.gateway.statements import Statement, insert
-from sovereign.gateway.states import BLOCKING, after, edge
+from sovereign.gateway.states import BLOCKING, FINAL, after, edge
 from sovereign.state import State
 from sovereign.state.outbound import deliveries, delivery_events
 from sovereign.state.schema import instant_text
@@ -90,6 +90,12 @@ class Step:
 def blocks(state: str, next_at: datetime | None) -> bool:
     """Whether the next of a lane waits for a delivery in this state."""
     return state in BLOCKING or (state == "delivered" and next_at is not None)
+
+
+def over_since(delivery: Delivery) -> datetime | None:
+    """Since when nothing more happens to a delivery by itself; None while something may."""
+    over = delivery.state in FINAL or (delivery.state == "delivered" and delivery.next_at is None)
+    return delivery.since if over else None
 
 
 def checked(intent: str, was: str, becomes: str) -> None:

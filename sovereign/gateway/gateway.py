@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 from saas_connectors.payloads import decode
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Finding, Question
-from sovereign.gateway.deliveries import Deliveries, Delivery, Step
+from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
 from sovereign.gateway.dispatch import Dispatcher
 from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
@@ -29,14 +29,16 @@ from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
-from sovereign.gateway.sender import Load, Sender, load, load_of
+from sovereign.gateway.sender import Sender, load, load_of
 from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
+from sovereign.state import StateError
 from sovereign.state.group import GroupCommit
 from sovereign.state.identity import new_id
 from sovereign.state.outbound import decisions, intents
 from sovereign.state.schema import instant_text
+from vault.errors import Fault
 
 LEASE: Final = "gateway"
 TERM: Final = timedelta(seconds=30)
@@ -317,8 +319,9 @@ class Gateway:
         """The receipt that this key got before; errors: KeyReused."""
         with self._parts.state.read() as reader:
             row = self._key(reader, client=key[0], key=key[1]).one_or_none()
-        if row is None or datetime.fromisoformat(row.expires_at) <= self._parts.clock():
-            return None
+            over = row is None or over_since(self.deliveries.get(reader, row.intent)) is not None
+        if row is None or (over and datetime.fromisoformat(row.expires_at) <= self._parts.clock()):
+            return None  # a key outlives what it began: a request made again late is the same request
         if bytes(row.digest) != intent.digest:
             raise KeyReused(intent=row.intent)
         return replace(self.receipt(row.intent), replayed=True)
@@ -334,17 +337,28 @@ class Gateway:
                 await self._group.write(lambda t: parts.approvals.settle(t, delivery.intent, "expired"))
             return
         with parts.state.read() as reader:
-            carried: Load = load(reader, self.sealing, delivery.intent, parts.terms)
+            asked = parts.approvals.find(reader, delivery.intent)
+            try:
+                ends: datetime | None = load(reader, self.sealing, delivery.intent, parts.terms).expires_at
+            except StateError:
+                raise
+            except Fault:
+                ends = None  # its payload is gone: in its turn it is closed, and nothing is sent
             kept = reader.execute(select(decisions.c.question).where(decisions.c.intent == delivery.intent)).scalar_one()
         question = replace(self._questions.unpack(_json(kept)), at=now.astimezone(parts.zone))
+        standing = parts.standing(question.client, question.person)
+        question = replace(question, owner=standing.owner, roles=standing.roles, groups=standing.groups)
         decision = parts.policy.decide(question)
-        denied = decision.effect == "deny" or outcome != "approved"
+        stricter = decision.effect == "hold" and (
+            decision.quorum > asked.quorum or not set(decision.groups) <= set(asked.groups)
+        )
+        denied = decision.effect == "deny" or outcome != "approved" or stricter or not standing.live
         facts = {"effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set}
         why = "policy.deny" if decision.effect == "deny" else "approval.void" if denied else "approved"
         await self._group.write(
             lambda t: self.deliveries.move(
                 t, delivery, "denied" if denied else "queued", why, now,
-                next_at=None if denied else carried.expires_at, facts=facts,
+                next_at=None if denied else ends, facts=facts,
             )
         )  # fmt: skip
 

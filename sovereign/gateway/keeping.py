@@ -3,7 +3,7 @@
 1. A delivery that is not over keeps what it carries, however old: it may still leave, or waits for a person.
 2. The act is entered, a count a connection, in the very transaction that erases. What was asked, decided and done stays told:
    only the sealed columns go, and their bytes with them (`State`: secure_delete, then `scrub`).
-3. An idempotency key goes once its time is up; until then it answers as before.
+3. An idempotency key goes once its time is up and what it began is over; until then it answers as before.
 4. It goes by pieces, so that writes are made in between; a delivery that moved meanwhile is left alone.
 """
 
@@ -72,8 +72,9 @@ def _erase(state: State, audit: AuditLog, found: list[tuple[str, int, str]], day
 def _forget(state: State, present: datetime) -> None:
     forget = Statement(
         state,
-        "DELETE FROM idempotency WHERE (client, digest_of_key) IN "
-        "(SELECT client, digest_of_key FROM idempotency WHERE expires_at <= :present LIMIT :most)",
+        "DELETE FROM idempotency WHERE (client, digest_of_key) IN "  # noqa: S608 - our own names
+        "(SELECT k.client, k.digest_of_key FROM idempotency k JOIN deliveries d ON d.intent = k.intent "
+        f"WHERE k.expires_at <= :present AND {_OVER} LIMIT :most)",
     )
     while True:
         with state.begin() as transaction:

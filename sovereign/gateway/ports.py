@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
+from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Finding, Policy
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.terms import Terms
@@ -44,11 +45,12 @@ class Scan(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who answers for a client, and the rights of whom it writes for."""
+    """Who answers for a client, and their rights. live: whether the client is still let in."""
 
     owner: str = ""
     roles: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    live: bool = True
 
 
 class Approving(Protocol):
@@ -58,6 +60,10 @@ class Approving(Protocol):
         self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
     ) -> datetime:
         """Ask; gives when the request ends."""
+        ...
+
+    def find(self, reader: Connection, intent: str) -> Asked:
+        """What was asked; errors: NotAsked."""
         ...
 
     def outcome(self, reader: Connection, intent: str) -> str:

@@ -1,14 +1,20 @@
 """What became of an intent, as its asker is told; and the steps that approvers and askers cause from outside the dispatcher."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from saas_connectors.request import Pairs
 from sovereign.gateway.decision import Decision
 from sovereign.gateway.deliveries import Deliveries, Delivery
 from sovereign.gateway.sealing import Answer
+from sovereign.gateway.terms import Terms
+from sovereign.state.outbound import approval_requests
+
+SETTLED: Final = timedelta(seconds=Terms().settle)
+"""How long a vendor may still be at work on what was sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,9 @@ def withdraw(
     """Take back what has not left; what may have arrived becomes unknown instead. Errors: NoSuchStep, UnknownDelivery."""
     delivery = deliveries.get(transaction, intent)
     maybe = bool(delivery.outcome.get("maybe")) and delivery.state in ("queued", "to_retry")
-    becomes, next_at = ("unknown", now) if maybe else ("cancelled", None)
+    becomes, next_at = ("unknown", now + SETTLED) if maybe else ("cancelled", None)
+    if delivery.state == "held":
+        asked = (approval_requests.c.intent == intent) & (approval_requests.c.state == "open")
+        transaction.execute(update(approval_requests).where(asked).values(state="cancelled"))
     body = {"reason": reason} if reason else {}
     return deliveries.move(transaction, delivery, becomes, "withdrawn", now, next_at=next_at, actor=actor, body=body)

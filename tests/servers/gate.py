@@ -17,6 +17,7 @@ from sovereign.clock import now
 from sovereign.egress.budget import Budgets
 from sovereign.egress.channel import open_channel
 from sovereign.egress.policy import EgressPolicy
+from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import WriteIntent, new_id
@@ -58,6 +59,10 @@ class OneVoice:
         self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
     ) -> datetime:
         return datetime.now(UTC) + timedelta(hours=1)
+
+    def find(self, reader: Connection, intent: str) -> Asked:
+        at = datetime.now(UTC)
+        return Asked(intent, "ledger", "intern", b"", 1, (), None, at, at + timedelta(hours=1), "open")
 
     def outcome(self, reader: Connection, intent: str) -> str:
         return self.said.get(intent, "open")
