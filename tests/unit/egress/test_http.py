@@ -116,10 +116,14 @@ def test_the_first_error_of_an_exchange_is_the_one_raised() -> None:
 
 
 def test_no_more_requests_are_in_flight_than_allowed() -> None:
-    lock, flying, most, full = threading.Lock(), 0, 0, threading.Event()
+    lock, flying, most = threading.Lock(), 0, 0
+    known, full = threading.Event(), threading.Event()
 
     def script(connection: socket.socket, _: bytes) -> None:
         nonlocal flying, most
+        if not known.is_set():
+            connection.sendall(answer())
+            return
         with lock:
             flying += 1
             most = max(most, flying)
@@ -137,6 +141,9 @@ def test_no_more_requests_are_in_flight_than_allowed() -> None:
         way(vendor.url, concurrency=3, budgets=budgets) as one,
         way(vendor.url, concurrency=8, budgets=budgets) as two,
     ):
+        for out in (one, two):
+            out.send(get(vendor.url))  # a limit holds from the first request of who brings it
+        known.set()
         threads = [threading.Thread(target=out.exchange, args=((get(vendor.url),) * 10,)) for out in (one, two)]
         for thread in threads:
             thread.start()
