@@ -126,6 +126,19 @@ def test_the_requester_never_decides_on_their_own_request(house: House) -> None:
     assert house.vote(intent, "denis") == "approved"
 
 
+@pytest.mark.parametrize("spelling", ["BERTHE", "Berthe ", "\uff42\uff45\uff52\uff54\uff48\uff45"])
+def test_no_spelling_of_a_name_escapes_its_exclusion(house: House, spelling: str) -> None:
+    intent = house.ask(1, person=spelling)
+    with pytest.raises(BadBallot):
+        house.vote(intent, "berthe")
+
+
+def test_the_requester_may_refuse(house: House) -> None:
+    intent = house.ask(1, person="berthe")
+    assert house.vote(intent, "berthe", "refuse") == "refused"
+    assert house.outcome(intent) == "refused"
+
+
 def test_nobody_has_two_voices(house: House) -> None:
     intent = house.ask(2)
     second = notes.Signer("berthe", b"9" * 32)

@@ -1,0 +1,126 @@
+"""What the dispatcher does when it fails itself: nothing is held for ever, and nothing is tried without a rest."""
+
+import asyncio
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import update
+
+from sovereign.clock import now
+from sovereign.gateway.deliveries import Delivery
+from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.receipt import Receipt
+from sovereign.state import LeaseLost, StateBusy
+from sovereign.state.outbound import deliveries
+from tests.servers.gate import gate, intent
+from tests.servers.ledger import Ledger, serving
+
+
+async def settled(gateway: Gateway, name: str, *states: str) -> Receipt:
+    for _ in range(1000):
+        if gateway.receipt(name).state in states:
+            return gateway.receipt(name)
+        await asyncio.sleep(0.02)
+    pytest.fail(f"still {gateway.receipt(name)}")
+
+
+@pytest.mark.parametrize("step", ["_claim", "_requeue"])
+def test_a_step_that_the_state_cannot_take_is_taken_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    failures = 0
+
+    async def drill(url: str) -> None:
+        async with gate(tmp_path / "g", url, concurrency=1) as gateway:
+            dispatcher = gateway._dispatcher
+            real = getattr(dispatcher, step)
+
+            async def busy_once(*given: object) -> object:
+                nonlocal failures
+                failures += 1
+                if failures == 1:
+                    raise StateBusy(path="state.db", seconds=5)
+                return await real(*given)
+
+            monkeypatch.setattr(dispatcher, step, busy_once)
+            stop = asyncio.Event()
+            running = asyncio.create_task(gateway.run(stop))
+            asked = [intent("set", "a"), intent("set", "b")]
+            for each in asked:
+                await gateway.submit(each, wait=None)
+            for each in asked:
+                await settled(gateway, each.id, "delivered")
+            stop.set()
+            await running
+            assert not dispatcher.hands
+
+    ledger = Ledger(lambda number: "overloaded" if number == 0 and step == "_requeue" else "ok")
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+    assert (ledger.landed("a"), ledger.landed("b")) == (1, 1)
+    assert failures > 1
+
+
+def test_a_defect_that_one_delivery_meets_rests_and_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    async def drill(url: str) -> None:
+        async with gate(tmp_path / "g", url) as gateway:
+
+            async def defective(_delivery: Delivery) -> NoReturn:
+                nonlocal looks
+                looks += 1
+                raise ZeroDivisionError
+
+            monkeypatch.setattr(gateway._dispatcher, "_look_at", defective)
+            stop = asyncio.Event()
+            running = asyncio.create_task(gateway.run(stop))
+            met, other = intent("add", "a"), intent("set", "b")
+            await gateway.submit(met, wait=None)
+            await settled(gateway, met.id, "unknown")
+            while not looks:  # noqa: ASYNC110 - the defect is what is waited for
+                await asyncio.sleep(0.02)
+            await gateway.submit(other, wait=None)
+            await settled(gateway, other.id, "delivered")
+            await asyncio.sleep(0.3)
+            assert looks == 1
+            assert gateway.receipt(met.id).state == "unknown"
+            assert met.id not in gateway._dispatcher.hands
+            stop.set()
+            await running
+
+    with serving(Ledger(lambda number: "reset_after" if number == 0 else "ok")) as url:
+        asyncio.run(drill(url))
+
+
+def test_a_dispatcher_that_lost_its_lease_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drill(url: str) -> None:
+        async with gate(tmp_path / "g", url) as gateway:
+
+            async def lost() -> NoReturn:
+                raise LeaseLost(name="gateway")
+
+            monkeypatch.setattr(gateway._dispatcher, "look", lost)
+            with pytest.raises(LeaseLost):
+                await gateway.run(asyncio.Event())
+
+    with serving(Ledger()) as url:
+        asyncio.run(drill(url))
+
+
+def test_after_a_restart_a_probe_waits_for_what_the_vendor_may_still_do(tmp_path: Path) -> None:
+    async def drill(url: str) -> None:
+        asked = intent("add", "a")
+        async with gate(tmp_path / "g", url) as gateway:
+            await gateway.submit(asked, wait=5)
+            with gateway._parts.state.begin() as transaction:
+                transaction.execute(update(deliveries).values(state="in_flight", outcome={}))
+        before = now()
+        async with gate(tmp_path / "g", url) as gateway:
+            with gateway._parts.state.read() as reader:
+                found = gateway.deliveries.get(reader, asked.id)
+            assert found.state == "unknown"
+            assert found.next_at is not None
+            assert (found.next_at - before).total_seconds() >= gateway._parts.terms.settle
+
+    with serving(Ledger()) as url:
+        asyncio.run(drill(url))
