@@ -76,7 +76,7 @@ def show(door: Door, act: str | None, since: str | None, limit: int) -> None:
                 "seq": entry.seq,
                 "at": entry.at,
                 "who": say("effacé", "erased") if entry.erased else body.get("actor"),
-                "said": say(ACTS[entry.act].fr, ACTS[entry.act].en),
+                "said": say(known.fr, known.en) if (known := ACTS.get(entry.act)) else entry.act,
                 "on": _on(entry.subject, entry.facts),
                 "how": _facts(entry.facts),
             }

@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from sovereign.audit import ACTS
 from tests.cli.conftest import Run
 
 
@@ -42,6 +44,14 @@ def test_a_receipt_is_checked_without_the_site(run: Run, tmp_path: Path, monkeyp
     said = run("audit", "verify", "--proof", "creation.tlog-proof", "--key", key, "--json").of("proof")[0]
     assert (said["seq"], said["act"]) == (0, "site.created")
     assert run("audit", "verify", "--proof", "creation.tlog-proof").code == 2
+
+
+def test_an_act_of_another_version_is_shown_by_its_name(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(run, tmp_path, monkeypatch)
+    monkeypatch.delitem(cast("dict[str, object]", ACTS), "site.created")
+    said = run("audit", "show")
+    assert said.code == 0
+    assert "site.created" in said.out
 
 
 def test_pruning_asks_and_says_when_nothing_is_old_enough(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
