@@ -25,7 +25,7 @@ from sovereign.sync.publishing import recover
 from vault.errors import Fault
 
 if TYPE_CHECKING:
-    from sovereign.site import Site
+    from sovereign.parts import Parts
 
 
 class UnknownStream(UnknownName):
@@ -61,12 +61,12 @@ class Answer:
         self.close()
 
 
-def head(site: "Site", dataset: DatasetId) -> Manifest | None:
+def head(site: "Parts", dataset: DatasetId) -> Manifest | None:
     """Give the snapshot that is served of a dataset, as the audit log says; None when there is none."""
     return site.repository.head(dataset, _entered(site, dataset))
 
 
-def heads(site: "Site", damaged: dict[DatasetId, Fault] | None = None) -> dict[DatasetId, Manifest]:
+def heads(site: "Parts", damaged: dict[DatasetId, Fault] | None = None) -> dict[DatasetId, Manifest]:
     """Give the snapshot that is served of each dataset, as the audit log says.
 
     damaged: is given the datasets whose snapshot cannot be read, each with why; without it, the first one is raised.
@@ -85,7 +85,7 @@ def heads(site: "Site", damaged: dict[DatasetId, Fault] | None = None) -> dict[D
     return found
 
 
-def _entered(site: "Site", dataset: DatasetId) -> str | None:
+def _entered(site: "Parts", dataset: DatasetId) -> str | None:
     """Give the manifest that the audit log says is the head; what a crash left out is entered first, unless a sync is at it."""
     last = site.audit.last_commit(dataset.connection, dataset.stream)
     kept = len(list((site.repository.folder(dataset) / "manifests").glob("*.manifest")))
@@ -96,7 +96,7 @@ def _entered(site: "Site", dataset: DatasetId) -> str | None:
     return last.manifest if last else None
 
 
-def refresh(site: "Site", dataset: DatasetId, manifest: Manifest) -> None:
+def refresh(site: "Parts", dataset: DatasetId, manifest: Manifest) -> None:
     """Bring the marts that someone asked for before up to a snapshot."""
     for clearance in CLASSES:
         if (site.root / "marts" / dataset.connection / dataset.stream / f"{clearance}.json").is_file():
@@ -104,7 +104,7 @@ def refresh(site: "Site", dataset: DatasetId, manifest: Manifest) -> None:
 
 
 def ask(
-    site: "Site",
+    site: "Parts",
     sql: str,
     *,
     clearance: str,
@@ -144,7 +144,7 @@ def ask(
 
 
 def _asked(
-    site: "Site",
+    site: "Parts",
     chosen: Mapping[DatasetId, Manifest],
     marts: dict[DatasetId, Mart],
     sql: str,
@@ -161,7 +161,9 @@ def _asked(
         raise
 
 
-def _chosen(site: "Site", sql: str, as_of: int | datetime | None, damaged: dict[DatasetId, Fault]) -> dict[DatasetId, Manifest]:
+def _chosen(
+    site: "Parts", sql: str, as_of: int | datetime | None, damaged: dict[DatasetId, Fault]
+) -> dict[DatasetId, Manifest]:
     """Give the snapshots that a question reads; a name that is no dataset is left to the session, which says so."""
     statement = parse(sql)
     if statement.listing is not None or statement.catalogue:
@@ -181,7 +183,7 @@ def _chosen(site: "Site", sql: str, as_of: int | datetime | None, damaged: dict[
     return {dataset: each for dataset, each in served.items() if each is not None}
 
 
-def _unread(site: "Site", chosen: Iterable[DatasetId], damaged: Mapping[DatasetId, Fault]) -> list[tuple[str, str]]:
+def _unread(site: "Parts", chosen: Iterable[DatasetId], damaged: Mapping[DatasetId, Fault]) -> list[tuple[str, str]]:
     """Say which snapshots could not be read beside those that answer."""
     told = []
     for dataset, fault in damaged.items():
@@ -200,7 +202,7 @@ def _unread(site: "Site", chosen: Iterable[DatasetId], damaged: Mapping[DatasetI
     return told
 
 
-def _explained(site: "Site", fault: QueryFault, sql: str, marts: Mapping[DatasetId, Mart]) -> QueryFault:
+def _explained(site: "Parts", fault: QueryFault, sql: str, marts: Mapping[DatasetId, Mart]) -> QueryFault:
     """Say of an unknown name what the site knows: the streams of that connection, or the classes whose keys are gone."""
     if not isinstance(fault, UnknownName):
         return fault
@@ -217,7 +219,7 @@ def _explained(site: "Site", fault: QueryFault, sql: str, marts: Mapping[Dataset
     return UnknownName(**{**fault.fields, **advice})
 
 
-def _rolled_back(site: "Site", dataset: DatasetId, served: Manifest) -> tuple[tuple[str, str], ...]:
+def _rolled_back(site: "Parts", dataset: DatasetId, served: Manifest) -> tuple[tuple[str, str], ...]:
     """Say when the snapshot that the audit log has for the last is not there, and an older one is served."""
     last = site.audit.last_commit(dataset.connection, dataset.stream)
     if last is None or served.sequence >= last.sequence:
@@ -227,7 +229,7 @@ def _rolled_back(site: "Site", dataset: DatasetId, served: Manifest) -> tuple[tu
     return ((fr, en),)
 
 
-def _session(site: "Site", marts: Mapping[DatasetId, Mart], clearance: str) -> Session:
+def _session(site: "Parts", marts: Mapping[DatasetId, Mart], clearance: str) -> Session:
     given = site.settings.limits
     limits = Limits(memory=given.memory, threads=given.threads, timeout=given.query_seconds)
     zone = site.settings.site.zone

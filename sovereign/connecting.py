@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from saas_connectors.auth import Auth
     from sovereign.egress.policy import EgressPolicy
     from sovereign.egress.transport import Transport
+    from sovereign.parts import Parts
     from sovereign.settings import Connection
-    from sovereign.site import Site
 
 SETTINGS: Final = "sovereign.toml"
 SYSTEM: Final = frozenset({"information_schema", "main", "pg_catalog", "system", "temp"})
@@ -39,7 +39,7 @@ KEYWORDS: Final = frozenset({
 """Words that the engine's SQL does not read as a schema's name without quotes."""
 
 
-def add(site: "Site", name: str, values: Mapping[str, Any]) -> None:
+def add(site: "Parts", name: str, values: Mapping[str, Any]) -> None:
     """Add a connection; see `Site.add_connection`."""
     from saas_connectors.registry import make
     from sovereign.sync.jobs import cadence_of
@@ -80,7 +80,7 @@ def _readable(made: "Connection", root: Path) -> None:
         )
 
 
-def allowed(site: "Site", name: str) -> "tuple[EgressPolicy, Auth | None]":
+def allowed(site: "Parts", name: str) -> "tuple[EgressPolicy, Auth | None]":
     """Give what a connection is allowed on the network, and the credential that it shows there."""
     from saas_connectors.registry import auth
     from sovereign.egress.policy import policy_of
@@ -96,7 +96,7 @@ def allowed(site: "Site", name: str) -> "tuple[EgressPolicy, Auth | None]":
     return policy_of(connection, site.root, secret), auth(settings, secret, site.clock, at=f"connections.{name}.auth")
 
 
-def way_out(site: "Site", name: str, stop: threading.Event | None) -> "Transport":
+def way_out(site: "Parts", name: str, stop: threading.Event | None) -> "Transport":
     """Open the way out of a connection, with its credential; whoever asks closes it."""
     from sovereign.egress.transport import open_transport
 

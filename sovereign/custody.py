@@ -20,7 +20,8 @@ from vault.errors import NoKey, PassphraseUnknown
 from vault.keys import KeyRecord, Scope
 
 if TYPE_CHECKING:
-    from sovereign.site import Ask, Site
+    from sovereign.parts import Ask
+    from sovereign.site import Site
 
 
 @dataclass(frozen=True, slots=True)

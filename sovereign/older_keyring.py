@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sovereign.audit import AuditEntry, AuditLog
-    from sovereign.site import Site
+    from sovereign.parts import Parts
     from vault.keys import KeyRecord, Keys
 
 MADE: Final = "keys.created"
 GONE: Final = ("keys.condemned", "keys.destroyed", "keys.retired")
 
 
-def custody(site: "Site") -> "Path":
+def custody(site: "Parts") -> "Path":
     """Where whoever renews or destroys keys holds its lock, from the first write to the last."""
     return site.root / "keys" / "custody.lock"
 
 
-def watched(site: "Site", keys: "Keys") -> "Keys":
+def watched(site: "Parts", keys: "Keys") -> "Keys":
     """Have the keys that this keyring makes, by a rotation or on first need, entered once they are on the disk."""
     keys.tell(lambda made: _enter(site, made))
     return keys
 
 
-def _enter(site: "Site", made: "Sequence[KeyRecord]") -> None:
+def _enter(site: "Parts", made: "Sequence[KeyRecord]") -> None:
     for connection in dict.fromkeys(each.scope.connection for each in made):
         for some in few([each.id for each in made if each.scope.connection == connection]):
             site.audit.append("keys.created", {"connection": connection}, {"keys": some, "revision": site.keys.revision})
@@ -64,7 +64,7 @@ class _Known:
     before: "dict[str, AuditEntry]" = field(default_factory=dict)
 
 
-def findings(site: "Site") -> Iterator[Finding]:
+def findings(site: "Parts") -> Iterator[Finding]:
     """Compare the keyring with the audit log; nothing when it is at least what the log knows. Errors: Damaged."""
     known = _known(site.audit)  # read before the keyring, which may only be ahead of it
     held = {record.id: record for record in site.keys.list()}
@@ -82,7 +82,7 @@ def findings(site: "Site") -> Iterator[Finding]:
     yield from _revived(site, known, held)
 
 
-def _revived(site: "Site", known: _Known, held: "dict[str, KeyRecord]") -> Iterator[Finding]:
+def _revived(site: "Parts", known: _Known, held: "dict[str, KeyRecord]") -> Iterator[Finding]:
     def alive(told: "dict[str, AuditEntry]") -> set[str]:
         return {key for key in told if key in held and held[key].state != "destroyed"}
 

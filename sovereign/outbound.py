@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sovereign.access import Clients, People, Rights
     from sovereign.gateway.approvals import Approvals
-    from sovereign.site import Site
+    from sovereign.parts import Parts
 
 
 class Outbound:
     """The side of a site that writes to vendors."""
 
-    def __init__(self, site: "Site") -> None:
+    def __init__(self, site: "Parts") -> None:
         self._site = site
 
     @cached_property

@@ -12,10 +12,10 @@ from saas_connectors.stream_settings import read_classes
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
     from snapshots.manifest import Manifest
-    from sovereign.site import Site
+    from sovereign.parts import Parts
 
 
-def declared(site: "Site", dataset: "DatasetId") -> Mapping[str, str]:
+def declared(site: "Parts", dataset: "DatasetId") -> Mapping[str, str]:
     """Give the fields of a stream that the settings class, each with its class.
 
     Errors: SettingsError when a class is not one: nothing is shown until it is understood.
@@ -28,7 +28,7 @@ def declared(site: "Site", dataset: "DatasetId") -> Mapping[str, str]:
     return read_classes(at, written) if isinstance(written, Mapping) else {}
 
 
-def notes(site: "Site", manifests: "Sequence[Manifest]", clearance: str) -> list[tuple[str, str]]:
+def notes(site: "Parts", manifests: "Sequence[Manifest]", clearance: str) -> list[tuple[str, str]]:
     """Say (French, English) of each snapshot how many of its columns are withheld from a clearance, if any."""
     from snapshots.reclassed import told, withheld
 
