@@ -9,7 +9,8 @@ from sovereign.cli.door import Door
 from sovereign.cli.marks import cadence
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
-from sovereign.cli.sync import NOW, blame, exit_of, stopped_by_signals, tell
+from sovereign.cli.sync import NOW, exit_of, stopped_by_signals
+from sovereign.cli.telling import blame, tell
 
 command = Noun(
     "job",

@@ -1,22 +1,20 @@
 """`sovereign policy`: what may leave. Reading, checking, trying and signing; what is in force is put there by the gateway."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.output import Column
+from sovereign.cli.question import here
 from sovereign.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sovereign.gateway.decision import Finding, Question
     from sovereign.gateway.policy.shadow import Difference
     from sovereign.site import Site
 
@@ -44,8 +42,8 @@ def list_(door: Door) -> None:
     from sovereign.gateway.policy import CedarPolicy, read_folder
 
     site = door.site()
-    made, now = CedarPolicy(read_folder(governing.folder(site))), governing.in_force(site)
-    present = site.clock().astimezone(ZoneInfo(site.settings.site.zone))
+    made = CedarPolicy(read_folder(governing.folder(site)))
+    present = here(site)
     rows = [
         {
             "id": rule.id, "kind": rule.kind, "owner": rule.owner, "expires": rule.expires,
@@ -62,7 +60,7 @@ def list_(door: Door) -> None:
         Column("said", "phrase", "sentence"),
     )
     door.out.table("policy", columns, rows)
-    _told_in_force(door, made.digest, now.digest if now else None)
+    _told_in_force(door, site, made.digest)
 
 
 @command.verb(
@@ -77,8 +75,8 @@ def check(door: Door, folder: Path | None) -> None:
     from sovereign.gateway.policy import CedarPolicy, read_folder
 
     site = door.site()
-    made, now = CedarPolicy(read_folder(folder or governing.folder(site))), governing.in_force(site)
-    soon = site.clock().astimezone(ZoneInfo(site.settings.site.zone)) + timedelta(days=30)
+    made = CedarPolicy(read_folder(folder or governing.folder(site)))
+    soon = here(site) + timedelta(days=30)
     due = sorted(rule.id for rule in made.rules if rule.expired(soon))
     door.out.done(
         "policy.checked",
@@ -91,10 +89,14 @@ def check(door: Door, folder: Path | None) -> None:
     if due:
         names = ", ".join(due)
         door.out.remark(f"Échues, ou à relire sous 30 jours : {names}", f"Past, or due for review within 30 days: {names}")
-    _told_in_force(door, made.digest, now.digest if now else None)
+    _told_in_force(door, site, made.digest)
 
 
-def _told_in_force(door: Door, digest: str, now: str | None) -> None:
+def _told_in_force(door: Door, site: "Site", digest: str) -> None:
+    from sovereign import governing
+
+    found = governing.in_force(site)
+    now = found.digest if found else None
     if now == digest:
         door.out.remark("Cet ensemble est en vigueur.", "This set is in force.")
     else:
@@ -128,10 +130,11 @@ def _told_in_force(door: Door, digest: str, now: str | None) -> None:
 def explain(door: Door, intent: str | None, policies: Path | None, **asked: object) -> None:
     """The decision, then each policy that spoke, and those that failed."""
     from sovereign import governing
+    from sovereign.cli.question import question_of
     from sovereign.gateway.policy import CedarPolicy, read_folder
 
     site = door.site()
-    question = _question(site, intent, asked)
+    question = question_of(site, intent, asked)
     made = CedarPolicy(read_folder(policies or governing.folder(site)))
     decision, voices = made.decide(question), made.explain(question)
     door.out.facts(
@@ -162,47 +165,6 @@ def explain(door: Door, intent: str | None, policies: Path | None, **asked: obje
     door.out.table("voice", columns, rows, empty=("Aucune politique n'a parlé.", "No policy spoke."))
 
 
-def _question(site: "Site", intent: str | None, asked: dict[str, object]) -> "Question":
-    from sovereign.gateway.decision import Question
-    from sovereign.gateway.policy.replay import question_of
-    from sovereign.gateway.questions import Questions
-
-    at = site.clock().astimezone(ZoneInfo(site.settings.site.zone))
-    if intent is not None:
-        return question_of(site.state, Questions(site.keys), intent)
-    if not asked["client"] or not asked["connection"]:
-        raise click.UsageError(
-            say("donnez une demande, ou --client et --connection", "give an intent, or --client and --connection")
-        )
-    found, suspected = (_findings(asked[name], sure=name == "found") for name in ("found", "suspected"))
-    named = {name: str(asked[name]) for name in ("client", "connection", "operation", "method")}
-    door = "http" if named["operation"] == "http" else "operation"
-    client, connection, operation, method = named["client"], named["connection"], named["operation"], named["method"]
-    question = Question(client, connection, "", door, operation, method, "", at)
-    groups, classes = (frozenset(map(str, _each(asked[name]))) for name in ("groups", "classes"))
-    volumes = {name: int(str(asked[name])) for name in ("records", "hour", "day")}
-    return replace(
-        question, reads=bool(asked["reads"]), groups=groups, classes=classes, findings=(*found, *suspected),
-        records=volumes["records"], hour=volumes["hour"], day=volumes["day"],
-    )  # fmt: skip
-
-
-def _each(value: object) -> "Iterable[object]":
-    return value if isinstance(value, tuple) else ()
-
-
-def _findings(value: object, *, sure: bool) -> "tuple[Finding, ...]":
-    from sovereign.gateway.decision import Finding
-
-    made = []
-    for text in map(str, _each(value)):
-        kind, equals, count = text.partition("=")
-        if equals and not (count.isdecimal() and count.isascii() and len(count) <= 9):
-            raise click.BadParameter(say(f"« {text} » : attendu nir ou nir=3", f"`{text}`: expected nir or nir=3"))
-        made.append(Finding(kind, "", int(count) if equals else 1, sure))
-    return tuple(made)
-
-
 @command.verb(
     "open", fr="Écrit la politique qui ouvrirait un flux, à relire.", en="Write the policy that would open a flow, to review."
 )
@@ -230,7 +192,7 @@ def open_(
 
     site = door.site()
     site.connection(connection)
-    until = (site.clock().astimezone(ZoneInfo(site.settings.site.zone)) + timedelta(days=days)).date()
+    until = (here(site) + timedelta(days=days)).date()
     flow = Flow(client, connection, operation, owner, until, reads, hold)
     text = flow.text()
     door.out.record("policy.text", id=flow.id, file=flow.file, text=text, added=add)

@@ -11,9 +11,8 @@ from sovereign.cli.door import Door
 from sovereign.cli.exits import PARTIAL
 from sovereign.cli.files import refuse_a_lost_folder, written_privately
 from sovereign.cli.findings import show as show_findings
-from sovereign.cli.marks import number, rows, several, size
+from sovereign.cli.marks import rows, several, size
 from sovereign.cli.naming import DATASET, dotted, snapshot
-from sovereign.cli.output import Column, shown
 from sovereign.cli.quarantine import command as quarantine
 from sovereign.cli.query import CLEARANCE
 from sovereign.errors import SovereignError
@@ -21,7 +20,6 @@ from sovereign.language import say
 
 if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
-    from snapshots.manifest import Manifest
     from sovereign.site import Site
     from vault.errors import Fault
 
@@ -48,17 +46,6 @@ command.add_command(quarantine)
 SHOWN: Final = 30
 """Changes that `diff` shows when --limit does not say."""
 
-COLUMNS: Final = (
-    Column("dataset", "jeu de données", "dataset"),
-    Column("sequence", "n°", "no.", "number"),
-    Column("created", "pris le", "taken", "time"),
-    Column("rows", "lignes", "rows", "number"),
-    Column("inserted", "+", "+", "number"),
-    Column("updated", "~", "~", "number"),
-    Column("deleted", "\u2212", "\u2212", "number"),
-    Column("bytes", "taille", "size", "bytes"),
-    Column("state", "verdict", "verdict", "state"),
-)
 AS_OF: Final = option(
     "--as-of",
     default=None,
@@ -76,6 +63,8 @@ AS_OF: Final = option(
 @argument("dataset", type=DATASET, required=False, fr="Un jeu de données.", en="A dataset.")
 def list_(door: Door, dataset: tuple[str, str] | None) -> None:
     """One row a snapshot."""
+    from sovereign.cli.description import LINE, line
+
     site = door.site()
     damaged: dict[DatasetId, Fault] = {}
     if dataset is None:
@@ -88,8 +77,8 @@ def list_(door: Door, dataset: tuple[str, str] | None) -> None:
         told = [(dotted(id_), file, fault) for file, fault in faults.items()]
     door.out.table(
         "snapshot",
-        COLUMNS,
-        [_row(each, manifest) for each, manifest in found],
+        LINE,
+        [line(each, manifest) for each, manifest in found],
         empty=("Aucun instantané encore : « sovereign sync run ».", "No snapshot yet: `sovereign sync run`."),
     )
     for name, subject, fault in told:
@@ -117,39 +106,6 @@ def _id(dataset: tuple[str, str]) -> "DatasetId":
     return DatasetId(*dataset)
 
 
-def _row(dataset: "DatasetId", manifest: "Manifest") -> dict[str, Any]:
-    counts = manifest.counts
-    return {
-        "dataset": dotted(dataset),
-        "sequence": manifest.sequence,
-        "created": manifest.created,
-        "rows": counts.rows,
-        "inserted": counts.inserted,
-        "updated": counts.updated,
-        "deleted": counts.deleted,
-        "bytes": manifest.bytes,
-        "state": manifest.verdict.state,
-        "hash": manifest.hash,
-    }
-
-
-FACTS: Final = {
-    "dataset": Column("dataset", "jeu de données", "dataset"),
-    "sequence": Column("sequence", "numéro", "number"),
-    "created": Column("created", "pris le", "taken", "time"),
-    "mode": Column("mode", "mode", "mode"),
-    "state": Column("state", "verdict", "verdict", "state"),
-    "rows": Column("rows", "lignes", "rows", "number"),
-    "change": Column("change", "depuis le précédent", "since the last one"),
-    "size": Column("size", "fragments", "parts"),
-    "primary_key": Column("primary_key", "clé primaire", "primary key"),
-    "from": Column("from", "d'où", "from"),
-    "run": Column("run", "exécution", "run"),
-    "hash": Column("hash", "empreinte", "hash"),
-    "parent": Column("parent", "précédent", "parent"),
-}
-
-
 @command.verb(
     "show",
     fr="Montre un instantané : d'où il vient, ce qu'il contient, ce qui prouve qu'il est complet.",
@@ -160,84 +116,12 @@ FACTS: Final = {
 @CLEARANCE
 def show(door: Door, dataset: tuple[str, str], as_of: str | None, clearance: str) -> None:
     """Facts, then columns, then evidence and drift."""
-    from sovereign.withheld import notes
+    from sovereign.cli.description import describe
 
     site = door.site()
     _held(site, (dataset,))
     manifest = site.snapshot(_id(dataset), snapshot(as_of, site.settings.site.zone) if as_of is not None else None)
-    counts, origin = manifest.counts, manifest.provenance
-    schema = site.repository.schema(manifest, clearance)
-    fields = [
-        {"column": each.name, "kind": str(each.type), "class": _meta(each, b"class"), "key": "✓" if _meta(each, b"key") else ""}
-        for each in schema
-    ]
-    values = {
-        "dataset": ".".join(dataset),
-        "sequence": manifest.sequence,
-        "created": manifest.created,
-        "mode": manifest.mode,
-        "state": manifest.verdict.state,
-        "rows": counts.rows,
-        "change": f"+{number(counts.inserted)} ~{number(counts.updated)} \u2212{number(counts.deleted)}",
-        "size": f"{len(manifest.parts)}, {size(manifest.bytes)}",
-        "primary_key": [each["column"] for each in fields if each["key"]],
-        "from": f"{origin.host} ({origin.connector} {origin.connector_version})",
-        "run": origin.run,
-        "hash": manifest.hash,
-        "parent": manifest.parent,
-    }
-    warnings = notes(site, [manifest], clearance)
-    drift = [_plain(each) for each in site.repository.drift(manifest, clearance)]
-    door.out.facts(
-        "snapshot", [(FACTS[key], value) for key, value in values.items()],
-        columns=fields, evidence=manifest.verdict.evidence, drift=drift, inserted=counts.inserted, updated=counts.updated,
-        deleted=counts.deleted, bytes=manifest.bytes, parts=len(manifest.parts),
-        warnings=[say(*each) for each in warnings],
-    )  # fmt: skip
-    if door.out.json:
-        return
-    door.out.say()
-    door.out.table(
-        "column",
-        (
-            Column("column", "colonne", "column"),
-            Column("kind", "type", "type"),
-            Column("class", "classe", "class"),
-            Column("key", "clé", "key"),
-        ),
-        fields,
-    )
-    hidden = _hidden(manifest, clearance)
-    if hidden:
-        names = ", ".join(hidden)
-        door.out.remark(f"Colonnes scellées à cette habilitation : {names}.", f"Columns sealed at this clearance: {names}.")
-    for fr, en in warnings:
-        door.out.remark(f"! {fr}", f"! {en}", style="yellow")
-    for each in manifest.verdict.evidence:
-        glyph = {True: "✓", False: "✗", None: "·"}[each.get("holds")]
-        text = f"{glyph} {each.get('check')} {shown(each['detail']) if each.get('detail') else ''}".rstrip()
-        door.out.say(text, text)
-    for each in drift:
-        text = f"{each['field']} : {shown(each['was'])} → {shown(each['now'])} ({each['action']})"
-        door.out.say(f"! dérive · {text}", f"! drift · {text}", style="yellow")
-
-
-def _meta(field: Any, key: bytes) -> str:  # noqa: ANN401 - pyarrow has no types
-    return str((field.metadata or {}).get(key, b"").decode())
-
-
-def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct
-    import msgspec
-
-    built: dict[str, Any] = msgspec.to_builtins(value)
-    return built
-
-
-def _hidden(manifest: "Manifest", clearance: str) -> list[str]:
-    from snapshots.dataset import CLASSES
-
-    beyond = CLASSES[CLASSES.index(clearance) + 1 :]
-    return [each for each in beyond if each in manifest.sealed]
+    describe(door, _id(dataset), manifest, clearance)
 
 
 @command.verb(

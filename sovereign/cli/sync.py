@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -12,11 +12,10 @@ import click
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.marks import lasting, mark, several, size, when
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column, shown
+from sovereign.cli.telling import as_record, blame, lasted, tell
 from sovereign.language import say
-from vault.errors import Diagnostics
 
 if TYPE_CHECKING:
     from sovereign.sync.outcome import RunOutcome
@@ -133,28 +132,6 @@ def exit_of(outcome: "RunOutcome") -> int:
     return exits.OF_RUN[outcome.state]
 
 
-STREAMS: Final = (
-    Column("stream", "flux", "stream"),
-    Column("rows", "lignes", "rows", "number"),
-    Column("inserted", "+", "+", "number"),
-    Column("updated", "~", "~", "number"),
-    Column("deleted", "\u2212", "\u2212", "number"),
-    Column("sequence", "instantané", "snapshot", "number"),
-    Column("state", "état", "state", "state"),
-    Column("verdict", "verdict", "verdict", "state"),
-)
-DRIFTS: Final[dict[str, tuple[str, str]]] = {
-    "added": ("champs nouveaux", "new fields"),
-    "absent": ("champs absents", "absent fields"),
-    "widened": ("type élargi", "wider type"),
-    "text": ("devenus texte", "became text"),
-    "row_discarded": ("lignes écartées par le contrat", "rows discarded by the contract"),
-    "value_discarded": ("valeurs écartées par le contrat", "values discarded by the contract"),
-}
-COUNTED: Final[dict[str, tuple[str, str]]] = {
-    "personal": ("champ* personnel*", "personal field*"),
-    "sensitive": ("champ* sensible*", "sensitive field*"),
-}
 TRIGGERS: Final[dict[str, tuple[str, str]]] = {
     "hand": ("une personne", "a person"),
     "job": ("le planificateur", "the schedule"),
@@ -171,72 +148,6 @@ RUNS: Final = (
     Column("trigger", "par", "by"),
     Column("state", "état", "state", "state"),
 )
-
-
-def tell(door: Door, outcome: "RunOutcome") -> None:
-    """Sum up one run: what became of each stream, what it cost, and what a person should look at."""
-    door.out.record("run", **as_record(outcome))
-    if door.out.json:
-        return
-    took = _lasted(outcome)
-    read = several(outcome.rows, "ligne* lue*", "row* read")
-    cost = f"{read}, {size(outcome.bytes_in)}, {several(outcome.requests, 'requête*', 'request*')}, {took}"
-    head = f"{mark(outcome.state)}  {outcome.connection} · {cost}"
-    door.out.say(head, head, style="bold")
-    if outcome.streams:
-        door.out.table(
-            "stream",
-            STREAMS,
-            [
-                {"stream": each.stream, **each.counts, "sequence": each.sequence, "state": each.state, "verdict": each.verdict}
-                for each in outcome.streams
-            ],
-        )
-    for each in outcome.streams:
-        if each.reason is not None:
-            door.out.say(f"! {each.stream} : {each.reason.fr}", f"! {each.stream}: {each.reason.en}", style="yellow")
-        for action, what in _drifts(each.drift).items():
-            fr, en = DRIFTS.get(action, (action, action))
-            door.out.say(f"! {each.stream} · dérive · {fr} : {what}", f"! {each.stream} · drift · {en}: {what}", style="yellow")
-    for remark in outcome.remarks:
-        door.out.say(f"! {remark.fr}", f"! {remark.en}", style="yellow")
-    if outcome.waiting_until is not None:
-        until = when(outcome.waiting_until)
-        door.out.say(f"… attend le fournisseur jusqu'à {until}", f"… waiting for the vendor until {until}", style="cyan")
-
-
-def blame(door: Door, outcome: "RunOutcome") -> None:
-    """Say on standard error why a run failed."""
-    if outcome.fault is not None:
-        fault = outcome.fault
-        door.out.error(
-            Diagnostics(fault.code, say(fault.fr, fault.en), say(fault.todo_fr, fault.todo_en)), {"run": outcome.run}
-        )
-
-
-def as_record(outcome: "RunOutcome") -> dict[str, Any]:
-    """A run as JSON."""
-    import msgspec
-
-    record: dict[str, Any] = msgspec.to_builtins(outcome)
-    return record
-
-
-def _lasted(outcome: "RunOutcome") -> str:
-    return lasting((outcome.finished_at - outcome.started_at).total_seconds()) if outcome.finished_at else "·"
-
-
-def _drifts(drift: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Say what drifted, an action: internal fields by name, the others as a number; `snapshot show` names them."""
-    fields: dict[str, list[str]] = {}
-    values: dict[str, int] = {}
-    for each in sorted(drift, key=lambda each: "field" not in each):  # the names first
-        named, count = each.get("field"), int(each.get("fields", 1))
-        what = str(named) if named else several(count, *COUNTED.get(each.get("class", ""), ("champ*", "field*")))
-        fields.setdefault(each["action"], []).append(what)
-        values[each["action"]] = values.get(each["action"], 0) + int(each.get("values", 0))
-    touched = {action: f" ({several(count, 'valeur*', 'value*')})" if count else "" for action, count in values.items()}
-    return {action: ", ".join(what) + touched[action] for action, what in fields.items()}
 
 
 @command.verb("list", fr="Liste les dernières exécutions.", en="List the latest runs.")
@@ -260,7 +171,7 @@ def list_(door: Door, name: str | None, limit: int) -> None:
                     "state": each.state,
                 }
             ),
-            "lasted": _lasted(each),
+            "lasted": lasted(each),
         }
         for each in runs
     )
