@@ -95,18 +95,18 @@ def resolve(door: Door, intent: str, verdict: str, reason: str) -> None:
 
 @command.verb(
     "replay",
-    fr="Renvoie une remise rejetée, abandonnée ou qui n'a pas eu lieu ; elle reprend son tour.",
-    en="Send again a delivery that was rejected, failed or did not happen; it takes its turn again.",
+    fr="Renvoie une remise rejetée, abandonnée ou qui n'a pas eu lieu ; la politique en décide à nouveau.",
+    en="Send again a delivery that was rejected, failed or did not happen; policy decides on it once more.",
 )
 @argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
 @option("--reason", required=True, metavar="TEXT", fr="Pourquoi.", en="Why.")
 def replay(door: Door, intent: str, reason: str) -> None:
-    """Back to the queue."""
+    """Back to where policy decides; the process that sends does the rest."""
     from sovereign.gateway.decree import desk
 
     site = door.site()
-    moved = desk(site.state, site.audit, site.clock).decide(intent, "queued", "operator.replay", reason)
-    door.out.done("delivery", f"{intent} : en file", f"{intent}: queued", **_row(moved))
+    moved = desk(site.state, site.audit, site.clock).decide(intent, "approved", "operator.replay", reason)
+    door.out.done("delivery", f"{intent} : à juger, puis en file", f"{intent}: to be decided, then queued", **_row(moved))
 
 
 @command.verb("cancel", fr="Retire une remise qui n'est pas partie.", en="Take back a delivery that has not left.")

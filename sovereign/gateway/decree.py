@@ -17,8 +17,8 @@ DEAD: Final = ("failed", "rejected", "inconclusive", "did_not_happen")
 WANTED: Final = timedelta(days=7)
 """How long a delivery that a person sends again is wanted."""
 _OF_PEOPLE: Final = {
-    ("inconclusive", "landed"), ("inconclusive", "did_not_happen"), ("inconclusive", "probing"), ("did_not_happen", "queued"),
-    ("did_not_happen", "failed"), ("rejected", "queued"), ("failed", "queued"),
+    ("inconclusive", "landed"), ("inconclusive", "did_not_happen"), ("inconclusive", "probing"), ("did_not_happen", "approved"),
+    ("did_not_happen", "failed"), ("rejected", "approved"), ("failed", "approved"),
 }  # fmt: skip
 """The edges that belong to a person."""
 
@@ -45,7 +45,8 @@ class Desk:
     def decide(self, intent: str, becomes: str, why: str, reason: str, *, actor: str | None = None) -> Delivery:
         """Move a delivery along an edge that belongs to a person. Errors: UnknownDelivery, NoSuchStep, StateMoved.
 
-        To look again is to be unknown and due: the process that sends makes the probe.
+        To look again is to be unknown and due: the process that sends makes the probe. To send again is to be approved: that
+        process asks policy once more, then it takes its turn or is denied.
         """
         now = self.clock()
         with self.deliveries.state.begin() as transaction:
@@ -58,7 +59,7 @@ class Desk:
             next_at = None
             if becomes == "probing":
                 within, becomes, next_at = (Step("probing", why),), "unknown", now
-            elif becomes == "queued":
+            elif becomes == "approved":
                 known |= {"maybe": False, "tries": 0, "failures": 0}
                 next_at = now + WANTED
             return self.deliveries.move(

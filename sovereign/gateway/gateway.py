@@ -18,11 +18,12 @@ import orjson
 from sqlalchemy import Connection, select
 
 from saas_connectors.payloads import decode
+from sovereign.gateway.again import again
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
 from sovereign.gateway.dispatch import Dispatcher
-from sovereign.gateway.errors import KeyBusy, KeyReused, Stopping
+from sovereign.gateway.errors import KeyBusy, KeyReused, NotAsked, Stopping
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
@@ -212,6 +213,7 @@ class Gateway:
                 findings=_json([[each.kind, each.count, each.sure] for each in decision.findings]), question=kept,
                 obligations=_json({
                     "quorum": decision.quorum, "groups": decision.groups, "errors": decision.errors,
+                    "transforms": 0 if parts.pseudonymise is None else len(decision.transforms),
                     "within": None if decision.within is None else decision.within.total_seconds(),
                 }),
             )  # fmt: skip
@@ -327,38 +329,34 @@ class Gateway:
         return replace(self.receipt(row.intent), replayed=True)
 
     async def _reconsider(self, delivery: Delivery) -> None:
-        """A held delivery whose time is up, or an approved one that is to take its turn."""
+        """A held delivery whose time is up, or an approved or replayed one that is to take its turn."""
         parts, now = self._parts, self._parts.clock()
         with parts.state.read() as reader:
-            outcome = parts.approvals.outcome(reader, delivery.intent)
+            try:
+                asked, outcome = parts.approvals.find(reader, delivery.intent), parts.approvals.outcome(reader, delivery.intent)
+            except NotAsked:
+                asked, outcome = None, "open"
         if delivery.state == "held":
             moved = await self._group.write(lambda t: heard(self.deliveries, t, delivery.intent, outcome, now))
             if moved is not None and moved.state == "expired":
                 await self._group.write(lambda t: parts.approvals.settle(t, delivery.intent, "expired"))
             return
         with parts.state.read() as reader:
-            asked = parts.approvals.find(reader, delivery.intent)
             try:
                 ends: datetime | None = load(reader, self.sealing, delivery.intent, parts.terms).expires_at
             except StateError:
                 raise
             except Fault:
                 ends = None  # its payload is gone: in its turn it is closed, and nothing is sent
-            kept = reader.execute(select(decisions.c.question).where(decisions.c.intent == delivery.intent)).scalar_one()
-        question = replace(self._questions.unpack(_json(kept)), at=now.astimezone(parts.zone))
-        standing = parts.standing(question.client, question.person)
-        question = replace(question, owner=standing.owner, roles=standing.roles, groups=standing.groups)
-        decision = parts.policy.decide(question)
-        stricter = decision.effect == "hold" and (
-            decision.quorum > asked.quorum or not set(decision.groups) <= set(asked.groups)
-        )
-        denied = decision.effect == "deny" or outcome != "approved" or stricter or not standing.live
-        facts = {"effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set}
-        why = "policy.deny" if decision.effect == "deny" else "approval.void" if denied else "approved"
+            row = reader.execute(select(decisions).where(decisions.c.intent == delivery.intent)).one()
+        kept, transforms = self._questions.unpack(_json(row.question)), int(row.obligations.get("transforms", 0))
+        found = again(parts, kept, asked, outcome, transforms, now)
+        if ends is not None and delivery.next_at is not None:
+            ends = max(ends, delivery.next_at)  # a person wants it until then
         await self._group.write(
             lambda t: self.deliveries.move(
-                t, delivery, "denied" if denied else "queued", why, now,
-                next_at=None if denied else ends, facts=facts,
+                t, delivery, "queued" if found.stands else "denied", found.why, now,
+                next_at=ends if found.stands else None, facts=found.facts,
             )
         )  # fmt: skip
 

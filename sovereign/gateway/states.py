@@ -3,7 +3,8 @@
 1. Nothing leaves before `in_flight` is durable. Found in flight by anyone who did not put it there, a delivery is `unknown`: it
    is never sent on that ground.
 2. Only what provably did not reach the vendor, or what may be sent twice, is tried again.
-3. `unknown` ends by evidence (a probe) or by a person who decides with what is known in front of them; never by itself.
+3. `approved`: people want it to leave, and policy decides once more before it takes its turn, whoever wanted it.
+4. `unknown` ends by evidence (a probe) or by a person who decides with what is known in front of them; never by itself.
 
 docs/gateway.md shows this table and is checked against it.
 """
@@ -37,7 +38,7 @@ EDGES: Final = (
     Edge("held", "expired", "personne n'a tranché à temps", "nobody decided in time"),
     Edge("held", "cancelled", "le demandeur a retiré sa demande", "whoever asked took it back"),
     Edge("approved", "queued", "elle prend son tour", "it takes its turn"),
-    Edge("approved", "denied", "la politique refuse désormais", "policy now denies"),
+    Edge("approved", "denied", "jugée à nouveau, elle ne tient plus", "decided again, it no longer stands"),
     Edge("queued", "in_flight", "son tour est venu, le fournisseur est ouvert", "its turn has come, the vendor is open"),
     Edge("queued", "expired", "elle n'a plus de sens à cet instant", "the instant until which it made sense is past"),
     Edge("queued", "unknown", "close, mais un essai a pu arriver", "closed, yet an attempt may have arrived"),
@@ -61,12 +62,13 @@ EDGES: Final = (
     Edge("probing", "inconclusive", "la sonde ne conclut pas", "the probe cannot tell"),
     Edge("probing", "unknown", "la sonde n'a pas pu regarder, elle reviendra", "the probe could not look, it will come back"),
     Edge("did_not_happen", "queued", "elle peut partir à nouveau", "it may leave again"),
+    Edge("did_not_happen", "approved", "un opérateur la renvoie", "an operator sends it again"),
     Edge("did_not_happen", "failed", "un opérateur la clôt", "an operator closes it"),
     Edge("inconclusive", "landed", "un opérateur sait qu'elle a eu lieu", "an operator knows that it happened"),
     Edge("inconclusive", "did_not_happen", "un opérateur sait qu'elle n'a pas eu lieu", "an operator knows that it did not"),
     Edge("inconclusive", "probing", "un opérateur demande de regarder encore", "an operator asks to look again"),
-    Edge("rejected", "queued", "un opérateur la renvoie", "an operator sends it again"),
-    Edge("failed", "queued", "un opérateur la renvoie", "an operator sends it again"),
+    Edge("rejected", "approved", "un opérateur la renvoie", "an operator sends it again"),
+    Edge("failed", "approved", "un opérateur la renvoie", "an operator sends it again"),
 )  # fmt: skip
 
 _ALLOWED: Final[dict[tuple[str, str], Edge]] = {(edge.was, edge.becomes): edge for edge in EDGES}

@@ -2,22 +2,22 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import Connection
 
+from sovereign.access import People, Rights
 from sovereign.audit import AuditLog
 from sovereign.clock import now
 from sovereign.egress.budget import Budgets
 from sovereign.egress.channel import open_channel
 from sovereign.egress.policy import EgressPolicy
-from sovereign.gateway.approvals import Asked
+from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import WriteIntent, new_id
@@ -49,31 +49,20 @@ class Nothing:
     records: int = 1
 
 
-class OneVoice:
-    """Approvals whose only voice is a row of the drill: what was said of an intent."""
+Changed = Callable[[Parts], dict[str, Any]]
+"""What a drill changes of the parts of a gateway, given the others."""
 
-    def __init__(self) -> None:
-        self.said: dict[str, str] = {}
 
-    def ask(
-        self, transaction: Connection, intent: WriteIntent, decision: Decision, *, owner: str, batch: str | None = None
-    ) -> datetime:
-        return datetime.now(UTC) + timedelta(hours=1)
-
-    def find(self, reader: Connection, intent: str) -> Asked:
-        at = datetime.now(UTC)
-        return Asked(intent, "ledger", "intern", b"", 1, (), None, at, at + timedelta(hours=1), "open")
-
-    def outcome(self, reader: Connection, intent: str) -> str:
-        return self.said.get(intent, "open")
-
-    def settle(self, transaction: Connection, intent: str, outcome: str) -> None:
-        self.said[intent] = outcome
+def voices(state: State, audit: AuditLog, keys: Keys) -> Approvals:
+    """The approvals of a drill's house, over the people whom it knows."""
+    return Approvals(state, audit, keys, now, Rights(state, audit, now, People(state, audit, now)))
 
 
 @asynccontextmanager
-async def gate(root: Path, url: str, *, terms: Terms = QUICK, concurrency: int = 4) -> AsyncIterator[Gateway]:
-    """Open the gateway of a folder, made at the first time."""
+async def gate(
+    root: Path, url: str, *, terms: Terms = QUICK, concurrency: int = 4, changed: Changed | None = None
+) -> AsyncIterator[Gateway]:
+    """Open the gateway of a folder, made at the first time. changed: of its parts."""
     with ExitStack() as stack:
         keys = _keys(root)
         state = stack.enter_context(State(root / "state.db"))
@@ -81,12 +70,12 @@ async def gate(root: Path, url: str, *, terms: Terms = QUICK, concurrency: int =
         policy = EgressPolicy("ledger", url, loopback=True, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64)
         channel = open_channel(policy, None, now, budgets=Budgets(), resolve=socket.getaddrinfo)
         vendor = Vendor("ledger", "127.0.0.1", url, channel.send, LedgerConnector(url), concurrency)
-        gateway = Gateway(
-            Parts(
-                state, audit, keys, Leases(state, now), now, ByName(), lambda _body, _type: Nothing(),
-                lambda _client, _person: Standing(), lambda _name: vendor, OneVoice(), ZoneInfo("Europe/Paris"), terms=terms,
-            )
+        house = Parts(
+            state, audit, keys, Leases(state, now), now, ByName(), lambda _body, _type: Nothing(),
+            lambda _client, _person: Standing(), lambda _name: vendor, voices(state, audit, keys), ZoneInfo("Europe/Paris"),
+            terms=terms,
         )  # fmt: skip
+        gateway = Gateway(house if changed is None else replace(house, **changed(house)))
         try:
             await gateway.open()
             yield gateway

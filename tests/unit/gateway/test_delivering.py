@@ -12,7 +12,7 @@ from sovereign.clock import now
 from sovereign.gateway.errors import KeyReused, ReadDenied, VendorCut
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.reading import Read, from_copy
-from sovereign.gateway.receipt import Receipt, heard
+from sovereign.gateway.receipt import Receipt
 from sovereign.gateway.vendor import Vendor
 from tests.servers.gate import gate, intent
 from tests.servers.ledger import Ledger, serving
@@ -120,23 +120,6 @@ def test_a_key_given_again_delivers_once_and_a_key_of_another_request_is_refused
     with serving(ledger) as url:
         asyncio.run(drill(url))
     assert [line["ref"] for line in ledger.lines] == ["a"]
-
-
-def test_a_held_write_leaves_once_approved(tmp_path: Path) -> None:
-    async def drill(url: str) -> None:
-        async with gate(tmp_path / "g", url) as gateway:
-            asked = intent("add", "a", client="intern")
-            assert (await gateway.submit(asked, wait=5)).state == "held"
-            gateway._parts.approvals.said[asked.id] = "approved"  # type: ignore[attr-defined]  # the drill's voice
-            with gateway._parts.state.begin() as transaction:
-                heard(gateway.deliveries, transaction, asked.id, "approved", now())
-            # The client is still held by policy, which is no denial: what was approved leaves.
-            await settled(gateway, asked.id, "confirmed")
-
-    ledger = Ledger()
-    with serving(ledger) as url:
-        asyncio.run(drill(url))
-    assert ledger.landed("a") == 1
 
 
 def test_what_an_operator_cut_off_waits_and_leaves_when_restored(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""What was decided before, decided again with today's policy and today's rights, before a delivery takes its turn.
+
+1. A question is asked again as it was kept, but for the instant and for who answers for the client now.
+2. What people approved stands only while their voices verify, policy asks for no more than they were asked, and the client is
+   still let in. What was never put to people does not stand once policy wants them to decide.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from saas_connectors.connector import Json
+from sovereign.gateway.approvals import Asked
+from sovereign.gateway.decision import Decision, Question
+from sovereign.gateway.ports import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Whether a delivery may take its turn after all; why: a code; facts: for the audit entry."""
+
+    stands: bool
+    why: str
+    facts: dict[str, Json]
+
+
+def again(parts: Parts, kept: Question, asked: Asked | None, outcome: str, transforms: int, now: datetime) -> Again:
+    """Decide again. asked: what was put to people, None when nothing was; outcome: what their voices come to now.
+
+    transforms: how many places of the kept body were pseudonymised when it was accepted.
+    """
+    standing = parts.standing(kept.client, kept.person)
+    question = replace(
+        kept, at=now.astimezone(parts.zone), owner=standing.owner, roles=standing.roles, groups=standing.groups, dry_run=False
+    )
+    decision = parts.policy.decide(question)
+    facts: dict[str, Json] = {
+        "effect": decision.effect,
+        "policies": list(decision.policies),
+        "policy_set": decision.policy_set,
+    }
+    if decision.effect == "deny":
+        return Again(False, "policy.deny", facts)
+    if not standing.live:
+        return Again(False, "client.gone", facts)
+    if asked is None and decision.effect == "hold":
+        return Again(False, "approval.wanted", facts)
+    if asked is not None and (outcome != "approved" or _stricter(decision, asked)):
+        return Again(False, "approval.void", facts)
+    if len(decision.transforms) > transforms:
+        return Again(False, "policy.pseudonymise", facts)
+    return Again(True, "policy.allow" if asked is None else "approved", facts)
+
+
+def _stricter(decision: Decision, asked: Asked) -> bool:
+    """Whether policy now asks for more than people were asked for."""
+    more = decision.quorum > asked.quorum or not set(decision.groups) <= set(asked.groups)
+    return decision.effect == "hold" and more
