@@ -4,183 +4,131 @@ Columns named `sealed…` hold envelopes of the vault; what an application write
 the entity that is written to.
 """
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Integer, LargeBinary, String
 
-from sovereign.state.schema import Instant, JsonText, metadata
+from sovereign.state.schema import Instant, JsonText, table
 
-people = Table(
-    "people",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("groups", JsonText, nullable=False),
-    Column("added_at", Instant, nullable=False),
-    Column("removed_at", Instant),
-)
-grants = Table(
+people = table("people", {"name": String}, {"groups": JsonText, "added_at": Instant}, maybe={"removed_at": Instant})
+grants = table(
     "grants",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("subject_kind", String, nullable=False),
-    Column("subject", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("value", String, nullable=False),
-    Column("connection", String),
-    Column("reason", String, nullable=False),
-    Column("granted_by", String, nullable=False),
-    Column("granted_at", Instant, nullable=False),
-    Column("expires_at", Instant),
-    Column("revoked_at", Instant),
-    Column("revoked_by", String),
+    {"id": String},
+    {
+        "subject_kind": String,
+        "subject": String,
+        "kind": String,
+        "value": String,
+        "reason": String,
+        "granted_by": String,
+        "granted_at": Instant,
+    },
+    maybe={"connection": String, "expires_at": Instant, "revoked_at": Instant, "revoked_by": String},
 )
-clients = Table(
+clients = table(
     "clients",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("owner", String, nullable=False),
-    Column("purpose", String, nullable=False),
-    Column("connections", JsonText, nullable=False),
-    Column("limits", JsonText, nullable=False),
-    Column("added_at", Instant, nullable=False),
-    Column("expires_at", Instant),
-    Column("revoked_at", Instant),
+    {"id": String},
+    {"owner": String, "purpose": String, "connections": JsonText, "limits": JsonText, "added_at": Instant},
+    maybe={"expires_at": Instant, "revoked_at": Instant},
 )
-credentials = Table(
+credentials = table(
     "credentials",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("client", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("added_at", Instant, nullable=False),
-    Column("expires_at", Instant),
-    Column("revoked_at", Instant),
+    {"id": String},
+    {"client": String, "kind": String, "digest": LargeBinary, "added_at": Instant},
+    maybe={"expires_at": Instant, "revoked_at": Instant},
 )
-approvers = Table(
+approvers = table(
     "approvers",
-    metadata,
-    Column("key_id", String, primary_key=True),
-    Column("person", String, nullable=False),
-    Column("vkey", String, nullable=False),
-    Column("enrolled_at", Instant, nullable=False),
-    Column("enrolled_by", String, nullable=False),
-    Column("revoked_at", Instant),
+    {"key_id": String},
+    {"person": String, "vkey": String, "enrolled_at": Instant, "enrolled_by": String},
+    maybe={"revoked_at": Instant},
 )
-intents = Table(
+intents = table(
     "intents",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("received_at", Instant, nullable=False),
-    Column("client", String, nullable=False),
-    Column("person", String),
-    Column("connection", String, nullable=False),
-    Column("door", String, nullable=False),
-    Column("operation", String, nullable=False),
-    Column("method", String, nullable=False),
-    Column("lane", String, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-    Column("wrapped", JsonText, nullable=False),
-    Column("sealed", LargeBinary),
-    Column("expires_at", Instant),
+    {"id": String},
+    {
+        "received_at": Instant,
+        "client": String,
+        "connection": String,
+        "door": String,
+        "operation": String,
+        "method": String,
+        "lane": String,
+        "priority": Integer,
+        "digest": LargeBinary,
+        "bytes": BigInteger,
+        "wrapped": JsonText,
+    },
+    maybe={"person": String, "sealed": LargeBinary, "expires_at": Instant},
 )
-decisions = Table(
+decisions = table(
     "decisions",
-    metadata,
-    Column("intent", String, primary_key=True),
-    Column("at", Instant, nullable=False),
-    Column("effect", String, nullable=False),
-    Column("policies", JsonText, nullable=False),
-    Column("policy_set", String, nullable=False),
-    Column("fr", String, nullable=False),
-    Column("en", String, nullable=False),
-    Column("findings", JsonText, nullable=False),
-    Column("question", JsonText, nullable=False),
-    Column("obligations", JsonText, nullable=False),
+    {"intent": String},
+    {
+        "at": Instant,
+        "effect": String,
+        "policies": JsonText,
+        "policy_set": String,
+        "fr": String,
+        "en": String,
+        "findings": JsonText,
+        "question": JsonText,
+        "obligations": JsonText,
+    },
 )
-deliveries = Table(
+deliveries = table(
     "deliveries",
-    metadata,
-    Column("intent", String, primary_key=True),
-    Column("turn", BigInteger, nullable=False),
-    Column("connection", String, nullable=False),
-    Column("lane", String, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("state", String, nullable=False),
-    Column("blocks", Integer, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("since", Instant, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_at", Instant),
-    Column("holder", String),
-    Column("status", Integer),
-    Column("why", String),
-    Column("outcome", JsonText, nullable=False),
-    Column("sealed_outcome", LargeBinary),
+    {"intent": String},
+    {
+        "turn": BigInteger,
+        "connection": String,
+        "lane": String,
+        "priority": Integer,
+        "state": String,
+        "blocks": Integer,
+        "version": Integer,
+        "since": Instant,
+        "attempts": Integer,
+        "outcome": JsonText,
+    },
+    maybe={"next_at": Instant, "holder": String, "status": Integer, "why": String, "sealed_outcome": LargeBinary},
 )
-delivery_events = Table(
+delivery_events = table(
     "delivery_events",
-    metadata,
-    Column("intent", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("at", Instant, nullable=False),
-    Column("was", String),
-    Column("state", String, nullable=False),
-    Column("why", String, nullable=False),
-    Column("actor", String),
-    Column("entry", BigInteger),
+    {"intent": String, "number": Integer},
+    {"at": Instant, "state": String, "why": String},
+    maybe={"was": String, "actor": String, "entry": BigInteger},
 )
-idempotency = Table(
+idempotency = table(
     "idempotency",
-    metadata,
-    Column("client", String, primary_key=True),
-    Column("digest_of_key", LargeBinary, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
-    Column("intent", String, nullable=False),
-    Column("added_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
+    {"client": String, "digest_of_key": LargeBinary},
+    {"digest": LargeBinary, "intent": String, "added_at": Instant, "expires_at": Instant},
 )
-circuits = Table(
+circuits = table(
     "circuits",
-    metadata,
-    Column("connection", String, primary_key=True),
-    Column("state", String, nullable=False),
-    Column("since", Instant, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("until", Instant),
-    Column("reason", String),
-    Column("actor", String),
+    {"connection": String},
+    {"state": String, "since": Instant, "failures": Integer},
+    maybe={"until": Instant, "reason": String, "actor": String},
 )
-approval_requests = Table(
+approval_requests = table(
     "approval_requests",
-    metadata,
-    Column("intent", String, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
-    Column("quorum", Integer, nullable=False),
-    Column("groups", JsonText, nullable=False),
-    Column("excluded", JsonText, nullable=False),
-    Column("batch", String),
-    Column("asked_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("state", String, nullable=False),
+    {"intent": String},
+    {
+        "digest": LargeBinary,
+        "quorum": Integer,
+        "groups": JsonText,
+        "excluded": JsonText,
+        "asked_at": Instant,
+        "expires_at": Instant,
+        "state": String,
+    },
+    maybe={"batch": String},
 )
-approval_verdicts = Table(
+approval_verdicts = table(
     "approval_verdicts",
-    metadata,
-    Column("intent", String, primary_key=True),
-    Column("person", String, primary_key=True),
-    Column("key_id", String, nullable=False),
-    Column("verdict", String, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("sealed_note", LargeBinary, nullable=False),
+    {"intent": String, "person": String},
+    {"key_id": String, "verdict": String, "at": Instant, "sealed_note": LargeBinary},
 )
-policy_sets = Table(
+policy_sets = table(
     "policy_sets",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("added_at", Instant, nullable=False),
-    Column("added_by", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("files", JsonText, nullable=False),
-    Column("signatures", JsonText, nullable=False),
+    {"digest": String},
+    {"added_at": Instant, "added_by": String, "state": String, "files": JsonText, "signatures": JsonText},
 )

@@ -1,11 +1,13 @@
 """The tables, as queries see them; `migrations/` makes them, and a test holds the two together."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, TypeDecorator
 from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
 from sovereign.state.errors import StateDamaged
 
@@ -52,102 +54,54 @@ class JsonText(TypeDecorator[Any]):
 
 
 metadata = MetaData()
+Kind = type[TypeEngine[Any]]
 
-migrations = Table(
-    "migrations",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("sha256", String, nullable=False),
-    Column("applied_at", Instant, nullable=False),
-)
-counters = Table("counters", metadata, Column("name", String, primary_key=True), Column("value", BigInteger, nullable=False))
-runs = Table(
+
+def table(name: str, keys: Mapping[str, Kind], given: Mapping[str, Kind], maybe: Mapping[str, Kind] | None = None) -> Table:
+    """Declare a table: the columns of its primary key, those that are always given, and those that may be NULL."""
+    key = [Column(each, kind, primary_key=True, autoincrement=False) for each, kind in keys.items()]
+    rest = [Column(each, kind, nullable=False) for each, kind in given.items()]
+    return Table(name, metadata, *key, *rest, *(Column(each, kind) for each, kind in (maybe or {}).items()))
+
+
+migrations = table("migrations", {"number": Integer}, {"name": String, "sha256": String, "applied_at": Instant})
+counters = table("counters", {"name": String}, {"value": BigInteger})
+runs = table(
     "runs",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("connection", String, nullable=False),
-    Column("trigger", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("started_at", Instant, nullable=False),
-    Column("finished_at", Instant),
-    Column("waiting_until", Instant),
-    Column("attempts", Integer, nullable=False),
-    Column("verdict", String),
-    Column("error", String),
-    Column("counts", JsonText, nullable=False),
-    Column("outcome", JsonText),
+    {"id": String},
+    {"connection": String, "trigger": String, "state": String, "started_at": Instant, "attempts": Integer, "counts": JsonText},
+    maybe={"finished_at": Instant, "waiting_until": Instant, "verdict": String, "error": String, "outcome": JsonText},
 )
-attempts = Table(
+attempts = table(
     "attempts",
-    metadata,
-    Column("run", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("started_at", Instant, nullable=False),
-    Column("finished_at", Instant),
-    Column("state", String, nullable=False),
-    Column("error", String),
+    {"run": String, "number": Integer},
+    {"started_at": Instant, "state": String},
+    maybe={"finished_at": Instant, "error": String},
 )
-leases = Table(
+leases = table(
     "leases",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("token", BigInteger, nullable=False),
-    Column("holder", String),
-    Column("place", String, nullable=False),
-    Column("pid", BigInteger, nullable=False),
-    Column("born", BigInteger, nullable=False),
-    Column("expires_at", Instant, nullable=False),
+    {"name": String},
+    {"token": BigInteger, "place": String, "pid": BigInteger, "born": BigInteger, "expires_at": Instant},
+    maybe={"holder": String},
 )
-jobs = Table(
+jobs = table(
     "jobs",
-    metadata,
-    Column("connection", String, primary_key=True),
-    Column("cadence", String, nullable=False),
-    Column("due_at", Instant),
-    Column("last_due_at", Instant),
-    Column("last_run", String),
-    Column("last_state", String),
+    {"connection": String},
+    {"cadence": String},
+    maybe={"due_at": Instant, "last_due_at": Instant, "last_run": String, "last_state": String},
 )
-occurrences = Table(
+occurrences = table(
     "occurrences",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("connection", String, nullable=False),
-    Column("due_at", Instant, nullable=False),
-    Column("started_at", Instant),
-    Column("finished_at", Instant),
-    Column("state", String, nullable=False),
-    Column("run", String),
-    Column("error", String),
+    {"id": String},
+    {"connection": String, "due_at": Instant, "state": String},
+    maybe={"started_at": Instant, "finished_at": Instant, "run": String, "error": String},
 )
-audit_entries = Table(
+audit_entries = table(
     "audit_entries",
-    metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("entry", String, nullable=False),
-    Column("leaf", LargeBinary, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("act", String, nullable=False),
-    Column("connection", String),
-    Column("stream", String),
+    {"seq": BigInteger},
+    {"entry": String, "leaf": LargeBinary, "at": Instant, "act": String},
+    maybe={"connection": String, "stream": String},
 )
-audit_bodies = Table(
-    "audit_bodies",
-    metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("sealed", LargeBinary, nullable=False),
-)
-audit_tiles = Table(
-    "audit_tiles",
-    metadata,
-    Column("level", Integer, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("hashes", LargeBinary, nullable=False),
-)
-audit_checkpoints = Table(
-    "audit_checkpoints",
-    metadata,
-    Column("size", BigInteger, primary_key=True, autoincrement=False),
-    Column("note", String, nullable=False),
-)
+audit_bodies = table("audit_bodies", {"seq": BigInteger}, {"sealed": LargeBinary})
+audit_tiles = table("audit_tiles", {"level": Integer, "number": BigInteger}, {"hashes": LargeBinary})
+audit_checkpoints = table("audit_checkpoints", {"size": BigInteger}, {"note": String})
