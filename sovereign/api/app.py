@@ -18,6 +18,7 @@ from sovereign.api.answers import Answered, answer, as_json, shown
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
 from sovereign.api.errors import Defect, NoSuchPlace, NotReached, NotThis, NotYours, bad
 from sovereign.api.limits import Limits
+from sovereign.api.members import once
 from sovereign.api.metrics import Metrics
 from sovereign.api.openapi import description
 from sovereign.api.paths import target
@@ -169,6 +170,7 @@ class App:
         body = await body_of(arrival, receive, self._limits, self._most(client))
         try:
             payload = parsed(body, house.settings.max_depth)
+            await once(body, "application/json")
             now = house.clock()
             intent = WriteIntent(
                 id=new_id(now, house.entropy), client=client.id, connection=connection, door="operation", operation=name,
@@ -192,6 +194,7 @@ class App:
         try:
             headers: Pairs = outward(arrival.pairs)
             kind = arrival.fields.get("content-type", "")
+            await once(body, kind)
             if reads:
                 sent = (*headers, ("content-type", kind)) if body and kind else headers
                 read = Read(client.id, connection, arrival.method, path, sent, body or None, arrival.person)
