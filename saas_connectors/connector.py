@@ -256,35 +256,35 @@ class Writer(Protocol):
         """The ways to write that this connection declares; none unless its settings open them."""
         ...
 
-    def entity(self, operation: str, payload: Json) -> str:
+    def entity(self, operation: str, payload: Json, /) -> str:
         """What a payload is written to: writes to one entity keep their order; errors: BadPayload, UnknownOperation."""
         ...
 
-    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+    def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """Classes of the data in a payload; a field that no one classified is personal."""
         ...
 
-    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
+    def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:
         """Carry out one operation; `key` goes in the operation's `key_header`."""
         ...
 
-    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+    def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Look at what the vendor made of a write that it accepted."""
         ...
 
-    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+    def probe(self, operation: str, payload: Json, /) -> Exchange[Probed]:
         """Find out whether a write of unknown outcome happened."""
         ...
 
-    def is_read(self, method: str, path: str) -> bool:
+    def is_read(self, method: str, path: str, /) -> bool:
         """Whether a call of the pass-through changes nothing at the vendor."""
         ...
 
-    def mirror(self, method: str, path: str) -> MirrorQuery | None:
+    def mirror(self, method: str, path: str, /) -> MirrorQuery | None:
         """The question to the local copy that answers a read of the pass-through; None when only the vendor can."""
         ...
 
-    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:
+    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int, /) -> Presented:
         """Write rows of the local copy as the vendor would.
 
         rows: fields in clear, plain Python values; for `streams`, `{"stream", "title"}` each. total: how many records satisfy

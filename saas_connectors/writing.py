@@ -65,8 +65,26 @@ def below(base: str, path: str) -> tuple[str, str] | None:
     return path.removeprefix(root), query
 
 
+class Unmirrored:
+    """The reads of a writer whose vendor alone can answer them."""
+
+    __slots__ = ()
+
+    def is_read(self, method: str, _path: str, /) -> bool:
+        """GET and HEAD."""
+        return method in READS
+
+    def mirror(self, _method: str, _path: str, /) -> MirrorQuery | None:
+        """Nothing."""
+        return None
+
+    def present(self, _query: MirrorQuery, _rows: Sequence[Mapping[str, Json]], _total: int, /) -> Presented:
+        """Nothing: no query was given."""
+        return Presented(404, "application/json", b"{}")
+
+
 @dataclass(frozen=True, slots=True)
-class ReadOnly:
+class ReadOnly(Unmirrored):
     """The writer of a connector that has none: no operation, reads by their method, nothing mirrored."""
 
     name: str
@@ -75,37 +93,25 @@ class ReadOnly:
         """None."""
         return ()
 
-    def entity(self, operation: str, payload: Json) -> str:
+    def entity(self, operation: str, payload: Json, /) -> str:
         """Refuse: there is no operation."""
         raise self._unknown(operation, payload)
 
-    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+    def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """Refuse: there is no operation."""
         raise self._unknown(operation, payload)
 
-    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
+    def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:
         """Refuse: there is no operation."""
         raise self._unknown(operation, payload, key)
 
-    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+    def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Refuse: there is no operation."""
         raise self._unknown(operation, payload, applied)
 
-    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+    def probe(self, operation: str, payload: Json, /) -> Exchange[Probed]:
         """Refuse: there is no operation."""
         raise self._unknown(operation, payload)
-
-    def is_read(self, method: str, path: str) -> bool:  # noqa: ARG002 - the port's signature
-        """GET and HEAD."""
-        return method in READS
-
-    def mirror(self, method: str, path: str) -> MirrorQuery | None:  # noqa: ARG002 - the port's signature
-        """Nothing."""
-        return None
-
-    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:  # noqa: ARG002
-        """Nothing: no query was given."""
-        return Presented(404, "application/json", b"{}")
 
     def _unknown(self, operation: str, *_: object) -> UnknownOperation:
         return UnknownOperation(connection=self.name, operation=operation[:64], known="—")

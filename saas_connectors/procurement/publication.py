@@ -15,42 +15,15 @@ from typing import Final
 from urllib.parse import urljoin
 
 from saas_connectors.answer import accept
-from saas_connectors.connector import (
-    Applied,
-    Class,
-    Exchange,
-    Fetch,
-    Json,
-    MirrorQuery,
-    Operation,
-    Presented,
-    Probed,
-    ReadBack,
-)
+from saas_connectors.connector import Applied, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
 from saas_connectors.errors import BadPayload, Malformed, SettingsError
 from saas_connectors.payloads import closed, encode
 from saas_connectors.procurement.decp import FOLDER, load
 from saas_connectors.procurement.files import File
 from saas_connectors.procurement.shapes import Unfit
 from saas_connectors.request import Pairs, Request, Response
-from saas_connectors.writing import FRESH, GONE, READS, declared, refused, written
+from saas_connectors.writing import FRESH, GONE, Unmirrored, declared, refused, written
 
-_SCHEMA: Final = {
-    "type": "object",
-    "required": ["file", "marches"],
-    "properties": {
-        "file": {"type": "string"},
-        "marches": {
-            "type": "object",
-            "properties": {
-                "marche": {"type": "array", "items": {"type": "object"}},
-                "contrat-concession": {"type": "array", "items": {"type": "object"}},
-            },
-            "minProperties": 1,
-        },
-        "removes": {"type": "boolean"},
-    },
-}
 _LISTS: Final = ("marche", "contrat-concession")
 
 
@@ -66,14 +39,27 @@ def make(name: str, settings: Mapping[str, Json]) -> "Publication":
             )
     if not asked.publishes:
         return Publication(name, asked.url, classes, {})
-    schema = closed(_SCHEMA | {"properties": {**_SCHEMA["properties"], "file": {"enum": list(asked.publishes)}}})  # type: ignore[dict-item]  # a literal of this module
+    schema = _schema(asked.publishes)
     publish = Operation("publish", "Publier des contrats (DECP)", "Publish contracts (DECP)", schema, idempotent=True)
     return Publication(name, asked.url, classes, {publish.name: publish})
 
 
+def _schema(files: Sequence[str]) -> dict[str, Json]:
+    contracts = {name: {"type": "array", "items": {"type": "object"}} for name in _LISTS}
+    properties = {
+        "file": {"enum": list(files)},
+        "marches": {"type": "object", "properties": contracts, "minProperties": 1},
+        "removes": {"type": "boolean"},
+    }
+    return closed({"type": "object", "required": ["file", "marches"], "properties": properties})
+
+
 @dataclass(frozen=True, slots=True)
-class Publication:
-    """See `saas_connectors.connector.Writer`; `held`: classes of all the fields that contracts hold."""
+class Publication(Unmirrored):
+    """See `saas_connectors.connector.Writer`; a published file is the vendor's own bytes, which the copy cannot give.
+
+    held: classes of all the fields that contracts hold.
+    """
 
     name: str
     url: str
@@ -84,17 +70,17 @@ class Publication:
         """`publish`, when `publishes` names a file."""
         return tuple(self.known.values())
 
-    def entity(self, operation: str, payload: Json) -> str:
+    def entity(self, operation: str, payload: Json, /) -> str:
         """The file."""
         self._checked(operation, payload)
         return str(payload["file"])
 
-    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+    def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """Those of contracts and of their holders."""
         self._checked(operation, payload)
         return self.held
 
-    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:  # noqa: ARG002 - no key here
+    def apply(self, operation: str, payload: Json, _key: str | None = None, /) -> Exchange[Applied]:
         """Look at what is published, then put the file in its place."""
         body = self._valid(operation, payload)
         look = Request("GET", self._place(payload), headers=(FRESH,))
@@ -106,7 +92,7 @@ class Publication:
         written(put, response)
         return Applied(response.status, str(payload["file"]))
 
-    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:  # noqa: ARG002 - its name is ours
+    def read_back(self, operation: str, payload: Json, _applied: Applied, /) -> Exchange[ReadBack]:
         """Compare the published bytes."""
         declared(self.known, self.name, operation, payload)
         look = Request("GET", self._place(payload), headers=(FRESH,))
@@ -116,22 +102,10 @@ class Publication:
         accept(look, seen)
         return ReadBack("confirmed") if seen.body == _document(payload) else ReadBack("differs", ("/marches",))
 
-    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+    def probe(self, operation: str, payload: Json, /) -> Exchange[Probed]:
         """The same look."""
         seen = yield from self.read_back(operation, payload, Applied(0))
         return Probed("landed", str(payload["file"])) if seen.outcome == "confirmed" else Probed("did_not_happen")
-
-    def is_read(self, method: str, path: str) -> bool:  # noqa: ARG002 - the port's signature
-        """GET and HEAD."""
-        return method in READS
-
-    def mirror(self, method: str, path: str) -> MirrorQuery | None:  # noqa: ARG002 - the port's signature
-        """Nothing: a published file is the vendor's own bytes."""
-        return None
-
-    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:  # noqa: ARG002
-        """Nothing: no query was given."""
-        return Presented(404, "application/json", b"{}")
 
     def _place(self, payload: Json) -> str:
         file = str(payload["file"])

@@ -64,7 +64,7 @@ class RestWriter:
         """Those that the settings declare."""
         return tuple(self.known.values())
 
-    def entity(self, operation: str, payload: Json) -> str:
+    def entity(self, operation: str, payload: Json, /) -> str:
         """The fields of `entity`, else those of the path; an operation that names nothing stands alone."""
         said = self._declared(operation, payload)
         names = said.entity or PLACE.findall(said.path)
@@ -75,14 +75,14 @@ class RestWriter:
         place = said.stream or PLACE.sub("", said.path).strip("/")
         return f"{place}/{'/'.join(_plain(name, payload[name]) for name in names)}"
 
-    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+    def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """As the stream classes fields of the same names."""
         said = self._declared(operation, payload)
         given = classes("", self.streams[said.stream]) if said.stream else {}
         fields = payload[said.body] if said.body and isinstance(payload[said.body], dict) else payload
         return frozenset(given.get(field, "personal") for field in {*fields, *payload} - {said.body})
 
-    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:
+    def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:
         """Send the one request of an operation."""
         said = self._declared(operation, payload)
         request = self._request(said, payload, key)
@@ -98,7 +98,7 @@ class RestWriter:
             raise refused(request, response.status, "error_in_success", definitive=False)
         return Applied(response.status, _identifier(said, response, answer))
 
-    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+    def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Look where `look` says."""
         said = self._declared(operation, payload)
         look = said.look
@@ -107,7 +107,7 @@ class RestWriter:
         seen, _ = yield from self._look(operation, look, {**payload, VENDOR_ID: applied.vendor_id})
         return seen
 
-    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+    def probe(self, operation: str, payload: Json, /) -> Exchange[Probed]:
         """The same look, where it does not rest on an answer that never came."""
         said = self._declared(operation, payload)
         if said.look is None or not self.known[operation].probes:
@@ -120,7 +120,7 @@ class RestWriter:
             return Probed("landed", None if named is None else str(named))
         return Probed("did_not_happen")
 
-    def is_read(self, method: str, path: str) -> bool:
+    def is_read(self, method: str, path: str, /) -> bool:
         """GET, HEAD, and POST to the lists that are read so."""
         if method in READS:
             return True
@@ -132,14 +132,14 @@ class RestWriter:
             for stream in self.streams.values()
         )  # fmt: skip
 
-    def mirror(self, method: str, path: str) -> MirrorQuery | None:
+    def mirror(self, method: str, path: str, /) -> MirrorQuery | None:
         """Lists by page or offset, and records by `item`."""
         place = below(self.settings.url, path)
         if method not in READS or place is None:
             return None
         return mirroring.question(self.settings, self.streams, *place)
 
-    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:
+    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int, /) -> Presented:
         """As the stream's settings describe the vendor's answer."""
         return mirroring.answer(self.streams[query.stream], query, rows, total)
 

@@ -6,7 +6,7 @@
 3. Replacing, updating (JSON merge patch, RFC 7396) and deleting leave the same, sent once or twice. Where a server knows no
    PATCH (`update = "replace"`), the feature is read, merged, and put back under the version read, if the server gives one.
 4. What is read back is compared with what was asked, properties exactly, coordinates within what a 32-bit float keeps.
-5. References and identifiers are plain: no server that pastes them into a query or a path can be led astray by one.
+5. What may be written, and in what shape, is in `operations`.
 """
 
 import hashlib
@@ -20,38 +20,17 @@ from saas_connectors.comparison import COORDINATES, differences
 from saas_connectors.connector import Applied, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
 from saas_connectors.errors import Malformed, SettingsError, Unauthorized
 from saas_connectors.lookup import Lookup, Names
-from saas_connectors.payloads import closed, encode
+from saas_connectors.payloads import encode
 from saas_connectors.request import Pairs, Request, Response
 from saas_connectors.stream_settings import read_classes
 from saas_connectors.urban.features import Features
 from saas_connectors.urban.mirroring import QUERY_NAMES, Mirroring
 from saas_connectors.urban.ogc_features import GEOJSON, load
+from saas_connectors.urban.operations import operations
 from saas_connectors.urban.pull import CollectionSettings
 from saas_connectors.writing import FRESH, GONE, declared, refused, written
 
 PATCH: Final = "application/merge-patch+json"
-_ID: Final = {"type": "string", "pattern": r"^[\w.:~+@=, -]{1,200}$", "not": {"enum": [".", ".."]}}
-_VERSION: Final = {"type": "string", "pattern": r'^(W/)?"[!#-~]{0,200}"$'}
-_REFERENCE: Final = {"type": "string", "pattern": r"^[\w.:/-]{1,100}$"}
-_SHAPES: Final = ["Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"]
-_GEOMETRY: Final = {
-    "oneOf": [
-        {"type": "null"},
-        {
-            "type": "object",
-            "required": ["type", "coordinates"],
-            "properties": {"type": {"enum": _SHAPES}, "coordinates": {"type": "array"}},
-        },
-        {
-            "type": "object",
-            "required": ["type", "geometries"],
-            "properties": {
-                "type": {"const": "GeometryCollection"},
-                "geometries": {"type": "array", "items": {"type": "object"}},
-            },
-        },
-    ]
-}
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "Editing":
@@ -72,59 +51,7 @@ def make(name: str, settings: Mapping[str, Json]) -> "Editing":
                 expected_en="a property whose name is no parameter of the standard",
             )
     url = asked.url.rstrip("/")
-    return Editing(url, names, tables, name, writes, asked.update == "patch", _operations(writes, tables))
-
-
-def _operations(writes: tuple[str, ...], tables: Mapping[str, CollectionSettings]) -> dict[str, Operation]:
-    if not writes:
-        return {}
-    collection = {"collection": {"enum": list(writes)}}
-    feature = {
-        "type": "object",
-        "required": ["geometry", "properties"],
-        "properties": {"type": {"const": "Feature"}, "geometry": _GEOMETRY, "properties": {"type": "object"}},
-    }
-    rules = [
-        {
-            "if": {"properties": {"collection": {"const": stream}}},
-            "then": {"properties": {"feature": {"properties": {"properties": _referenced(tables[stream].reference)}}}},
-        }
-        for stream in writes
-        if stream in tables and tables[stream].reference
-    ]
-    named = collection | {"id": _ID, "version": _VERSION}
-    changes = {
-        "type": "object",
-        "minProperties": 1,
-        "properties": {"geometry": _GEOMETRY, "properties": {"type": "object", "minProperties": 1}},
-    }
-
-    def schema(properties: Mapping[str, Json], *required: str, **more: Json) -> dict[str, Json]:
-        return {**closed({"type": "object", "properties": properties, "required": ["collection", *required]}), **more}
-
-    found = any(stream in tables and tables[stream].reference for stream in writes)
-    made = (
-        Operation(
-            "create_item", "Créer un objet", "Create a feature",
-            schema(collection | {"feature": feature}, "feature", **({"allOf": rules} if rules else {})), probes=found,
-        ),
-        Operation(
-            "replace_item", "Remplacer un objet", "Replace a feature",
-            schema(named | {"feature": feature}, "id", "feature"), idempotent=True,
-        ),
-        Operation(
-            "update_item", "Modifier un objet", "Update a feature",
-            schema(named | {"changes": changes}, "id", "changes"), idempotent=True,
-        ),
-        Operation(
-            "delete_item", "Supprimer un objet", "Delete a feature", schema(named, "id"), idempotent=True, removes=True,
-        ),
-    )  # fmt: skip
-    return {operation.name: operation for operation in made}
-
-
-def _referenced(reference: str | None) -> dict[str, Json]:
-    return {"required": [reference], "properties": {reference: _REFERENCE}}
+    return Editing(url, names, tables, name, writes, asked.update == "patch", operations(writes, tables))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +67,7 @@ class Editing(Mirroring):
         """Those of part 4, when `writes` names a collection."""
         return tuple(self.known.values())
 
-    def entity(self, operation: str, payload: Json) -> str:
+    def entity(self, operation: str, payload: Json, /) -> str:
         """The feature; a creation is the reference's, or stands alone."""
         self._declared(operation, payload)
         stream = payload["collection"]
@@ -150,7 +77,7 @@ class Editing(Mirroring):
             return f"{stream}?{'&'.join(f'{name}={value}' for name, value in names.items())}"
         return f"{stream}/+{hashlib.sha256(encode(payload)).hexdigest()[:32]}"
 
-    def classes(self, operation: str, payload: Json) -> frozenset[Class]:
+    def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """Of the properties written, as the stream classes them; a geometry is a field like any other."""
         self._declared(operation, payload)
         said = self.tables.get(payload["collection"], CollectionSettings())
@@ -161,7 +88,7 @@ class Editing(Mirroring):
         fields |= {features.column(name) for name in sorted(part.get("properties") or {})}
         return frozenset(given.get(field, "personal") for field in fields)
 
-    def apply(self, operation: str, payload: Json, key: str | None = None) -> Exchange[Applied]:  # noqa: ARG002 - no key here
+    def apply(self, operation: str, payload: Json, _key: str | None = None, /) -> Exchange[Applied]:
         """Create, replace, update or delete one feature."""
         self._declared(operation, payload)
         if operation == "create_item":
@@ -182,7 +109,7 @@ class Editing(Mirroring):
             written(request, response)
         return Applied(response.status, payload["id"])
 
-    def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
+    def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Read the feature by its identifier, or by its reference."""
         self._declared(operation, payload)
         if operation != "create_item":
@@ -194,7 +121,7 @@ class Editing(Mirroring):
             return _judged(operation, payload, feature)
         return ReadBack("absent" if state == "missing" else "unsupported")
 
-    def probe(self, operation: str, payload: Json) -> Exchange[Probed]:
+    def probe(self, operation: str, payload: Json, /) -> Exchange[Probed]:
         """The same look; for a creation, by its reference alone."""
         self._declared(operation, payload)
         if operation == "create_item":

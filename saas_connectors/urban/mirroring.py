@@ -43,11 +43,11 @@ class Mirroring:
         said = self.tables.get(stream)
         return said.collection if said is not None and said.collection is not None else stream
 
-    def is_read(self, method: str, path: str) -> bool:  # noqa: ARG002 - the port's signature
+    def is_read(self, method: str, _path: str, /) -> bool:
         """GET and HEAD, as the standard promises."""
         return method in READS
 
-    def mirror(self, method: str, path: str) -> MirrorQuery | None:
+    def mirror(self, method: str, path: str, /) -> MirrorQuery | None:
         """See `saas_connectors.connector.Writer`."""
         cut = below(self.url, path)
         if method not in READS or cut is None:
@@ -68,7 +68,7 @@ class Mirroring:
                     return MirrorQuery("record", stream, (("id", identifier),))
         return None
 
-    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int) -> Presented:
+    def present(self, query: MirrorQuery, rows: Sequence[Mapping[str, Json]], total: int, /) -> Presented:
         """See `saas_connectors.connector.Writer`."""
         if query.kind == "streams":
             listed = [self._described(row) for row in rows if query.detail in (None, row["stream"])]
