@@ -16,30 +16,9 @@ import pytest
 import requests
 
 from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
+from sovereign.cli import demo_writes
 
-SETTINGS = """
-[gateway]
-listen = "127.0.0.1:0"
-
-[connections.mail]
-connector = "rest"
-url = "{url}/records"
-network = {{ loopback = true, plaintext = true }}
-
-[connections.mail.streams.letters]
-path = "/letters"
-primary_key = ["id"]
-records = "items"
-item = "/letters/{{id}}"
-classes = {{ internal = ["id", "ref"] }}
-
-[connections.mail.operations.create]
-method = "POST"
-path = "/letters"
-schema = {{ required = ["ref", "subject"], properties = {{ ref = {{ type = "string" }}, subject = {{ type = "string" }} }} }}
-key_header = "Idempotency-Key"
-look = {{ path = "/letters", params = {{ ref = "{{ref}}" }}, records = "items", match = {{ ref = "ref" }}, id = "id" }}
-"""
+SETTINGS = demo_writes.SETTINGS.replace("courrier", "mail") + 'key_header = "Idempotency-Key"\n'
 
 
 @dataclass(frozen=True)
