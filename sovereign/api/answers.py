@@ -7,6 +7,7 @@ import orjson
 from saas_connectors.request import Headers
 from sovereign.api.problems import told
 from sovereign.api.relay import inward
+from sovereign.gateway.again import WHY
 from sovereign.gateway.receipt import Receipt
 from sovereign.language import Language
 
@@ -40,7 +41,7 @@ def shown(receipt: Receipt, language: Language) -> dict[str, Any]:
 
 def answer(receipt: Receipt, language: Language, *, connection: str = "", origin: str = "") -> Answered:
     """Tell what became of a write. connection, origin: of the pass-through, whose caller expects the vendor's own answer."""
-    said, place = shown(receipt, language), f"/v1/deliveries/{receipt.intent}".encode()
+    decision, said, place = receipt.decision, shown(receipt, language), f"/v1/deliveries/{receipt.intent}".encode()
     marks = [(b"sovereign-intent", receipt.intent.encode()), (b"sovereign-state", receipt.state.encode())]
     if receipt.replayed:
         marks.append((b"idempotency-replayed", b"true"))
@@ -48,6 +49,8 @@ def answer(receipt: Receipt, language: Language, *, connection: str = "", origin
         return as_json(200, {**said, "dry_run": True, "delivery": None}, *marks)
     if receipt.state == "denied":
         sentence = (said["decision"] or {}).get("sentence", "")
+        if decision is not None and decision.effect != "deny" and (why := WHY.get(receipt.why or "")):
+            sentence = why[0 if language == "fr" else 1]
         todo = (
             "Demandez au RSSI d'ouvrir ce flux (sovereign policy open)."
             if language == "fr"

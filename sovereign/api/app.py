@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from sovereign.access.errors import NotAuthenticated
 from sovereign.api.answers import Answered, answer, as_json, shown
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
 from sovereign.api.errors import Defect, NoSuchPlace, NotReached, NotThis, NotYours, bad
-from sovereign.api.limits import Limits
+from sovereign.api.limits import Limits, origin_of
 from sovereign.api.members import once
 from sovereign.api.metrics import Metrics
 from sovereign.api.openapi import description
@@ -39,10 +39,11 @@ from vault.errors import Fault
 _LOG: Final = logging.getLogger("sovereign.api")
 _NOTE: Final = 16_384
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-_ANYONE: Final = Client(
-    "~", "", "", frozenset(), ClientLimits(rate=5, concurrency=2, max_bytes=_NOTE), datetime(2026, 1, 1, tzinfo=UTC), None, None
-)
-"""Whoever posts a signed vote: the signature says who."""
+_SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_VOTER: Final = Client("~", "", "", frozenset(), ClientLimits(rate=2, concurrency=2, max_bytes=_NOTE), _SINCE, None, None)
+"""Whoever posts a signed vote, from one address: the signature says who."""
+_VOTERS: Final = replace(_VOTER, limits=ClientLimits(rate=50, concurrency=16, max_bytes=_NOTE))
+"""All of them together."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class App:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._limits = Limits(house.monotonic, house.held)
+        self._limits, self._voters = Limits(house.monotonic, house.held), Limits(house.monotonic, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem in the caller's language."""
@@ -99,7 +100,8 @@ class App:
                 return 200, [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", b"%d" % len(text))], text
             case ["v1", "approvals", intent, "votes"]:
                 _only(arrival, "POST")
-                with self._limits.place(_ANYONE):
+                voter = replace(_VOTER, id=f"~{origin_of(arrival.address)}")
+                with self._voters.place(voter), self._limits.place(_VOTERS):
                     return await self._vote(arrival, receive, intent)
         client = self._who(arrival)
         with self._limits.place(client):
@@ -223,10 +225,11 @@ class App:
             raise bad("une note signée est du texte UTF-8", "a signed note is UTF-8 text") from None
 
         def vote() -> str:
+            # Whoever is nobody's key costs one look, and never a write transaction.
+            if house.approvals.signed(note) != intent:
+                raise bad("la note porte sur une autre demande", "the note is about another request")
             with house.state.begin() as transaction:
-                voted, outcome = house.approvals.vote(transaction, note)
-                if voted != intent:
-                    raise bad("la note porte sur une autre demande", "the note is about another request")
+                _, outcome = house.approvals.vote(transaction, note)
                 heard(house.gateway.deliveries, transaction, intent, outcome, house.clock())
                 return outcome
 

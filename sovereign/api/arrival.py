@@ -23,7 +23,7 @@ _PERSON: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The head of a request. path: as it was sent, before any decoding. fields: lower-case names, of Latin-1 text."""
+    """The head of a request. path: as sent, before any decoding. fields: lower-case names, of Latin-1 text. address: whence."""
 
     method: str
     path: str
@@ -32,6 +32,7 @@ class Arrival:
     fields: Mapping[str, str]
     certificate: bytes | None
     language: Language
+    address: str = ""
 
     @property
     def dry_run(self) -> bool:
@@ -83,6 +84,7 @@ def arrived(scope: Scope) -> Arrival:
     return Arrival(
         scope["method"], scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1"), pairs, fields,
         scope.get("state", {}).get("certificate"), preferred(fields.get("accept-language")),
+        (scope.get("client") or ("",))[0],
     )  # fmt: skip
 
 

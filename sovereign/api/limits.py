@@ -1,16 +1,21 @@
 """How much one application may ask, so that none can harm another: requests a second, requests at once, bytes in hand.
 
 Each application has its own bucket and its own places; what all of them hold in memory together is bounded as well. Counts are
-in memory: a limit on speed need not outlive the process.
+in memory: a limit on speed need not outlive the process. Whoever shows no credential is counted by address: an IPv4 address, or
+an IPv6 network of 64 bits.
 """
 
+import ipaddress
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from sovereign.access.clients import Client
 from sovereign.api.errors import Full, TooMany
+
+_MOST_BUCKETS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -33,9 +38,10 @@ class Limits:
         """Let one request of an application in. Errors: TooMany."""
         limits, now = client.limits, self._monotonic()
         burst = max(1.0, limits.rate)
-        bucket = self._buckets.get(client.id)
-        if bucket is None:
-            bucket = self._buckets[client.id] = _Bucket(burst, now)
+        bucket = self._buckets.pop(client.id, None) or _Bucket(burst, now)
+        self._buckets[client.id] = bucket  # the last to ask is the last to be forgotten
+        while len(self._buckets) > _MOST_BUCKETS and not self._buckets[oldest := next(iter(self._buckets))].at_once:
+            del self._buckets[oldest]
         bucket.tokens = min(burst, bucket.tokens + (now - bucket.seen) * limits.rate)
         bucket.seen = now
         if bucket.at_once >= limits.concurrency:
@@ -60,3 +66,14 @@ class Limits:
     def give(self, size: int) -> None:
         """Hold so many fewer."""
         self.held -= size
+
+
+def origin_of(host: str) -> str:
+    """Whom an address stands for: itself, or its IPv6 network of 64 bits; empty when it is none."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

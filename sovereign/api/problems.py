@@ -22,7 +22,6 @@ OF_CODE: Final[Mapping[str, int]] = {
     "gateway.down": 503,
     "gateway.stopping": 503,
     "gateway.not_asked": 404,
-    "gateway.ballot": 422,
     "connector.payload": 422,
     "connector.operation": 404,
     "egress.timeout": 504,

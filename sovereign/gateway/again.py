@@ -5,13 +5,27 @@
    still let in. What was never put to people does not stand once policy wants them to decide.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from saas_connectors.connector import Json
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Question
 from sovereign.gateway.ports import Parts
+
+WHY: Final[Mapping[str, tuple[str, str]]] = {
+    "policy.deny": ("La politique refuse désormais cette écriture.", "Policy now denies this write."),
+    "client.gone": ("L'application n'est plus admise.", "The application is no longer let in."),
+    "approval.wanted": ("La politique veut désormais une approbation.", "Policy now wants an approval."),
+    "approval.void": ("L'approbation qui a été donnée ne suffit plus.", "The approval that was given no longer suffices."),
+    "policy.pseudonymise": (
+        "La politique veut désormais remplacer davantage de son contenu.",
+        "Policy now wants more of its content replaced.",
+    ),
+}
+"""Why what was held, or sent again, does not leave after all: in French, in English."""
 
 
 @dataclass(frozen=True, slots=True)

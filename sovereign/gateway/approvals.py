@@ -12,7 +12,6 @@ Moving the delivery is the gateway's business: `vote` says what came of it, in t
 
 import hashlib
 import hmac
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +21,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
-from sovereign.gateway.ballot import Ballot, Verdict, met, parse
+from sovereign.gateway.ballot import Ballot, Verdict, met, parse, plain
 from sovereign.gateway.decision import Decision
 from sovereign.gateway.errors import BadBallot, NotAsked
 from sovereign.gateway.intent import WriteIntent
@@ -187,6 +186,15 @@ class Approvals:
             return "approved" if met(approving, asked.quorum, asked.groups) else "open"
         return "expired"
 
+    def signed(self, note: str) -> str:
+        """The intent that a note is about, once an enrolled key is seen to have signed it. Errors: BadBallot."""
+        intent = _named(note)
+        with self._state.read() as reader:
+            known = self._approvers(reader)
+        if not any(each.revoked_at is None and _signed(note, each) for each in known):
+            raise _unsigned()
+        return intent
+
     def vote(self, transaction: Connection, note: str) -> tuple[str, str]:
         """Take a signed note; gives the intent, and what it came to: `open`, `approved` or `refused`.
 
@@ -242,7 +250,7 @@ class Approvals:
         """Read a note that an enrolled key signed for its own person, on this very request. Errors: BadBallot."""
         signer = next((each for each in keys.values() if _signed(note, each)), None)
         if signer is None:
-            raise BadBallot(reason_fr="aucune clé inscrite ne l'a signé", reason_en="no enrolled key signed it")
+            raise _unsigned()
         ballot = parse(notes.verify(note, [notes.Verifier.parse(signer.vkey)]))
         if ballot.person != signer.person:
             raise BadBallot(reason_fr="signé par la clé d'un autre", reason_en="signed by somebody else's key")
@@ -275,10 +283,14 @@ class Approvals:
 
     def _alike(self, name: str) -> str:
         """One pseudonym for every way of writing a name: nobody escapes their own exclusion by an accent or a capital."""
-        return self._pseudonym(unicodedata.normalize("NFKC", name).casefold().strip())
+        return self._pseudonym(plain(name))
 
     def _pseudonym(self, name: str) -> str:
         return hmac.digest(self._naming, name.encode(), hashlib.sha256)[:16].hex()
+
+
+def _unsigned() -> BadBallot:
+    return BadBallot(reason_fr="aucune clé inscrite ne l'a signé", reason_en="no enrolled key signed it")
 
 
 def _named(note: str) -> str:

@@ -14,6 +14,7 @@ group gives at least one of them, and nobody stands for two.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ _LINES: Final = re.compile(
     r"person (?P<person>[^\n]{1,128})\nat (?P<at>[0-9T:.-]{26}Z)\nuntil (?P<until>[0-9T:.-]{26}Z)\n"
     r"quorum (?P<quorum>[0-9]{1,3})(?P<groups>(?: [a-z][a-z0-9_-]{0,62}(?:,[a-z][a-z0-9_-]{0,62}){0,15})?)\n"
 )
+_MARKS: Final = ("Mn", "Cf")
+"""Unicode categories of what tells no two people apart: accents once decomposed, and signs that are not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ def parse(text: str) -> Ballot:
         raise BadBallot(reason_fr="instant illisible", reason_en="an instant that cannot be read") from None
     digest, groups = bytes.fromhex(found["digest"]), tuple(found["groups"].strip().split(",")) if found["groups"] else ()
     return Ballot(found["intent"], digest, found["verdict"], found["person"], at, until, int(found["quorum"]), groups)
+
+
+def plain(name: str) -> str:
+    """One writing of a name for all of them: no accent, capital, width or hidden sign, one space between words."""
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(each for each in apart if unicodedata.category(each) not in _MARKS).split())
 
 
 def met(voices: Mapping[str, frozenset[str]], quorum: int, groups: Sequence[str]) -> bool:

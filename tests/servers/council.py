@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sovereign.access import Clients, People, Rights
+from sovereign.access import Clients, Limits, People, Rights
 from sovereign.clock import now
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.ballot import Verdict
-from sovereign.gateway.decision import Decision, Question
+from sovereign.gateway.decision import Decision, Policy, Question
 from sovereign.gateway.decree import Desk
 from sovereign.gateway.gateway import Gateway
-from sovereign.gateway.policy import CedarPolicy
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.receipt import heard
 from tests.servers.gate import gate
@@ -31,10 +30,11 @@ PEOPLE = {"agathe": "rssi", "berthe": "rssi", "carole": "dsi", "hélène": "rssi
 
 @dataclass
 class Council:
-    """The people of a site around its gateway. ahead: how far its clock runs before the machine's."""
+    """The people and applications of a site around its gateway. ahead: how far its clock runs before the machine's."""
 
     parts: Parts
-    force: CedarPolicy = field(default_factory=lambda: policy(HELD))
+    force: Policy = field(default_factory=lambda: policy(HELD))
+    limits: Limits | None = None
     ahead: timedelta = timedelta()
 
     def __post_init__(self) -> None:
@@ -50,8 +50,9 @@ class Council:
             self.rights.grant("person", name, "role", "rssi", by="root", reason="r")
             self.signers[name] = notes.Signer(f"k{number}", bytes([number + 1]) * 32)
             self.approvals.enrol(name, self.signers[name].verifier.vkey, by="root")
-        for name, connection in (("app", "ledger"), ("intern", "ledger"), ("other", "parks")):
-            made = self.clients.add(name, owner="agathe", purpose="p", connections=[connection])
+        for name in ("app", "stranger", "intern", "other"):
+            reached = ["parks"] if name == "other" else ["ledger"]
+            made = self.clients.add(name, owner="agathe", purpose="p", connections=reached, limits=self.limits)
             self.tokens[name] = made.token
 
     @property
@@ -101,12 +102,14 @@ class Council:
 
 
 @asynccontextmanager
-async def sitting(root: Path, url: str, *rules: str) -> AsyncIterator[tuple[Gateway, Council]]:
-    """Open the gateway of a folder with its people; rules: the set in force, `HELD` unless told."""
+async def sitting(
+    root: Path, url: str, force: Policy | None = None, *, limits: Limits | None = None
+) -> AsyncIterator[tuple[Gateway, Council]]:
+    """Open the gateway of a folder with its people. force: the policy, `HELD` unless told; limits: of each application."""
     made: list[Council] = []
 
     def changed(parts: Parts) -> dict[str, Any]:
-        made.append(Council(parts, policy(*(rules or (HELD,)))))
+        made.append(Council(parts, force or policy(HELD), limits))
         return made[0].changed
 
     async with gate(root, url, changed=changed) as gateway:

@@ -6,31 +6,30 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from sovereign.access import Clients, People, Rights
-from sovereign.access.clients import Limits
+from sovereign.access import Limits
 from sovereign.api.app import App, House
 from sovereign.api.server import listening, serve
-from sovereign.clock import now
-from sovereign.gateway.approvals import Approvals
+from sovereign.gateway.decision import Policy
 from sovereign.settings import GatewaySettings
-from tests.servers.gate import gate
+from tests.servers.council import Council, sitting
+from tests.servers.gate import ByName
 
 LOCAL = GatewaySettings(listen="127.0.0.1:0")
 
 
 @dataclass
 class Door:
-    """The door, open: its address, its house, and a token a client."""
+    """The door, open: its address, its house, and the people around it."""
 
     port: int
     house: House
-    tokens: dict[str, str] = field(default_factory=dict)
+    council: Council
     scheme: str = "http"
 
     async def ask(
@@ -47,7 +46,7 @@ class Door:
 
         headers = {"Accept-Language": "en", **more.pop("headers", {})}
         if client is not None:
-            headers.setdefault("Authorization", f"Bearer {self.tokens[client]}")
+            headers.setdefault("Authorization", f"Bearer {self.council.tokens[client]}")
         url = yarl.URL(f"{self.scheme}://127.0.0.1:{self.port}{path}", encoded=True)
         ssl_ = {} if tls is None else {"ssl": tls}
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **ssl_, **more) as got:
@@ -86,37 +85,37 @@ class Told:
 
 @asynccontextmanager
 async def rooms(
-    root: Path, url: str, *, settings: GatewaySettings | None = None, limits: Limits | None = None
-) -> AsyncIterator[tuple[House, dict[str, str]]]:
-    """Open what a door leads to; gives the tokens of `app`, `stranger`, `intern` and `other` (of another connection)."""
-    async with gate(root, url) as gateway:
-        parts = gateway._parts
-        clients = Clients(parts.state, parts.audit, now)
-        people = People(parts.state, parts.audit, now)
-        approvals = Approvals(parts.state, parts.audit, parts.keys, now, Rights(parts.state, parts.audit, now, people))
+    root: Path,
+    url: str,
+    *,
+    settings: GatewaySettings | None = None,
+    limits: Limits | None = None,
+    force: Policy | None = None,
+) -> AsyncIterator[tuple[House, Council]]:
+    """Open what a door leads to, and the people around it. force: the policy, by the client's name unless told."""
+    async with sitting(root, url, force or ByName(), limits=limits) as (gateway, council):
         house = House(
-            settings or LOCAL, parts.state, clients, gateway, parts.vendors, approvals,
-            lambda: ["ledger"], now, os.urandom, time.monotonic,
+            settings or LOCAL, council.parts.state, council.clients, gateway, council.parts.vendors, council.approvals,
+            lambda: ["ledger"], council.clock, os.urandom, time.monotonic,
         )  # fmt: skip
-        tokens = {
-            name: clients.add(
-                name, owner="o", purpose="p", connections=["parks"] if name == "other" else ["ledger"], limits=limits
-            ).token
-            for name in ("app", "stranger", "intern", "other")
-        }
-        yield house, tokens
+        yield house, council
 
 
 @asynccontextmanager
 async def door(
-    root: Path, url: str, *, settings: GatewaySettings | None = None, limits: Limits | None = None
+    root: Path,
+    url: str,
+    *,
+    settings: GatewaySettings | None = None,
+    limits: Limits | None = None,
+    force: Policy | None = None,
 ) -> AsyncIterator[Door]:
     """Open a door on the gateway of a folder."""
     asked = settings or LOCAL
-    async with rooms(root, url, settings=asked, limits=limits) as (house, tokens):
+    async with rooms(root, url, settings=asked, limits=limits, force=force) as (house, council):
         bound, stop = listening(asked), asyncio.Event()
         running = asyncio.create_task(serve(App(house), asked, root, bound, stop))
-        opened = Door(bound.getsockname()[1], house, tokens, "https" if asked.certificate else "http")
+        opened = Door(bound.getsockname()[1], house, council, "https" if asked.certificate else "http")
         for _ in range(200):
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", opened.port)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import trustme
 
 from sovereign.access.clients import Limits
 from sovereign.settings import GatewaySettings
-from tests.servers.door import Door, door
+from tests.servers.door import Door, Told, door
 from tests.servers.ledger import Ledger, serving
 
 ADD = "/v1/connections/ledger/operations/add"
@@ -53,6 +54,46 @@ def test_a_write_needs_a_key_and_a_key_serves_one_request(tmp_path: Path) -> Non
         assert (await at.ask("POST", ADD, data=b'{"ref":"b"}', headers=key("k"))).status == 422
 
     assert drill(tmp_path, work).landed("a") == 1
+
+
+def test_a_key_whose_first_request_is_still_being_taken_answers_409_and_delivers_once(tmp_path: Path) -> None:
+    async def work(at: Door) -> None:
+        def ask() -> asyncio.Task[Told]:
+            return asyncio.create_task(at.ask("POST", ADD, data=b'{"ref":"a"}', headers=key("k")))
+
+        with at.house.state.begin():  # nothing can be kept meanwhile: the first of the two waits
+            done, (first,) = await asyncio.wait({ask(), ask()}, return_when=asyncio.FIRST_COMPLETED)
+        (second,) = [each.result() for each in done]
+        assert (second.status, second.json()["code"]) == (409, "gateway.key_busy")
+        assert (await first).status == 200
+        assert (await ask()).json()["intent"] == (await first).json()["intent"]
+
+    assert drill(tmp_path, work).landed("a") == 1
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds", "status"),
+    [("wait=0", 30, 202), ("respond-async, wait=9", 30, 202), ("wait=9", 0.05, 202), ("wait=9", 30, 200), ("", 30, 200)],
+)
+def test_the_vendors_answer_is_awaited_as_long_as_asked_and_no_longer_than_set(
+    tmp_path: Path, prefer: str, seconds: float, status: int
+) -> None:
+    """seconds: that the settings let it wait. The vendor answers once the first answer is there, or at once."""
+    told = threading.Event()
+
+    def mood(_: int) -> str:
+        if status == 202:
+            told.wait(10)
+        return "ok"
+
+    async def work(at: Door) -> None:
+        headers = {**key("k"), **({"Prefer": prefer} if prefer else {})}
+        first = await at.ask("POST", ADD, data=b'{"ref":"a"}', headers=headers)
+        told.set()
+        assert (first.status, first.json()["state"]) == (status, "in_flight" if status == 202 else "confirmed")
+
+    drill(tmp_path, work, Ledger(mood), settings=GatewaySettings(listen="127.0.0.1:0", wait_seconds=seconds))
+    assert told.is_set()
 
 
 def test_a_dry_run_tells_the_decision_and_writes_nothing(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from sovereign.gateway.receipt import Receipt
 from tests.servers.council import CLOSED, HELD, LATER, OPEN, Council, sitting
 from tests.servers.gate import intent
 from tests.servers.ledger import Ledger, serving
-from tests.servers.policies import rule
+from tests.servers.policies import policy, rule
 
 Work = Callable[[Gateway, Council], Awaitable[None]]
 
 
 def drill(tmp_path: Path, work: Work, *rules: str, ledger: Ledger | None = None) -> Ledger:
     async def run(url: str) -> None:
-        async with sitting(tmp_path / "g", url, *rules) as (gateway, council):
+        async with sitting(tmp_path / "g", url, policy(*rules or (HELD,))) as (gateway, council):
             await work(gateway, council)
 
     held = ledger or Ledger()
