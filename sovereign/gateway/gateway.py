@@ -231,9 +231,8 @@ class Gateway:
         waiter: asyncio.Future[tuple[Delivery, Answer | None]] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(intent.id, []).append(waiter)
         try:
-            delivery = await self._kept(work, piece, slot, intent, sealed.wrapped)
-            if decision.effect != "deny":
-                self._volumes.add(intent.client, intent.connection, now)
+            counted = None if decision.effect == "deny" else question.at
+            delivery = await self._kept(work, piece, slot, intent, sealed.wrapped, counted)
             answer = None
             if decision.effect == "allow" and wait:
                 done, _ = await asyncio.wait({waiter}, timeout=wait)
@@ -244,7 +243,13 @@ class Gateway:
             self._waiters.pop(intent.id, None)
 
     async def _kept(
-        self, work: Dispatcher, piece: Callable[[Connection], Delivery], slot: bool, intent: WriteIntent, wrapped: str
+        self,
+        work: Dispatcher,
+        piece: Callable[[Connection], Delivery],
+        slot: bool,
+        intent: WriteIntent,
+        wrapped: str,
+        counted: datetime | None,
     ) -> Delivery:
         """Make an intent durable and begin what may begin; not undone when whoever asked goes away meanwhile."""
 
@@ -256,6 +261,8 @@ class Gateway:
                 work.hands.discard(intent.id)
                 if slot:
                     work.slots.give(intent.connection)
+                if counted is not None:
+                    self._volumes.remove(intent.client, intent.connection, counted)
                 raise
             if delivery.state == "in_flight":
                 work.start(delivery, load_of(intent, wrapped, self._parts.terms))
@@ -289,6 +296,8 @@ class Gateway:
             dry_run=dry_run,
         )  # fmt: skip
         decision = parts.policy.decide(question)
+        if decision.effect != "deny" and not dry_run:  # at once: whatever is decided next counts this one
+            self._volumes.add(intent.client, intent.connection, now)
         if not decision.findings:
             decision = replace(decision, findings=tuple(scanned.findings))
         return decision, question, standing

@@ -1,4 +1,8 @@
-"""How much each client wrote to each connection of late: counted by the minute, rebuilt from the table at the start."""
+"""How much each client wrote to each connection of late: counted by the minute, rebuilt from the table at the start.
+
+A write is counted in the very step that decides on it, before anything is waited for: however many ask at once, each decision
+counts those before it. What could not be kept after all is taken off again.
+"""
 
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
@@ -33,6 +37,12 @@ class Volumes:
         minutes = self._minutes.setdefault((client, connection), OrderedDict())
         minute = now.astimezone(UTC).replace(second=0, microsecond=0)
         minutes[minute] = minutes.get(minute, 0) + 1
+
+    def remove(self, client: str, connection: str, at: datetime) -> None:
+        """Count one less, that was counted at an instant."""
+        minutes, minute = self._minutes.get((client, connection)), at.astimezone(UTC).replace(second=0, microsecond=0)
+        if minutes and minutes.get(minute):
+            minutes[minute] -= 1
 
     def count(self, client: str, connection: str, now: datetime) -> tuple[int, int]:
         """How many in the last hour, and in the last day."""
