@@ -31,7 +31,7 @@ _SAID: Final = re.compile(
     re.IGNORECASE,
 )
 _FILLING: Final = re.compile(
-    r"(?i)^(?:[*x•.·#-]+|<.*>|\{.*\}|\$\{?\w+\}?|null|none|true|false|n/?a|masqu[ée]e?|redacted|hidden|vide|aucun)$"
+    r"(?i)^(?:[*x•.·#-]+|<.*>|\{.*\}|\[.*\]|\$\{?\w+\}?|null|none|true|false|n/?a|masqu[ée]e?|redacted|hidden|vide|aucun)$"
 )
 _UUID: Final = re.compile(r"(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _CLASSES: Final = (re.compile(r"[a-z]"), re.compile(r"[A-Z]"), re.compile(r"[0-9]"), re.compile(r"[^A-Za-z0-9\s]"))

@@ -40,7 +40,7 @@ _NOT_SECRET: Final = re.compile(
     r"|updated|changed|oubli\w*|forgot\w*|reset|algo\w*|name|nom|id|ids|presence|hint|indice|strength|force)\b"
 )
 _GENERIC: Final = re.compile(
-    r"^(?:(?:string ?)?(?:value|valeur)s?|text|texte|content|contenu|reponse|answer|num(?:ero)?|number|no|id|identifiant|data"
+    r"^(?:v|(?:string ?)?(?:value|valeur)s?|text|texte|content|contenu|reponse|answer|num(?:ero)?|number|no|id|identifiant|data"
     r"|donnee|item"
     r"|code|saisie|\d+|)$"
 )

@@ -25,6 +25,8 @@ _GROUPS: Final = {
 }
 _LA_POSTE: Final = "356000000"
 _BEFORE: Final = 40
+_ELSEWISE: Final = frozenset({"other", "iban", "nir", "phone"})
+"""Names that say that digits in groups are something else, be it mistyped."""
 # Networks whose numbers are told apart even in a field without a name, then those that need the name.
 _WIDE: Final = re.compile(
     r"4[0-9]{15}|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}|3[47][0-9]{13}"
@@ -47,7 +49,7 @@ def find(text: str, hints: Hints) -> Iterator[Hit]:
             if _holds(kind, compact(match[0])):
                 told = hints | fields.around(text[max(0, match.start() - _BEFORE) : match.start()])
                 taken.append(match.span())
-                yield Hit(kind, *match.span(), kind in told or "other" not in told)
+                yield Hit(kind, *match.span(), kind in told or not told & _ELSEWISE)
     for match in _RUN.finditer(text):
         if any(start < match.end() and match.start() < end for start, end in taken):
             continue

@@ -23,6 +23,8 @@ _ESCAPE: Final = re.compile(rb"\\u(?:00[2-7]|00[aA]0|20[20]|[fF][fF]1)")
 _SIGNS: Final = (
     b"begin", b"eyj", b"://", b"pass", b"pwd", b"mdp", b"secret", b"token", b"jeton", b"api", b"key", b"cl\xc3\xa9", b"cle",
     b"credential", b"authorization", b"bearer", b"basic ", b"\xef\xbc", b"\x00",
+    # Prefixes of secrets whose letters may be cut by dashes and underscores.
+    b"github_pat_", b"glpat-", b"xox", b"ya29.", b"aiza", b"sk-", b"sg.", b"pypi-", b"hvs.", b"hvb.", b"svn_",
 )  # fmt: skip
 
 
