@@ -19,11 +19,11 @@ _LONGEST: Final = 120
 _HINTS: Final = {
     "nir": r"\b(?:nir|n?ss|ssn|insee|nia)\b|nir(?:assure|agent)|secu(?:rite)? ?soc|\bsecu\b"
     r"|(?:num(?:ero)?|no?) ?(?:de )?(?:secu|ss\b)"
-    r"|social security|immatriculation sociale|\bassure",
+    r"|social security|immatriculation sociale|\bassure|matricule ?ins\b",
     "iban": r"iban\b|\brib\b|\bbban\b|compte ?bancaire|coordonnees bancaires|bank ?account|(?:num(?:ero)?|no) ?(?:de )?compte"
-    r"|account ?num",
+    r"|(?<!primary )account ?num",
     "siret": r"sire[nt]\b|\bnic\b|\b(?:acheteur|titulaire|entreprise|fournisseur|employeur|etablissement|societe)\b",
-    "card": r"\bcartes?\b|\bcb\b|\bpan\b|\bcard|cardnum|\bvisa\b|mastercard|\bamex\b"
+    "card": r"\bcartes?\b|\bcb\b|\bpan\b|primary account num|\bcc ?num|\bcard|cardnum|\bvisa\b|mastercard|\bamex\b"
     r"|(?:num(?:ero)?|no) ?(?:de )?(?:carte|cb)\b",
     "password": r"pass ?word|passwd|\bpwd\b|\bmdp\b|mot ?de ?passe|pass ?phrase|phrase ?de ?passe",
     "token": r"\bsecrets?\b|secret ?key|client ?secret|\btoken\b|\bjeton\b|api ?key|cle ?(?:d )?api|\bapikey\b"
