@@ -3,8 +3,7 @@
 Whoever holds the site may look; only the key of an enrolled approver decides.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -12,10 +11,13 @@ from sqlalchemy import select
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.ballot import Verdict
 from sovereign.gateway.deliveries import Deliveries
+from sovereign.gateway.intent import WriteIntent
+from sovereign.gateway.kept import kept
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.sealing import Sealing
-from sovereign.state.outbound import decisions, intents
+from sovereign.state.outbound import decisions
 from vault import notes
+from vault.errors import Corrupt
 
 if TYPE_CHECKING:
     from sovereign.site import Site
@@ -23,39 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be decided: the request, who asks for what, why it was held, who spoke, and the payload in clear."""
+    """What is to be decided: the request, the intent in clear, why it was held, and who spoke."""
 
     asked: Asked
-    client: str
-    operation: str
-    method: str
-    received_at: datetime
+    intent: WriteIntent
     fr: str
     en: str
     policies: tuple[str, ...]
     findings: tuple[Any, ...]
     voices: dict[str, str]
-    path: str = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 def request(site: "Site", intent: str) -> Request:
-    """Look at one request; the look is entered. Errors: NotAsked, PayloadGone."""
-    from sovereign.gateway.sender import load
-    from sovereign.gateway.terms import Terms
-
+    """Look at one request; the look is entered. Errors: NotAsked, PayloadGone, Corrupt when it is not what is signed."""
     approvals = site.outbound.approvals
     with site.state.read() as reader:
         asked = approvals.find(reader, intent)
-        row = reader.execute(select(intents).where(intents.c.id == intent)).one()
         decided = reader.execute(select(decisions).where(decisions.c.intent == intent)).one()
         voices = {person: ballot.verdict for person, ballot in approvals.voices(reader, intent).items()}
-        held = load(reader, Sealing(site.keys, site.settings.keys.period), intent, Terms())
+        held = kept(reader, Sealing(site.keys, site.settings.keys.period), intent)
+    if held.digest != asked.digest:
+        raise Corrupt(what=intent)
     site.audit.append("approval.shown", {"connection": asked.connection, "intent": intent})
-    return Request(
-        asked, row.client, row.operation, row.method, row.received_at, decided.fr, decided.en, tuple(decided.policies),
-        tuple(decided.findings), voices, held.path, held.body,
-    )  # fmt: skip
+    return Request(asked, held, decided.fr, decided.en, tuple(decided.policies), tuple(decided.findings), voices)
 
 
 def decide(site: "Site", intent: str, verdict: Verdict, person: str, signer: notes.Signer) -> str:

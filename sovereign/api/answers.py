@@ -8,6 +8,8 @@ from saas_connectors.request import Headers
 from sovereign.api.problems import told
 from sovereign.api.relay import inward
 from sovereign.gateway.again import WHY
+from sovereign.gateway.approvals import Asked
+from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.receipt import Receipt
 from sovereign.language import Language
 
@@ -36,6 +38,22 @@ def shown(receipt: Receipt, language: Language) -> dict[str, Any]:
             "groups": list(decision.groups),
             "findings": [{"kind": f.kind, "pointer": f.pointer, "count": f.count, "sure": f.sure} for f in decision.findings],
         },
+    }  # fmt: skip
+
+
+def requested(asked: Asked, intent: WriteIntent | None = None) -> dict[str, Any]:
+    """What an application is told of a request for approval. intent: what will be sent, to be shown but for its body."""
+    told = {
+        "intent": asked.intent, "connection": asked.connection, "digest": asked.digest.hex(), "quorum": asked.quorum,
+        "groups": list(asked.groups), "asked_at": asked.asked_at.isoformat(), "expires_at": asked.expires_at.isoformat(),
+        "state": asked.state,
+    }  # fmt: skip
+    if intent is None:
+        return told
+    return told | {
+        "operation": intent.operation, "method": intent.method, "path": intent.path, "entity": intent.entity,
+        "person": intent.person, "content_type": intent.content_type, "headers": [list(pair) for pair in intent.headers],
+        "bytes": len(intent.body),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from saas_connectors.request import Pairs
 from sovereign.access.clients import Client, Clients
 from sovereign.access.clients import Limits as ClientLimits
 from sovereign.access.errors import NotAuthenticated
-from sovereign.api.answers import Answered, answer, as_json, shown
+from sovereign.api.answers import Answered, answer, as_json, requested, shown
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
 from sovereign.api.errors import Defect, NoSuchPlace, NotReached, NotThis, NotYours, bad
 from sovereign.api.limits import Limits, origin_of
@@ -28,6 +28,7 @@ from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
+from sovereign.gateway.kept import kept
 from sovereign.gateway.reading import Mirror, Read, no_copy
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.vendor import Vendors
@@ -149,17 +150,14 @@ class App:
             case ["v1", "approvals"]:
                 _only(arrival, "GET")
                 asked = [a for a in house.approvals.list() if a.client == client.id]
-                return as_json(
-                    200,
-                    {
-                        "approvals": [
-                            {"intent": a.intent, "connection": a.connection, "digest": a.digest.hex(), "quorum": a.quorum,
-                             "groups": list(a.groups), "asked_at": a.asked_at.isoformat(),
-                             "expires_at": a.expires_at.isoformat(), "state": a.state}
-                            for a in asked
-                        ]
-                    },
-                )  # fmt: skip
+                return as_json(200, {"approvals": [requested(a) for a in asked]})
+            case ["v1", "approvals", intent]:
+                _only(arrival, "GET")
+                self._own(client, intent)
+                with house.state.read() as reader:
+                    return as_json(
+                        200, requested(house.approvals.find(reader, intent), kept(reader, house.gateway.sealing, intent))
+                    )
         raise NoSuchPlace
 
     # Writes and reads

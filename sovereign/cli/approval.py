@@ -36,7 +36,11 @@ FACTS: Final = (
     Column("voices", "voix", "voices"),
     Column("expires_at", "échéance", "until", "time"),
     Column("digest", "empreinte", "digest"),
+    Column("person", "pour", "on behalf of"),
+    Column("entity", "entité", "entity"),
     Column("path", "chemin", "path"),
+    Column("content_type", "type", "content type"),
+    Column("headers", "en-têtes", "headers"),
     Column("payload", "contenu", "payload"),
 )
 KEY: Final = option(
@@ -96,11 +100,12 @@ def show(door: Door, intent: str) -> None:
     from sovereign.deciding import request
 
     found = request(door.site(), intent)
+    sent = found.intent
     values = {
         "intent": found.asked.intent,
         "connection": found.asked.connection,
-        "client": found.client,
-        "operation": found.operation,
+        "client": sent.client,
+        "operation": sent.operation,
         "why": say(found.fr, found.en),
         "findings": ", ".join(f"{kind}: {count}" for kind, count, *_ in found.findings),
         "quorum": found.asked.quorum,
@@ -108,8 +113,12 @@ def show(door: Door, intent: str) -> None:
         "voices": ", ".join(f"{person} ({verdict})" for person, verdict in sorted(found.voices.items())),
         "expires_at": found.asked.expires_at,
         "digest": found.asked.digest.hex(),
-        "path": f"{found.method} {found.path}".strip(),
-        "payload": found.body.decode(errors="replace"),
+        "person": sent.person or "",
+        "entity": sent.entity,
+        "path": f"{sent.method} {sent.path}".strip(),
+        "content_type": sent.content_type,
+        "headers": "; ".join(f"{name}: {value}" for name, value in sent.headers),
+        "payload": sent.body.decode(errors="replace"),
     }
     door.out.facts("approval", [(column, values[column.key]) for column in FACTS])
 

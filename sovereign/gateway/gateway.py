@@ -30,16 +30,14 @@ from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
-from sovereign.gateway.sender import Sender, load, load_of
+from sovereign.gateway.sender import Sender, load_of
 from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
-from sovereign.state import StateError
 from sovereign.state.group import GroupCommit
 from sovereign.state.identity import new_id
 from sovereign.state.outbound import decisions, intents
 from sovereign.state.schema import instant_text
-from vault.errors import Fault
 
 LEASE: Final = "gateway"
 TERM: Final = timedelta(seconds=30)
@@ -351,15 +349,7 @@ class Gateway:
                 await self._group.write(lambda t: parts.approvals.settle(t, delivery.intent, "expired"))
             return
         with parts.state.read() as reader:
-            try:
-                ends: datetime | None = load(reader, self.sealing, delivery.intent, parts.terms).expires_at
-            except StateError:
-                raise
-            except Fault:
-                ends = None  # its payload is gone: in its turn it is closed, and nothing is sent
-            row = reader.execute(select(decisions).where(decisions.c.intent == delivery.intent)).one()
-        kept, transforms = self._questions.unpack(_json(row.question)), int(row.obligations.get("transforms", 0))
-        found = again(parts, kept, asked, outcome, transforms, now)
+            found, ends = again(parts, self.sealing, self._questions, reader, delivery, asked, outcome, now)
         if ends is not None and delivery.next_at is not None:
             ends = max(ends, delivery.next_at)  # a person wants it until then
         await self._group.write(

@@ -127,6 +127,29 @@ def test_a_vote_is_short_and_one_address_posts_few(tmp_path: Path) -> None:
     drill(tmp_path, work)
 
 
+def test_what_will_be_sent_is_shown_to_whoever_asked_without_credential_nor_body(tmp_path: Path) -> None:
+    async def work(at: Door) -> None:
+        headers = {
+            "Content-Type": "application/json", "Idempotency-Key": "k", "If-Match": '"7"', "Cookie": "session=hush",
+            "X-Api-Key": "hush", "Sovereign-Person": "hélène",
+        }  # fmt: skip
+        made = await at.ask("POST", f"{LINES}?dry=1", data=b'{"ref":"a"}', headers=headers)
+        intent = made.json()["intent"]
+        told = await at.ask("GET", f"/v1/approvals/{intent}")
+        assert told.status == 200
+        wanted = {
+            "operation": "http", "method": "POST", "path": "/lines?dry=1", "entity": "/lines", "person": "hélène",
+            "content_type": "application/json", "bytes": 11,
+        }  # fmt: skip
+        assert {name: told.json()[name] for name in wanted} == wanted
+        assert ["if-match", '"7"'] in told.json()["headers"]
+        assert b"hush" not in told.body
+        assert at.council.tokens["app"].encode() not in told.body
+        assert (await at.ask("GET", f"/v1/approvals/{intent}", client="intern")).status == 404
+
+    drill(tmp_path, work)
+
+
 def test_an_application_sees_the_requests_that_it_made_and_no_other(tmp_path: Path) -> None:
     async def work(at: Door) -> None:
         mine = (await asked(at)).json()["intent"]

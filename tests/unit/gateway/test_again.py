@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from sovereign.gateway.errors import BadBallot, NotAsked
 from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.kept import kept
 from sovereign.gateway.receipt import Receipt
+from sovereign.state.outbound import intents
 from tests.servers.council import CLOSED, HELD, LATER, OPEN, Council, sitting
 from tests.servers.gate import intent
 from tests.servers.ledger import Ledger, serving
@@ -186,3 +190,31 @@ def test_what_an_operator_sends_again_is_decided_again(tmp_path: Path, change: C
     ledger = Ledger(lambda number: "conflict" if number == 0 else "ok")
     drill(tmp_path, work, OPEN, ledger=ledger)
     assert ledger.landed("a") == (1 if why == "policy.allow" else 0)
+
+
+@pytest.mark.parametrize("column", ["operation", "client", "digest"])
+def test_rows_altered_after_the_approval_send_nothing_else_in_its_place(tmp_path: Path, column: str) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        name, other = await held(gateway), await held(gateway, "b")
+        council.vote(gateway, name, "berthe")
+        with gateway._parts.state.begin() as transaction:
+            (digest,) = transaction.execute(select(intents.c.digest).where(intents.c.id == other)).one()
+            values = {"operation": "note", "client": "intern", "digest": digest}
+            transaction.execute(update(intents).where(intents.c.id == name).values({column: values[column]}))
+        assert (await settled(gateway, name, "denied", "delivered", "confirmed")).why == "intent.altered"
+
+    assert drill(tmp_path, work).asked == 0
+
+
+def test_an_intent_at_rest_is_what_was_asked_and_its_digest_is_no_fact_of_the_log(tmp_path: Path) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        asked = replace(intent("add", "a"), person="hélène", headers=(("if-match", '"1"'),))
+        await gateway.submit(asked, wait=5)
+        with gateway._parts.state.read() as reader:
+            assert kept(reader, gateway.sealing, asked.id) == asked
+        council.vote(gateway, asked.id, "berthe")
+        entries = gateway.deliveries._audit.entries()
+        assert "approval.given" in [each.act for each in entries]
+        assert not [each.act for each in entries if asked.digest.hex() in str(each.facts) + str(each.subject)]
+
+    drill(tmp_path, work)
