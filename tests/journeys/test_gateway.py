@@ -137,6 +137,7 @@ def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_
         intent = held.json()["intent"]
         shown = town.run("approval", "show", intent)[0]
         assert '"N1"' in shown["payload"]
+        assert (shown["content_type"], bool(shown["entity"])) == ("application/json", True)
         own = ("approval", "approve", intent, "--as", "agathe", "--key", str(tmp_path / "agathe.key"))
         town.run(*own, code=5)
         assert town.vendor.desk.done == []
@@ -149,6 +150,28 @@ def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_
             time.sleep(0.2)
         assert seen == "confirmed"
     assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_rejected_write_that_an_operator_sends_again_leaves_only_if_policy_still_opens_it(town: Town, opened: bool) -> None:
+    token = town.token("desk")
+    town.run("policy", "open", "mail", "create", "--client", "desk", "--add")
+    with town.serving() as address:
+        town.vendor.troubles.plan(Trouble("status", 409, method="POST"))
+        rejected = _write(address, token, "N1")
+        assert rejected.status_code == 502, rejected.text
+        intent = rejected.json()["intent"]
+        if not opened:
+            town.run("client", "revoke", "desk")
+        town.run("delivery", "replay", intent, "--reason", "the vendor mended it")
+        for _ in range(100):
+            state = town.run("delivery", "show", intent)[0]["state"]
+            if state in ("confirmed", "denied"):
+                break
+            time.sleep(0.2)
+        shown = town.run("delivery", "show", intent)
+    assert (state, shown[0]["why"] == "client.gone") == (("confirmed", False) if opened else ("denied", True))
+    assert sum("N1" in str(done) for done in town.vendor.desk.done) == int(opened)
 
 
 def test_a_read_is_answered_from_the_copy_while_the_vendor_is_down_and_only_to_those_cleared_for_it(town: Town) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sovereign.access import Clients, Limits, People, Rights
 from sovereign.clock import now
+from sovereign.gateway import dlp
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.ballot import Verdict
 from sovereign.gateway.decision import Decision, Policy, Question
@@ -58,7 +59,11 @@ class Council:
     @property
     def changed(self) -> dict[str, Any]:
         """What it puts in the place of a drill's parts."""
-        return {"clock": self.clock, "policy": self, "approvals": self.approvals, "standing": self.standing}
+        key = self.parts.keys.derive("gateway/pseudonym")
+        return {
+            "clock": self.clock, "policy": self, "approvals": self.approvals, "standing": self.standing, "scan": dlp.scan,
+            "pseudonymise": lambda body, kind, pointers: dlp.pseudonymise(body, kind, pointers, key),
+        }  # fmt: skip
 
     def clock(self) -> datetime:
         """The present, for the gateway and its people."""

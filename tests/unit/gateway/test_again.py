@@ -218,3 +218,23 @@ def test_an_intent_at_rest_is_what_was_asked_and_its_digest_is_no_fact_of_the_lo
         assert not [each.act for each in entries if asked.digest.hex() in str(each.facts) + str(each.subject)]
 
     drill(tmp_path, work)
+
+
+@pytest.mark.parametrize(("before", "why"), [("", "policy.pseudonymise"), ('@pseudonymise("nir")', "approved")])
+def test_what_policy_wants_replaced_is_replaced_or_does_not_leave(tmp_path: Path, before: str, why: str) -> None:
+    def masking(more: str) -> str:
+        return rule("held", "permit", expires=LATER, more=f'{more} @hold("quorum=1;groups=rssi")')
+
+    async def work(gateway: Gateway, council: Council) -> None:
+        plain = intent("note", "a")
+        asked = replace(plain, body=b'{"ref":"a","nir":"185057800608491"}')
+        assert (await gateway.submit(asked, wait=5)).state == "held"
+        council.vote(gateway, asked.id, "berthe")
+        council.enact(masking('@pseudonymise("nir")'))
+        await settled(gateway, asked.id, "denied", "delivered")
+        with gateway._parts.state.read() as reader:
+            assert [each.why for each in gateway.deliveries.events(reader, asked.id)][3] == why
+
+    ledger = drill(tmp_path, work, masking(before))
+    assert len(ledger.bodies) == (1 if why == "approved" else 0)
+    assert not [body for body in ledger.bodies if b"185057800608491" in body]
