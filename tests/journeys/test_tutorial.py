@@ -1,8 +1,7 @@
-"""The tutorial, typed as it is written, in both languages; what it shows is what is answered.
+"""The tutorial in both languages, and the page on rights, typed as they are written; what they show is what is answered.
 
 Nothing is left out: each `sh` block runs, in one shell, and each line of a `text` block must be among the lines that the block
-before it said. `…` in a shown line stands for anything, and runs of spaces for one. Only the vendor's port is another, so that
-both can run.
+before it said. `…` in a shown line stands for anything, and runs of spaces for one. Only the ports are others.
 """
 
 import contextlib
@@ -18,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"en": "docs/tutorial.md", "fr": "docs/tutoriel.fr.md"}
+TYPED = (*PAGES.values(), "docs/access.md")
 SECONDS = 200.0
 END = "end of step "
 
@@ -93,9 +93,9 @@ def line_of(shown: str) -> re.Pattern[str]:
     return re.compile(r"\s*" + r".*".join(pieces) + r"\s*")
 
 
-@pytest.mark.parametrize("tongue", PAGES)
-def test_the_tutorial_runs_as_it_is_written_and_shows_what_is_answered(tongue: str, tmp_path: Path) -> None:
-    page = (ROOT / PAGES[tongue]).read_text().replace("8042", str(free_port()))
+@pytest.mark.parametrize("name", TYPED)
+def test_a_page_runs_as_it_is_written_and_shows_what_is_answered(name: str, tmp_path: Path) -> None:
+    page = (ROOT / name).read_text().replace("8042", str(free_port())).replace("8043", str(free_port()))
     written = steps(page)
     said = typed(written, clone(tmp_path / "clone"))
     assert len(said) == len(written)
