@@ -112,6 +112,7 @@ ACTS: dict[str, Act] = {
     "audit.verified": Act("journal vérifié", "audit log verified"),
     "audit.pruned": Act("entrées anciennes élaguées", "old entries pruned"),
     "audit.exported": Act("journal remis", "audit log exported"),
+    "report.made": Act("rapport établi", "report made"),
     "audit.erased": Act("corps d'une entrée effacé", "body of an entry erased"),
 }
 

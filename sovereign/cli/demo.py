@@ -252,6 +252,10 @@ def prove(story: Story) -> None:
     story.type("audit", "verify")
     story.type("audit", "show", "--limit", "8")
     story.type("audit", "prove", "0")
+    story.tell("Ce que lit la RSSI :", "What the security officer reads:")
+    for kind in ("outbound", "inbound"):
+        page = Path("demo-site") / "reports" / f"{kind}.html"
+        story.type("report", kind, "--output", str(page))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,36 @@
+"""How cells are written for people, in the language of this process and the zone of the site. Pure."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from sovereign.language import language
+from sovereign.reports.model import Cell, Code, Kind
+
+THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def instant(at: datetime, zone: str) -> str:
+    """Write an instant, to the second, with its offset."""
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
+
+
+def whole(value: int) -> str:
+    """Write a whole number with its thousands apart."""
+    return f"{value:,}".replace(",", THIN if language() == "fr" else ",")
+
+
+def cell(value: Cell, kind: Kind, zone: str, *, grouped: bool = True) -> str:
+    """Write one cell; several values are set apart by `; `. grouped: whether thousands are apart."""
+    match value:
+        case None:
+            return ""
+        case Code():
+            return str(value.label)
+        case datetime():
+            return instant(value, zone)
+        case tuple():
+            return "; ".join(cell(each, kind, zone) for each in value)
+        case int() if grouped and kind in ("number", "bytes"):
+            return whole(value)
+        case _:
+            return str(value)
