@@ -175,9 +175,7 @@ class Outbound:
     def _denied(self) -> Table:
         rows = [(*key, count) for key, count in sorted(self._refusals.items())]
         why = Column("why", Words("motif", "reason"))
-        title = Words(
-            "Refus, par politique (aucune : rien n'ouvre ce flux)", "Refusals, by policy (none: nothing opens the flow)"
-        )
+        title = Words("Refus, par politique", "Refusals, by policy")
         return Table("refusals", title, (POLICY, CONNECTION, CLIENT, OPERATION, why, COUNT), rows)
 
     def _found(self) -> Table:
