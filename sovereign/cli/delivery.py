@@ -18,17 +18,17 @@ command = Noun(
 COLUMNS: Final = (
     Column("intent", "remise", "delivery"),
     Column("connection", "connexion", "connection"),
-    Column("state", "état", "state"),
-    Column("why", "pourquoi", "why"),
+    Column("state", "état", "state", "write"),
+    Column("why", "pourquoi", "why", "reason"),
     Column("since", "depuis", "since", "time"),
     Column("attempts", "essais", "attempts", "number"),
     Column("next_at", "prochain pas", "next step", "time"),
 )
 EVENTS: Final = (
     Column("at", "instant", "instant", "time"),
-    Column("was", "de", "from"),
-    Column("state", "à", "to"),
-    Column("why", "pourquoi", "why"),
+    Column("was", "de", "from", "write"),
+    Column("state", "à", "to", "write"),
+    Column("why", "pourquoi", "why", "reason"),
     Column("entry", "entrée", "entry"),
 )
 VERDICTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -90,7 +90,7 @@ def resolve(door: Door, intent: str, verdict: str, reason: str) -> None:
     becomes, why = VERDICTS[verdict]
     site = door.site()
     moved = desk(site.state, site.audit, site.clock).decide(intent, becomes, why, reason)
-    door.out.done("delivery", f"{intent} : {moved.state}", f"{intent}: {moved.state}", **_row(moved))
+    _moved(door, moved)
 
 
 @command.verb(
@@ -118,9 +118,16 @@ def cancel(door: Door, intent: str, reason: str) -> None:
 
     site = door.site()
     moved = desk(site.state, site.audit, site.clock).cancel(intent, reason)
-    door.out.done("delivery", f"{intent} : {moved.state}", f"{intent}: {moved.state}", **_row(moved))
+    _moved(door, moved)
     if moved.state != "cancelled":
         door.out.remark("Un essai a pu arriver : une sonde va regarder.", "An attempt may have arrived: a probe will look.")
+
+
+def _moved(door: Door, delivery: Any) -> None:  # noqa: ANN401 - a Delivery, whose module loads late
+    from sovereign.reports.labels import STATES
+
+    fr, en = STATES[delivery.state]
+    door.out.done("delivery", f"{delivery.intent} : {fr}", f"{delivery.intent}: {en}", **_row(delivery))
 
 
 def _row(delivery: Any) -> dict[str, Any]:  # noqa: ANN401 - a Delivery, whose module loads late

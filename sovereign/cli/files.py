@@ -2,8 +2,9 @@
 
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -78,13 +79,40 @@ def written_privately(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]
             sink.flush()
             os.fsync(sink.fileno())
         Path(temporary).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush(path.parent)
     except OSError as refused:
         raise _cannot(path, refused) from None
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
+
+
+def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write a new folder (mode 0700) of files (0600), which takes its name once all are whole and on disk.
+
+    Errors: AlreadyThere, CannotWrite; nothing is left then.
+    """
+    refuse_to_replace(path)
+    temporary = ""
+    try:
+        temporary = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
+        for name, content in files:
+            with written_privately(Path(temporary, name)) as sink:
+                sink.write(content)
+        Path(temporary).rename(path)
+        _flush(path.parent)
+    except OSError as refused:
+        if refused.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise AlreadyThere(path=str(path)) from None
+        raise _cannot(path, refused) from None
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

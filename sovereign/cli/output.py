@@ -23,7 +23,7 @@ from vault.errors import Diagnostics, Fault
 if TYPE_CHECKING:
     from rich.console import Console
 
-Kind = Literal["text", "number", "bytes", "time", "state"]
+Kind = Literal["text", "number", "bytes", "time", "state", "write", "reason"]
 NOT_A_TERMINAL_WIDTH: Final = 4000
 """Columns given to a table that no terminal shows: lines are then never folded."""
 
@@ -84,11 +84,21 @@ def shown(value: object, kind: Kind = "text") -> str:
             return escape(str(value))
 
 
+def _said(of: str, code: object) -> str:
+    """A state of a write, or the reason of its step, in words."""
+    from sovereign.reports.labels import STATES, coded
+    from sovereign.reports.reasons import reason
+
+    return escape(str((coded(code, STATES) if of == "state" else reason(str(code))).label))
+
+
 _OF_KIND: Final[dict[str, Callable[[Any], str]]] = {
     "number": lambda value: number(value) if isinstance(value, int) else escape(value),
     "bytes": lambda value: size(value) if isinstance(value, int) else escape(value),
     "time": lambda value: when(value) if isinstance(value, str) else str(value),
     "state": lambda value: mark(str(value)),
+    "write": lambda value: _said("state", value),
+    "reason": lambda value: _said("reason", value),
 }
 
 

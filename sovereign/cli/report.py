@@ -1,17 +1,16 @@
 """`sovereign report`: what left and what entered over a period, for whoever answers for it."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, option
 from sovereign.cli.door import Door
-from sovereign.cli.files import AlreadyThere, refuse_to_replace, written_privately
+from sovereign.cli.files import refuse_to_replace, write_folder, written_privately
 from sovereign.cli.naming import instant, since_instant
 from sovereign.errors import SovereignError
 from sovereign.language import say
@@ -41,18 +40,28 @@ class EmptyPeriod(SovereignError):
     todo_en = "Give --from before --to."
 
 
-_FROM = option("--from", "since", default=None, metavar="DATE", fr="Depuis ce jour ou cet instant ; sinon 30 jours.",
-               en="Since this day or instant; else 30 days.")  # fmt: skip
-_TO = option("--to", "until", default=None, metavar="DATE", fr="Jusqu'à ce jour compris, ou cet instant ; maintenant sinon.",
-             en="Until this day, included, or instant; now if not given.")  # fmt: skip
-_FORMAT = option("--format", "format_", type=click.Choice(FORMATS), default="html", show_default=True,
-                 fr="Une page, des feuilles (un dossier, un fichier par tableau), ou un fichier pour un programme.",
-                 en="A page, sheets (a folder, one file a table), or a file for a program.")  # fmt: skip
-_OUTPUT = option("--output", type=click.Path(path_type=Path), metavar="PATH",
-                 fr="Où l'écrire ; un nom tiré de la période, dans le dossier courant, sinon.",
-                 en="Where to write it; a name made of the period, in the current folder, if not given.")  # fmt: skip
-_NAMES = option("--names", is_flag=True, fr="Nomme les personnes, au lieu de leur pseudonyme ; c'est inscrit au journal.",
-                en="Name people, instead of their pseudonym; that is entered in the log.")  # fmt: skip
+Verb = Callable[..., None]
+
+
+def _options(verb: Verb) -> Verb:
+    """What both reports are asked with."""
+    for each in reversed((
+        option("--from", "since", default=None, metavar="DATE",
+               fr="Depuis ce jour ou cet instant ; sinon 30 jours.", en="Since this day or instant; else 30 days."),
+        option("--to", "until", default=None, metavar="DATE",
+               fr="Jusqu'à ce jour compris, ou cet instant ; maintenant sinon.",
+               en="Until this day, included, or instant; now if not given."),
+        option("--format", "format_", type=click.Choice(FORMATS), default="html", show_default=True,
+               fr="Une page, des feuilles (un dossier, un fichier par tableau), ou un fichier pour un programme.",
+               en="A page, sheets (a folder, one file a table), or a file for a program."),
+        option("--output", type=click.Path(path_type=Path), metavar="PATH",
+               fr="Où l'écrire ; un nom tiré de la période, dans le dossier courant, sinon.",
+               en="Where to write it; a name made of the period, in the current folder, if not given."),
+        option("--names", is_flag=True, fr="Nomme les personnes, au lieu de leur pseudonyme ; c'est inscrit au journal.",
+               en="Name people, instead of their pseudonym; that is entered in the log."),
+    )):  # fmt: skip
+        verb = each(verb)
+    return verb
 
 
 @command.verb(
@@ -60,14 +69,10 @@ _NAMES = option("--names", is_flag=True, fr="Nomme les personnes, au lieu de leu
     fr="Ce qui est sorti : écritures, refus, constats, issues inconnues, et les actes sur le site.",
     en="What left: writes, refusals, findings, unknown outcomes, and the acts on the site.",
 )
-@_FROM
-@_TO
-@_FORMAT
-@_OUTPUT
-@_NAMES
-def outbound(door: Door, since: str | None, until: str | None, format_: str, output: Path | None, names: bool) -> None:
+@_options
+def outbound(door: Door, **asked: Any) -> None:  # noqa: ANN401 - the options of `_report`
     """Exit code 20 when the audit log does not hold; the report says so and is written."""
-    _report(door, "outbound", since, until, format_, output, names=names)
+    _report(door, "outbound", **asked)
 
 
 @command.verb(
@@ -75,18 +80,14 @@ def outbound(door: Door, since: str | None, until: str | None, format_: str, out
     fr="Ce qui est entré : synchronisations, dérive, quarantaines, questions et exports, et les actes sur le site.",
     en="What entered: pulls, drift, quarantines, questions and exports, and the acts on the site.",
 )
-@_FROM
-@_TO
-@_FORMAT
-@_OUTPUT
-@_NAMES
-def inbound(door: Door, since: str | None, until: str | None, format_: str, output: Path | None, names: bool) -> None:
+@_options
+def inbound(door: Door, **asked: Any) -> None:  # noqa: ANN401 - the options of `_report`
     """Exit code 20 when the audit log does not hold; the report says so and is written."""
-    _report(door, "inbound", since, until, format_, output, names=names)
+    _report(door, "inbound", **asked)
 
 
 def _report(
-    door: Door, kind: "Kind", since: str | None, until: str | None, format_: str, output: Path | None, *, names: bool
+    door: Door, kind: "Kind", *, since: str | None, until: str | None, format_: str, output: Path | None, names: bool
 ) -> None:
     from sovereign.reporting import report
 
@@ -128,11 +129,4 @@ def _write(path: Path, format_: str, made: "Report") -> None:
         with written_privately(path, replace=False) as sink:
             sink.write(page.page(made) if format_ == "html" else record.record(made))
         return
-    files: Iterable[tuple[str, bytes]] = sheets.sheets(made)
-    try:
-        os.mkdir(path, 0o700)  # noqa: PTH102 - the mode at once
-    except FileExistsError:
-        raise AlreadyThere(path=str(path)) from None
-    for name, content in files:
-        with written_privately(path / name) as sink:
-            sink.write(content)
+    write_folder(path, sheets.sheets(made))

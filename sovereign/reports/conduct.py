@@ -1,6 +1,8 @@
 """Acts on keys, rights, policy, settings, vendors and the log itself: each counted, the latest listed."""
 
+import re
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Final
 
 from sovereign.audit import AuditEntry
@@ -15,6 +17,8 @@ GOVERNING: Final = frozenset(
 )  # fmt: skip
 ALSO: Final = frozenset({"snapshot.recovered", "snapshot.missed", "snapshot.amended", "snapshot.verified", "sync.replayed"})
 LISTED: Final = 1000
+DIGEST: Final = re.compile(r"[0-9a-f]{32,}")
+"""What only a machine compares: its beginning is enough for a person."""
 UNTOLD: Final = frozenset({"manifest", "policy_set"})
 
 
@@ -54,7 +58,9 @@ class Conduct:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_short(each)}" for name, each in value.items())
     if isinstance(value, list):
         return ", ".join(_short(each) for each in value[:5]) + (f" … ({len(value)})" if len(value) > 5 else "")
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{text[:16]}…" if len(text) >= 32 and " " not in text else text
+    return f"{text[:16]}…" if DIGEST.fullmatch(text) else text

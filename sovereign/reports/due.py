@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import null, select
 
-from sovereign.reports.labels import DUE, coded
+from sovereign.reports.labels import CIRCUITS, DUE, coded
 from sovereign.reports.model import Cell, Column, Section, Table, Words
 from sovereign.state import State
 from sovereign.state.outbound import approval_requests, circuits, clients, deliveries, grants, intents
@@ -46,7 +46,9 @@ def section(found: list[Due]) -> Section:
     """What waits, the first due first."""
     far = max((each[4] for each in found if each[4]), default=None)
     ordered = sorted(found, key=lambda each: (each[4] is None, each[4] or far, each[0], each[1]))
-    rows: list[tuple[Cell, ...]] = [(coded(kind, DUE), *rest) for kind, *rest in ordered]
+    rows: list[tuple[Cell, ...]] = [
+        (coded(kind, DUE), coded(which, CIRCUITS) if kind == "vendor" else which, *rest) for kind, which, *rest in ordered
+    ]
     columns = (
         Column("kind", Words("quoi", "what")), Column("subject", Words("lequel", "which")),
         Column("connection", Words("fournisseur", "vendor")), Column("since", Words("depuis", "since"), "time"),

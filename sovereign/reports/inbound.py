@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from sovereign.audit import AuditEntry
-from sovereign.reports.labels import CLASSES, act, coded
-from sovereign.reports.model import Cell, Column, Section, Table, Words
+from sovereign.reports.labels import CLASSES, DRIFTS, GUARDS, RUNS, VERDICTS, act, coded
+from sovereign.reports.model import Cell, Code, Column, Section, Table, Words
 from sovereign.reports.outbound import CONNECTION, COUNT
+from sovereign.reports.reasons import reason
 from sovereign.state import State
 from sovereign.state.schema import runs
 
@@ -51,7 +52,7 @@ class Inbound:
             pulled = self._streams.setdefault((connection, stream), Pulled())
             pulled.acts[entry.act] += 1
             if entry.act == "sync.quarantined":
-                self._held.append((entry.at, connection, stream, str(entry.facts.get("rule", ""))))
+                self._held.append((entry.at, connection, stream, coded(entry.facts.get("rule", ""), GUARDS)))
             else:
                 pulled.verdicts[str(entry.facts.get("verdict", ""))] += 1
                 pulled.rows = int(entry.facts.get("rows", 0))
@@ -74,7 +75,10 @@ class Inbound:
 
     def _runs(self) -> Table:
         columns = (CONNECTION, Column("state", Words("état", "state")), Column("fault", Words("faute", "fault")), COUNT)
-        rows = [(*key, count) for key, count in sorted(self._ends.items())]
+        rows = [
+            (connection, coded(state, RUNS), reason(fault) if fault else None, count)
+            for (connection, state, fault), count in sorted(self._ends.items())
+        ]
         return Table("runs", Words("Exécutions, par état final", "Runs, by final state"), columns, rows)
 
     def _volumes(self) -> Table:
@@ -104,7 +108,7 @@ class Inbound:
             (
                 connection, stream, each.rows, *(each.counts[name] for name in COUNTED[1:]), each.acts["sync.committed"],
                 each.acts["sync.unchanged"], each.acts["sync.quarantined"],
-                tuple(f"{name}: {count}" for name, count in sorted(each.verdicts.items())),
+                tuple(_counted(name, count) for name, count in sorted(each.verdicts.items())),
             )
             for (connection, stream), each in sorted(self._streams.items())
         ]  # fmt: skip
@@ -126,7 +130,7 @@ class Inbound:
             Column("values", Words("valeurs", "values"), "number"),
         )  # fmt: skip
         rows = [
-            (connection, stream, action, coded(class_, CLASSES), name, count)
+            (connection, stream, coded(action, DRIFTS), coded(class_, CLASSES), name, count)
             for (connection, stream, action, class_, name), count in sorted(found.items())
         ]
         return Table(
@@ -155,6 +159,11 @@ class Inbound:
             for (name, dataset, clearance), count in sorted(self._asked.items())
         ]
         return Table("questions", Words("Par copie lue", "By dataset read"), columns, rows)
+
+
+def _counted(verdict: str, count: int) -> Code:
+    said = coded(verdict, VERDICTS).label
+    return Code(f"{verdict}: {count}", Words(f"{said.fr} : {count}", f"{said.en}: {count}"))
 
 
 def _drifts(outcome: Mapping[str, Any] | None) -> Iterable[tuple[str, Mapping[str, Any]]]:

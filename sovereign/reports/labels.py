@@ -47,6 +47,50 @@ DUE: Final[dict[str, Words]] = {
 }
 
 
+RUNS: Final[dict[str, Words]] = {
+    "running": Words("en cours", "running"),
+    "succeeded": Words("réussie", "succeeded"),
+    "partial": Words("partielle", "partial"),
+    "quarantined": Words("mise en quarantaine", "quarantined"),
+    "waiting": Words("attend le fournisseur", "waiting for the vendor"),
+    "cancelled": Words("arrêtée", "cancelled"),
+    "failed": Words("échouée", "failed"),
+    "interrupted": Words("interrompue net", "interrupted"),
+}
+VERDICTS: Final[dict[str, Words]] = {
+    "complete": Words("complète", "complete"),
+    "partial": Words("partielle", "partial"),
+    "unverified": Words("non vérifiée", "unverified"),
+}
+DRIFTS: Final[dict[str, Words]] = {
+    "added": Words("champ ajouté", "field added"),
+    "widened": Words("type élargi", "type widened"),
+    "text": Words("passé en texte", "turned to text"),
+    "absent": Words("champ absent", "field absent"),
+    "row_discarded": Words("lignes écartées", "rows discarded"),
+    "value_discarded": Words("valeurs écartées", "values discarded"),
+}
+GUARDS: Final[dict[str, Words]] = {
+    "empty": Words("plus rien chez le fournisseur", "nothing left at the vendor"),
+    "fall": Words("chute du nombre d'enregistrements", "fall in the number of records"),
+    "deletions": Words("trop de disparitions", "too many deletions"),
+}
+FINDINGS: Final[dict[str, Words]] = {
+    "nir": Words("numéro de sécurité sociale (NIR)", "social security number (NIR)"),
+    "iban": Words("compte bancaire (IBAN)", "bank account (IBAN)"),
+    "siret": Words("établissement (SIRET)", "establishment (SIRET)"),
+    "card": Words("carte de paiement", "payment card"),
+    "secret": Words("secret ou clé d'accès", "secret or access key"),
+    "email_volume": Words("adresses électroniques en nombre", "many e-mail addresses"),
+    "phone_volume": Words("numéros de téléphone en nombre", "many phone numbers"),
+}
+CIRCUITS: Final[dict[str, Words]] = {
+    "cut": Words("coupé par une personne", "cut off by a person"),
+    "open": Words("en panne", "down"),
+    "half_open": Words("en panne, un essai est permis", "down, one try is let through"),
+}
+
+
 def coded(code: object, labels: dict[str, Words]) -> Code:
     """A code with its label; one that is not known is its own label."""
     text = str(code)

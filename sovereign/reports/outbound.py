@@ -5,15 +5,17 @@ not over: one that nothing can move any more is counted and let go.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select
 
 from sovereign.audit import AuditEntry
-from sovereign.reports.labels import CLASSES, EFFECTS, STATES, act, coded
+from sovereign.reports.labels import CLASSES, EFFECTS, FINDINGS, STATES, act, coded
 from sovereign.reports.model import Cell, Column, Section, Table, Words
 from sovereign.reports.names import Names
+from sovereign.reports.reasons import reason
 from sovereign.state import State
 from sovereign.state.outbound import delivery_events, intents
 
@@ -112,7 +114,7 @@ class Outbound:
             for kind, count in facts.get("findings", {}).items():
                 self._findings[str(policy), str(facts["effect"]), connection, client, str(kind)] += int(count)
 
-    def _refused(self, facts: Any, connection: str, client: str, operation: str) -> None:  # noqa: ANN401 - facts are JSON
+    def _refused(self, facts: Mapping[str, Any], connection: str, client: str, operation: str) -> None:
         for policy in facts.get("policies") or ("",):
             self._refusals[str(policy), connection, client, operation, str(facts.get("why", "policy.denied"))] += 1
 
@@ -173,14 +175,14 @@ class Outbound:
         return Table("reads", title, (CONNECTION, CLIENT, Column("act", Words("acte", "act")), COUNT), rows)
 
     def _denied(self) -> Table:
-        rows = [(*key, count) for key, count in sorted(self._refusals.items())]
+        rows: list[tuple[Cell, ...]] = [(*key, reason(code), count) for (*key, code), count in sorted(self._refusals.items())]
         why = Column("why", Words("motif", "reason"))
         title = Words("Refus, par politique", "Refusals, by policy")
         return Table("refusals", title, (POLICY, CONNECTION, CLIENT, OPERATION, why, COUNT), rows)
 
     def _found(self) -> Table:
         rows = [
-            (policy, coded(effect, EFFECTS), where, client, kind, count)
+            (policy, coded(effect, EFFECTS), where, client, coded(kind, FINDINGS), count)
             for (policy, effect, where, client, kind), count in sorted(self._findings.items())
         ]
         columns = (POLICY, Column("effect", Words("décision", "decision")), CONNECTION, CLIENT,
@@ -191,7 +193,7 @@ class Outbound:
     def _unknown(self) -> Table:
         rows = [
             (each.intent, each.connection, each.client, each.operation, each.since,
-             coded(each.outcome or "unknown", STATES), each.why, each.at, each.by)
+             coded(each.outcome or "unknown", STATES), reason(each.why) if each.why else None, each.at, each.by)
             for each in self._doubts.values()
         ]  # fmt: skip
         columns = (
