@@ -16,7 +16,7 @@ from binascii import Error as NotBase64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hmac import compare_digest
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,6 +33,8 @@ LIMIT = 16 * 1024 * 1024
 class Verifier:
     """A public key and the name that its owner signs under."""
 
+    kind: ClassVar[bytes] = _ED25519
+    """The byte that tells what this key's signatures are of (C2SP signed-note)."""
     name: str
     public: bytes
 
@@ -43,12 +45,12 @@ class Verifier:
     @property
     def key_id(self) -> bytes:
         """The four bytes that announce this key in a signature line."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:4]
 
     @property
     def vkey(self) -> str:
         """The key in one word, to be given to those who check: NAME+hex+base64."""
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self.public).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(self.kind + self.public).decode()}"
 
     @classmethod
     def parse(cls, vkey: str) -> Self:
@@ -58,7 +60,7 @@ class Verifier:
             raw = b64decode(material, validate=True)
         except (ValueError, NotBase64):
             raise Corrupt(what="vkey") from None
-        if len(raw) != 33 or raw[:1] != _ED25519:
+        if len(raw) != 33 or raw[:1] != cls.kind:
             raise Corrupt(what="vkey")
         verifier = cls(name, raw[1:])
         if not compare_digest(verifier.key_id.hex(), key_id):
@@ -107,7 +109,7 @@ def verify(note: str, verifiers: Iterable[Verifier], *, what: str = "note") -> s
     """
     accepted = {(v.name, v.key_id): v for v in verifiers}
     names = ", ".join(sorted(name for name, _ in accepted)) or "—"
-    text, signatures = _split(note, what)
+    text, signatures = split(note, what)
     signed = False
     for name, blob in signatures:
         verifier = accepted.get((name, blob[:4]))
@@ -123,7 +125,8 @@ def verify(note: str, verifiers: Iterable[Verifier], *, what: str = "note") -> s
     return text
 
 
-def _split(note: str, what: str) -> tuple[str, list[tuple[str, bytes]]]:
+def split(note: str, what: str = "note") -> tuple[str, list[tuple[str, bytes]]]:
+    """Give the text of a note and its signatures as name and bytes, none of them checked; errors: `Corrupt`."""
     text, mark, tail = note.rpartition("\n\n")
     text += "\n"
     lines = tail.split("\n")

@@ -41,6 +41,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),
+    "witness": ("Un témoin du journal d'audit, sur une autre machine.", "A witness of the audit log, on another machine."),
     "report": ("Les rapports des flux sortants et entrants.", "The reports on outbound and inbound flows."),
     "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),
     "completion": ("La complétion pour votre interpréteur.", "Completion for your shell."),

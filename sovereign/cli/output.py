@@ -85,11 +85,11 @@ def shown(value: object, kind: Kind = "text") -> str:
 
 
 def _said(of: str, code: object) -> str:
-    """A state of a write, or the reason of its step, in words."""
+    """A state of a write in words, with the code that commands and pages call it by, or the reason of its step, in words."""
     from sovereign.reports.labels import STATES, coded
     from sovereign.reports.reasons import reason
 
-    return escape(str((coded(code, STATES) if of == "state" else reason(str(code))).label))
+    return escape(f"{coded(code, STATES).label} ({code})" if of == "state" else str(reason(str(code)).label))
 
 
 _OF_KIND: Final[dict[str, Callable[[Any], str]]] = {
