@@ -7,6 +7,7 @@ Every error of ours derives from `Fault`, which lives here because the vault is 
     │   ├── WrongKey            a key or a context that does not open what it is asked to open
     │   │   └── WrongPassphrase     … because the passphrase is not the one
     │   ├── NotSigned           a note without a good signature of an accepted key
+    │   ├── BadTimestamp        a time-stamp token that proves nothing of what it is held against
     │   ├── Sealed              the key is not within reach: locked provider, no passphrase given
     │   ├── Shredded            the key was destroyed: what it closed is gone for good
     │   ├── Corrupt             bytes that were cut, altered or swapped
@@ -118,6 +119,17 @@ class NotSigned(VaultError):
     en = "{what}: no signature by an accepted key ({accepted})."
     todo_fr = "Ne vous y fiez pas : cherchez qui l'a écrit, et comparez avec la clé publique du site."
     todo_en = "Do not rely on it: find out who wrote it, and compare with the site's public key."
+
+
+class BadTimestamp(VaultError):
+    """A time-stamp token that proves nothing of what it is held against. Field `reason`: a code."""
+
+    code = "vault.bad_timestamp"
+    kind = "unverified"
+    fr = "Jeton d'horodatage refusé : {why_fr} [{reason}]."
+    en = "Time-stamp token refused: {why_en} [{reason}]."
+    todo_fr = "Ne vous y fiez pas : vérifiez l'adresse, les certificats et la politique de l'autorité ([audit.timestamps])."
+    todo_en = "Do not rely on it: check the address, the certificates and the policy of the authority ([audit.timestamps])."
 
 
 class Sealed(VaultError):

@@ -1,14 +1,14 @@
 """What one connection is allowed on the network, as a frozen value; made from its settings, or by hand in tests and drills."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sovereign import __version__
 from sovereign.egress.origin import Origin, declared
 from sovereign.errors import BadSettings
-from sovereign.settings import Connection
+from sovereign.settings import Connection, Network
 
 MIB = 2**20
 
@@ -60,8 +60,29 @@ def policy_of(connection: Connection, directory: Path, secret: Callable[[str], b
     directory: the site's folder, where relative paths start. secret: gives a named secret of this connection. Errors:
     BadSettings.
     """
-    network, limits = connection.network, connection.limits
-    at = f"connections.{connection.name}.network"
+    limits = connection.limits
+    url = connection.url
+    if url.startswith("folder:"):
+        url = f"folder:{directory / url.removeprefix('folder:').removeprefix('//')}"
+    token_url = connection.auth.get("token_url")
+    return replace(
+        network_policy(connection.name, url, connection.network, directory, secret, at=f"connections.{connection.name}"),
+        credential_urls=(token_url,) if isinstance(token_url, str) and "://" in token_url else (),
+        rate=limits.rate,
+        concurrency=limits.concurrency,
+        connect_timeout=limits.connect_timeout,
+        timeout=limits.timeout,
+        total_timeout=limits.total_timeout,
+        patience=limits.patience,
+        attempts=limits.attempts,
+        max_bytes=limits.max_bytes,
+    )
+
+
+def network_policy(
+    name: str, url: str, network: Network, directory: Path, secret: Callable[[str], bytes], *, at: str
+) -> EgressPolicy:
+    """Make the policy of whatever has an address and a `network` table; at: where its table stands. Errors: BadSettings."""
 
     def file(name: str, value: str | None) -> Path | None:
         if value is None:
@@ -69,22 +90,17 @@ def policy_of(connection: Connection, directory: Path, secret: Callable[[str], b
         path = directory / value
         if not path.is_file():
             raise BadSettings(
-                field=f"{at}.{name}", expected_fr="attendu : un fichier lisible", expected_en="expected a readable file"
+                field=f"{at}.network.{name}", expected_fr="attendu : un fichier lisible", expected_en="expected a readable file"
             )
         return path
 
     def text(name: str | None) -> str | None:
         return None if name is None else secret(name).decode()
 
-    url = connection.url
-    if url.startswith("folder:"):
-        url = f"folder:{directory / url.removeprefix('folder:').removeprefix('//')}"
-    token_url = connection.auth.get("token_url")
     return EgressPolicy(
-        connection=connection.name,
+        connection=name,
         url=url,
         allow=network.allow,
-        credential_urls=(token_url,) if isinstance(token_url, str) and "://" in token_url else (),
         private=network.private,
         loopback=network.loopback,
         plaintext=network.plaintext,
@@ -94,12 +110,4 @@ def policy_of(connection: Connection, directory: Path, secret: Callable[[str], b
         client_certificate=file("client_certificate", network.client_certificate),
         client_key=file("client_key", network.client_key),
         client_key_password=text(network.client_key_secret),
-        rate=limits.rate,
-        concurrency=limits.concurrency,
-        connect_timeout=limits.connect_timeout,
-        timeout=limits.timeout,
-        total_timeout=limits.total_timeout,
-        patience=limits.patience,
-        attempts=limits.attempts,
-        max_bytes=limits.max_bytes,
     )

@@ -10,6 +10,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 `options`.
 """
 
+from sovereign.settings.audit import AuditSettings, Timestamps
 from sovereign.settings.edit import add_connection, remove_connection
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
@@ -20,13 +21,14 @@ from sovereign.settings.schema import (
     KeySettings,
     Limits,
     Network,
-    Settings,
     SiteSettings,
     Size,
 )
 from sovereign.settings.template import template
+from sovereign.settings.whole import Settings
 
 __all__ = [
+    "AuditSettings",
     "Connection",
     "ConnectionLimits",
     "GatewaySettings",
@@ -37,6 +39,7 @@ __all__ = [
     "Settings",
     "SiteSettings",
     "Size",
+    "Timestamps",
     "add_connection",
     "load",
     "parse",

@@ -18,7 +18,7 @@ from tomlkit.items import Table
 
 from sovereign.errors import BadSettings
 from sovereign.settings.load import load, parse
-from sovereign.settings.schema import Settings
+from sovereign.settings.whole import Settings
 
 
 def add_connection(path: Path, name: str, values: Mapping[str, Any]) -> Settings:

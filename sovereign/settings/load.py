@@ -7,13 +7,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from sovereign.errors import BadSettings, NoSite
-from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, Settings, SiteSettings, Size
+from sovereign.settings.address import reachable, wrong
+from sovereign.settings.audit import AuditSettings
+from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, SiteSettings, Size
+from sovereign.settings.whole import Settings
 
 MAX_BYTES = 2**20
 """A longer file is not a settings file."""
@@ -109,7 +111,7 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    _known(document, ("site", "keys", "limits", "gateway", "connections"), "")
+    _known(document, ("site", "keys", "limits", "gateway", "audit", "connections"), "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
@@ -117,16 +119,11 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         keys=_read(document.get("keys", {}), KeySettings, "keys"),
         limits=_read(document.get("limits", {}), Limits, "limits"),
         gateway=_gateway(document.get("gateway", {})),
+        audit=_audit(document.get("audit", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
     )
     _zone(settings.site.zone, "site.zone")
     return settings
-
-
-def wrong(field: str, fr: str, en: str, *, line: int | None = None) -> BadSettings:
-    """The error for a field: what was expected; `line` where in the file, from 1."""
-    said = {"expected_fr": f"attendu : {fr}", "expected_en": f"expected {en}"}
-    return BadSettings(field=field or "sovereign.toml", **said, **({} if line is None else {"line": line}))
 
 
 def _gateway(value: object) -> GatewaySettings:
@@ -144,6 +141,13 @@ def _gateway(value: object) -> GatewaySettings:
             "a certificate as soon as other machines call (else tokens travel in clear)",
         )
     return gateway
+
+
+def _audit(value: object) -> AuditSettings:
+    audit = _read(value, AuditSettings, "audit")
+    if audit.timestamps is not None:
+        reachable(audit.timestamps.url, audit.timestamps.network, "audit.timestamps")
+    return audit
 
 
 def _connection(name: str, value: object) -> Connection:
@@ -167,49 +171,8 @@ def _connection(name: str, value: object) -> Connection:
         )
     if connection.zone is not None:
         _zone(connection.zone, f"{at}.zone")
-    _url(connection, at)
+    reachable(connection.url, connection.network, at, folder=True)
     return connection
-
-
-def _url(connection: Connection, at: str) -> None:
-    """Refuse here what egress would refuse anyway, so that `connection add` says it at once."""
-    network = connection.network
-    try:
-        parts = urlsplit(connection.url)
-        lost = parts.scheme != "folder" and not parts.hostname
-        held = parts.username is not None or parts.password is not None
-    except ValueError:
-        lost, held, parts = True, False, urlsplit("")
-    if lost or parts.scheme not in ("https", "http", "folder"):
-        raise wrong(
-            f"{at}.url",
-            "une adresse « https://… », « http://… » ou « folder:… »",
-            "an `https://…`, `http://…` or `folder:…` address",
-        )
-    if held:
-        raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
-    if parts.scheme != "folder" and any(sign in connection.url for sign in "?#"):
-        raise wrong(
-            f"{at}.url",
-            "une adresse sans « ? » ni « # » : un jeton y serait en clair, et un paramètre se règle au connecteur",
-            "an address without `?` or `#`: a token would stand there in clear, and parameters are the connector's settings",
-        )
-    if parts.scheme == "http" and not network.plaintext:
-        raise wrong(f"{at}.url", "« https:// », ou network.plaintext = true", "`https://`, or network.plaintext = true")
-    if network.proxy is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+:\d{1,5}/?", network.proxy):
-        raise wrong(f"{at}.network.proxy", "« http://hôte:port », sans identifiant", "`http://host:port`, without credentials")
-    if network.proxy is not None and parts.scheme == "http":
-        raise wrong(
-            f"{at}.network.proxy",
-            "une adresse https:// (le mandataire ne porte que CONNECT)",
-            "an https:// url (the proxy only carries CONNECT)",
-        )
-    if network.client_key is not None and network.client_certificate is None:
-        raise wrong(
-            f"{at}.network.client_certificate",
-            "le certificat qui va avec client_key",
-            "the certificate that goes with client_key",
-        )
 
 
 def _zone(name: str, at: str) -> None:
@@ -249,8 +212,9 @@ def _read(value: object, kind: type[T], at: str) -> T:
         if field not in table:
             continue
         inner = get_args(hint)[0] if get_origin(hint) is not None and hasattr(hint, "__metadata__") else hint
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            ready[field] = _read(table[field], inner, f"{at}.{field}")
+        kinds = (each for each in (inner, *get_args(inner)) if isinstance(each, type) and issubclass(each, msgspec.Struct))
+        if (struct := next(kinds, None)) is not None:
+            ready[field] = _read(table[field], struct, f"{at}.{field}")
             continue
         try:
             ready[field] = msgspec.convert(table[field], hint, dec_hook=_size)

@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from sovereign.settings import schema
+from sovereign.settings import audit, schema
 from sovereign.settings.load import expectation
 
 _HEAD = """\
@@ -21,6 +21,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[keys]", schema.KeySettings),
     ("[limits]", schema.Limits),
     ("[gateway]", schema.GatewaySettings),
+    ("[audit.timestamps]", audit.Timestamps),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),

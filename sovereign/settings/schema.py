@@ -5,7 +5,6 @@ The sentence beside a field is at once its reference (docs/settings.md is checke
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -56,7 +55,7 @@ SecretName = Annotated[
 ]
 Period = Literal["year", "month"]
 Mode = Literal["full_refresh", "incremental"]
-_File = Annotated[str, said("un chemin de fichier, relatif au site", "a file path, relative to the site", min_length=1)]
+File = Annotated[str, said("un chemin de fichier, relatif au site", "a file path, relative to the site", min_length=1)]
 _Seconds = Annotated[
     float,
     said(
@@ -130,9 +129,9 @@ class GatewaySettings(Strict, frozen=True, kw_only=True):
             max_length=64,
         ),
     ] = ()
-    certificate: _File | None = None
-    key: _File | None = None
-    client_ca: _File | None = None
+    certificate: File | None = None
+    key: File | None = None
+    client_ca: File | None = None
     max_body: _Size = Size(2**24)
     max_depth: Annotated[
         int, said("un nombre de niveaux de JSON, de 1 à 256", "a number of levels of JSON, 1 to 256", ge=1, le=256)
@@ -175,9 +174,9 @@ class Network(Strict, frozen=True, kw_only=True):
         ),
     ] = None
     proxy_secret: SecretName | None = None
-    ca_bundle: _File | None = None
-    client_certificate: _File | None = None
-    client_key: _File | None = None
+    ca_bundle: File | None = None
+    client_certificate: File | None = None
+    client_key: File | None = None
     client_key_secret: SecretName | None = None
     allow: Annotated[
         tuple[str, ...],
@@ -275,19 +274,3 @@ class Connection(Strict, frozen=True, kw_only=True):
         ),
     ] = 30
     options: dict[str, Any] = {}
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of `sovereign.toml`, and where it was read."""
-
-    path: Path
-    site: SiteSettings = SiteSettings()
-    keys: KeySettings = KeySettings()
-    limits: Limits = Limits()
-    gateway: GatewaySettings = GatewaySettings()
-    connections: dict[str, Connection] = {}
-
-    @property
-    def directory(self) -> Path:
-        """The site's folder; relative paths of the file start there."""
-        return self.path.parent

@@ -14,12 +14,13 @@ import pytest
 from sovereign.connecting import KEYWORDS
 from sovereign.egress import policy_of
 from sovereign.errors import BadSettings, NoSite
-from sovereign.settings import Connection, add_connection, load, parse, remove_connection, template
+from sovereign.settings import Connection, Timestamps, add_connection, load, parse, remove_connection, template
 from sovereign.settings import schema as tables
 from sovereign.settings.load import expectation
 from sovereign.settings.reference import reference
 
 ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
+STAMPS = '[audit.timestamps]\nurl = "https://tsa.ville.fr"\nauthority = "tsa.pem"\n'
 
 
 def wrong(text: str) -> BadSettings:
@@ -53,7 +54,10 @@ def wrong(text: str) -> BadSettings:
         (ARBRES + 'network = { client_key = "k.pem" }', "connections.arbres.network.client_certificate"),
         (ARBRES.replace("https", "http"), "connections.arbres.url"), (ARBRES.replace("api.", "u:p@"), "connections.arbres.url"),
         (ARBRES.replace("https:", "ftp:"), "connections.arbres.url"), ("a =", "1"),
-        ("\n[a\n", "2:3"),
+        ("\n[a\n", "2:3"), ("[audit.timestamps]\n", "audit.timestamps.url"), ("[audit]\nx = 1", "audit.x"),
+        (STAMPS.replace("https", "ftp"), "audit.timestamps.url"), (STAMPS.replace("https", "http"), "audit.timestamps.url"),
+        (STAMPS + 'policy = "1.2.03"', "audit.timestamps.policy"), (STAMPS + "every_hours = 0", "audit.timestamps.every_hours"),
+        (STAMPS + "network = { privat = true }", "audit.timestamps.network.privat"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
@@ -130,6 +134,7 @@ def test_every_field_says_what_it_expects_in_both_languages() -> None:
         tables.Network,
         tables.ConnectionLimits,
         tables.Guards,
+        Timestamps,
         Connection,
     )
     for struct in structs:

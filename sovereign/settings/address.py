@@ -1,0 +1,55 @@
+"""The addresses of `sovereign.toml`, and how an error names the field that is wrong."""
+
+import re
+from urllib.parse import urlsplit
+
+from sovereign.errors import BadSettings
+from sovereign.settings.schema import Network
+
+
+def wrong(field: str, fr: str, en: str, *, line: int | None = None) -> BadSettings:
+    """The error for a field: what was expected; `line` where in the file, from 1."""
+    said = {"expected_fr": f"attendu : {fr}", "expected_en": f"expected {en}"}
+    return BadSettings(field=field or "sovereign.toml", **said, **({} if line is None else {"line": line}))
+
+
+def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> None:
+    """Refuse here what egress would refuse anyway, so that it is said at once; folder: whether `folder:` is an address too."""
+    try:
+        parts = urlsplit(url)
+        lost = parts.scheme != "folder" and not parts.hostname
+        held = parts.username is not None or parts.password is not None
+    except ValueError:
+        lost, held, parts = True, False, urlsplit("")
+    if lost or parts.scheme not in (("https", "http", "folder") if folder else ("https", "http")):
+        raise wrong(
+            f"{at}.url",
+            "une adresse « https://… », « http://… » ou « folder:… »"
+            if folder
+            else "une adresse « https://… » ou « http://… »",
+            "an `https://…`, `http://…` or `folder:…` address" if folder else "an `https://…` or `http://…` address",
+        )
+    if held:
+        raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
+    if parts.scheme != "folder" and any(sign in url for sign in "?#"):
+        raise wrong(
+            f"{at}.url",
+            "une adresse sans « ? » ni « # » : un jeton y serait en clair, et un paramètre se règle au connecteur",
+            "an address without `?` or `#`: a token would stand there in clear, and parameters are the connector's settings",
+        )
+    if parts.scheme == "http" and not network.plaintext:
+        raise wrong(f"{at}.url", "« https:// », ou network.plaintext = true", "`https://`, or network.plaintext = true")
+    if network.proxy is not None and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+:\d{1,5}/?", network.proxy):
+        raise wrong(f"{at}.network.proxy", "« http://hôte:port », sans identifiant", "`http://host:port`, without credentials")
+    if network.proxy is not None and parts.scheme == "http":
+        raise wrong(
+            f"{at}.network.proxy",
+            "une adresse https:// (le mandataire ne porte que CONNECT)",
+            "an https:// url (the proxy only carries CONNECT)",
+        )
+    if network.client_key is not None and network.client_certificate is None:
+        raise wrong(
+            f"{at}.network.client_certificate",
+            "le certificat qui va avec client_key",
+            "the certificate that goes with client_key",
+        )

@@ -1,0 +1,25 @@
+"""All that a site's settings hold."""
+
+from pathlib import Path
+
+import msgspec
+
+from sovereign.settings.audit import AuditSettings
+from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, SiteSettings
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of `sovereign.toml`, and where it was read."""
+
+    path: Path
+    site: SiteSettings = SiteSettings()
+    keys: KeySettings = KeySettings()
+    limits: Limits = Limits()
+    gateway: GatewaySettings = GatewaySettings()
+    audit: AuditSettings = AuditSettings()
+    connections: dict[str, Connection] = {}
+
+    @property
+    def directory(self) -> Path:
+        """The site's folder; relative paths of the file start there."""
+        return self.path.parent
