@@ -11,13 +11,13 @@ from sqlalchemy import select
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.ballot import Verdict
 from sovereign.gateway.deliveries import Deliveries
+from sovereign.gateway.errors import Altered
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.kept import kept
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.sealing import Sealing
 from sovereign.state.outbound import decisions
 from vault import notes
-from vault.errors import Corrupt
 
 if TYPE_CHECKING:
     from sovereign.site import Site
@@ -37,24 +37,25 @@ class Request:
 
 
 def request(site: "Site", intent: str) -> Request:
-    """Look at one request; the look is entered. Errors: NotAsked, PayloadGone, Corrupt when it is not what is signed."""
+    """Look at one request; the look is entered. Errors: NotAsked, PayloadGone, Altered."""
     approvals = site.outbound.approvals
     with site.state.read() as reader:
         asked = approvals.find(reader, intent)
         decided = reader.execute(select(decisions).where(decisions.c.intent == intent)).one()
         voices = {person: ballot.verdict for person, ballot in approvals.voices(reader, intent).items()}
-        held = kept(reader, Sealing(site.keys, site.settings.keys.period), intent)
-    if held.digest != asked.digest:
-        raise Corrupt(what=intent)
+        held = kept(reader, Sealing(site.keys, site.settings.keys.period), site.audit, intent)
+    if not approvals.covers(asked, held.digest):
+        raise Altered(intent=intent)
     site.audit.append("approval.shown", {"connection": asked.connection, "intent": intent})
     return Request(asked, held, decided.fr, decided.en, tuple(decided.policies), tuple(decided.findings), voices)
 
 
 def decide(site: "Site", intent: str, verdict: Verdict, person: str, signer: notes.Signer) -> str:
-    """Sign a verdict and have it counted; gives what it came to. Errors: BadBallot, NotAsked."""
+    """Sign a verdict and have it counted; gives what it came to. Errors: BadBallot, NotAsked, PayloadGone, Altered."""
     approvals = site.outbound.approvals
     with site.state.read() as reader:
-        ballot = approvals.ballot(approvals.find(reader, intent), verdict, person)
+        held = kept(reader, Sealing(site.keys, site.settings.keys.period), site.audit, intent)
+        ballot = approvals.ballot(approvals.find(reader, intent), held.digest, verdict, person)
     note = notes.sign(ballot.text(), signer)
     with site.state.begin() as transaction:
         _, outcome = approvals.vote(transaction, note)

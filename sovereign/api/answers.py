@@ -44,14 +44,15 @@ def shown(receipt: Receipt, language: Language) -> dict[str, Any]:
 def requested(asked: Asked, intent: WriteIntent | None = None) -> dict[str, Any]:
     """What an application is told of a request for approval. intent: what will be sent, to be shown but for its body."""
     told = {
-        "intent": asked.intent, "connection": asked.connection, "digest": asked.digest.hex(), "quorum": asked.quorum,
+        "intent": asked.intent, "connection": asked.connection, "quorum": asked.quorum,
         "groups": list(asked.groups), "asked_at": asked.asked_at.isoformat(), "expires_at": asked.expires_at.isoformat(),
         "state": asked.state,
     }  # fmt: skip
     if intent is None:
         return told
     return told | {
-        "operation": intent.operation, "method": intent.method, "path": intent.path, "entity": intent.entity,
+        "digest": intent.digest.hex(), "operation": intent.operation, "method": intent.method, "path": intent.path,
+        "entity": intent.entity,
         "person": intent.person, "content_type": intent.content_type, "headers": [list(pair) for pair in intent.headers],
         "bytes": len(intent.body),
     }  # fmt: skip

@@ -156,7 +156,11 @@ class App:
                 self._own(client, intent)
                 with house.state.read() as reader:
                     return as_json(
-                        200, requested(house.approvals.find(reader, intent), kept(reader, house.gateway.sealing, intent))
+                        200,
+                        requested(
+                            house.approvals.find(reader, intent),
+                            kept(reader, house.gateway.sealing, house.gateway.deliveries.audit, intent),
+                        ),
                     )
         raise NoSuchPlace
 

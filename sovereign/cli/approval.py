@@ -112,7 +112,7 @@ def show(door: Door, intent: str) -> None:
         "groups": ", ".join(found.asked.groups),
         "voices": ", ".join(f"{person} ({verdict})" for person, verdict in sorted(found.voices.items())),
         "expires_at": found.asked.expires_at,
-        "digest": found.asked.digest.hex(),
+        "digest": sent.digest.hex(),
         "person": sent.person or "",
         "entity": sent.entity,
         "path": f"{sent.method} {sent.path}".strip(),

@@ -18,13 +18,14 @@ from saas_connectors.connector import Json
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Question
 from sovereign.gateway.deliveries import Delivery
+from sovereign.gateway.errors import Altered
 from sovereign.gateway.kept import kept
 from sovereign.gateway.ports import Parts
 from sovereign.gateway.questions import Questions
 from sovereign.gateway.sealing import Sealing
 from sovereign.state import StateError
 from sovereign.state.outbound import decisions
-from vault.errors import Corrupt, Fault
+from vault.errors import Fault
 
 WHY: Final[Mapping[str, tuple[str, str]]] = {
     "intent.altered": (
@@ -70,10 +71,10 @@ def again(
     question = questions.unpack(orjson.dumps(row.question).decode())
     ends, sound = None, True
     try:
-        held = kept(reader, sealing, delivery.intent)
-        ends = parts.terms.expiry(held.received_at, held.expires_at)
-        sound = asked is None or held.digest == asked.digest
-    except Corrupt:
+        held = kept(reader, sealing, parts.audit, delivery.intent)
+        ends = parts.terms.expiry(held.received_at, held.expires_at, delivery.wanted)
+        sound = asked is None or parts.approvals.covers(asked, held.digest)
+    except Altered:
         sound = False
     except StateError:
         raise

@@ -13,7 +13,7 @@ Moving the delivery is the gateway's business: `vote` says what came of it, in t
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -23,6 +23,7 @@ from sovereign.audit import AuditLog
 from sovereign.clock import Clock
 from sovereign.gateway.ballot import Ballot, Verdict, met, parse, plain
 from sovereign.gateway.decision import Decision
+from sovereign.gateway.digests import Digests
 from sovereign.gateway.errors import BadBallot, NotAsked
 from sovereign.gateway.intent import WriteIntent
 from sovereign.state import State
@@ -63,12 +64,12 @@ class Approver:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for approval. state: `open`, `approved`, `refused` or `expired`. digest: 32 bytes, of the intent."""
+    """A request for approval. state: `open`, `approved`, `refused`, `expired` or `cancelled`. keyed: its intent's digest."""
 
     intent: str
     connection: str
     client: str
-    digest: bytes
+    keyed: bytes = field(repr=False)
     quorum: int
     groups: tuple[str, ...]
     batch: str | None
@@ -83,6 +84,8 @@ class Approvals:
     def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock, voters: Voters) -> None:
         self._state, self._audit, self._clock, self._voters = state, audit, clock, voters
         self._sealing, self._naming = keys.derive("approval/note"), keys.derive("approval/person")
+        self._digests = Digests(keys)
+        self._digests.settle(state)
 
     # Keys
 
@@ -130,16 +133,20 @@ class Approvals:
             ends = min(ends, intent.expires_at)
         excluded = sorted({self._alike(name) for name in (owner, intent.person) if name})
         row = {
-            "intent": intent.id, "digest": intent.digest, "quorum": max(decision.quorum, len(decision.groups), 1),
-            "groups": list(decision.groups), "excluded": excluded, "batch": batch, "asked_at": present, "expires_at": ends,
-            "state": "open",
+            "intent": intent.id, "digest": self._digests.intent(intent.id, intent.digest), "groups": list(decision.groups),
+            "quorum": max(decision.quorum, len(decision.groups), 1), "excluded": excluded, "batch": batch, "asked_at": present,
+            "expires_at": ends, "state": "open",
         }  # fmt: skip
         transaction.execute(insert(approval_requests).values(**row))
         return ends
 
-    def ballot(self, asked: Asked, verdict: Verdict, person: str) -> Ballot:
-        """What someone is to sign now to decide on a request."""
-        return Ballot(asked.intent, asked.digest, verdict, person, self._clock(), asked.expires_at, asked.quorum, asked.groups)
+    def covers(self, asked: Asked, digest: bytes) -> bool:
+        """Whether a request is about an intent of this digest."""
+        return hmac.compare_digest(self._digests.intent(asked.intent, digest), asked.keyed)
+
+    def ballot(self, asked: Asked, digest: bytes, verdict: Verdict, person: str) -> Ballot:
+        """What someone is to sign now to decide on a request. digest: of the intent that they were shown."""
+        return Ballot(asked.intent, digest, verdict, person, self._clock(), asked.expires_at, asked.quorum, asked.groups)
 
     def find(self, reader: Connection, intent: str) -> Asked:
         """One request. Errors: NotAsked."""
@@ -254,7 +261,7 @@ class Approvals:
         ballot = parse(notes.verify(note, [notes.Verifier.parse(signer.vkey)]))
         if ballot.person != signer.person:
             raise BadBallot(reason_fr="signé par la clé d'un autre", reason_en="signed by somebody else's key")
-        if ballot.intent != asked.intent or not hmac.compare_digest(ballot.digest, asked.digest):
+        if ballot.intent != asked.intent or not self.covers(asked, ballot.digest):
             raise BadBallot(reason_fr="il porte sur une autre demande", reason_en="it is about another request")
         if (ballot.until, ballot.quorum, ballot.groups) != (asked.expires_at, asked.quorum, asked.groups):
             raise BadBallot(reason_fr="il répond à d'autres conditions", reason_en="it answers other terms")

@@ -11,6 +11,7 @@ from sovereign.gateway.errors import NoSuchStep
 from sovereign.gateway.receipt import withdraw
 from sovereign.gateway.states import after
 from sovereign.state import State
+from sovereign.state.schema import instant_text
 
 DEAD: Final = ("failed", "rejected", "inconclusive", "did_not_happen")
 """What waits for a person, or was given up: the dead letters."""
@@ -60,8 +61,8 @@ class Desk:
             if becomes == "probing":
                 within, becomes, next_at = (Step("probing", why),), "unknown", now
             elif becomes == "approved":
-                known |= {"maybe": False, "tries": 0, "failures": 0}
                 next_at = now + WANTED
+                known |= {"maybe": False, "tries": 0, "failures": 0, "wanted": instant_text(next_at)}
             return self.deliveries.move(
                 transaction, delivery, becomes, why, now, actor=actor, next_at=next_at, outcome=known,
                 within=within, body={"reason": reason},

@@ -62,6 +62,12 @@ class Delivery:
         """Whether the next of its lane must wait for it."""
         return blocks(self.state, self.next_at)
 
+    @property
+    def wanted(self) -> datetime | None:
+        """Until when whoever sent it again wants it; None when nobody did."""
+        until = self.outcome.get("wanted")
+        return None if until is None else datetime.fromisoformat(until)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -108,7 +114,7 @@ class Deliveries:
     """The deliveries of a site. Every method that writes is given the transaction it belongs to."""
 
     def __init__(self, state: State, audit: AuditLog) -> None:
-        self.state, self._audit = state, audit
+        self.state, self.audit = state, audit
         self._turn = Statement(
             state,
             "INSERT INTO counters (name, value) VALUES ('deliveries', 1) "
@@ -166,7 +172,7 @@ class Deliveries:
         self._intent(
             transaction, id=intent.id, received_at=instant_text(intent.received_at), client=intent.client, person=None,
             connection=intent.connection, door=intent.door, operation=intent.operation, method=intent.method, lane=lane,
-            priority=intent.priority, digest=intent.digest, bytes=len(intent.body), wrapped=sealed.wrapped,
+            priority=intent.priority, digest=sealed.digest, bytes=len(intent.body), wrapped=sealed.wrapped,
             sealed=sealed.sealed, expires_at=None if intent.expires_at is None else instant_text(intent.expires_at),
         )  # fmt: skip
         self._new(transaction, **_values(delivery))
@@ -265,7 +271,7 @@ class Deliveries:
         """Enter steps, and keep them as events; gives the last entry."""
         subject = {"connection": delivery.connection, "intent": delivery.intent}
         befores = (was, *(step.becomes for step in steps))
-        seqs = self._audit.append_many(
+        seqs = self.audit.append_many(
             [
                 NewEntry(
                     step.act or f"delivery.{step.becomes}",

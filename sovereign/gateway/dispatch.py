@@ -20,10 +20,11 @@ from sqlalchemy import Connection
 from sovereign.clock import Clock
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
-from sovereign.gateway.errors import StateMoved
+from sovereign.gateway.errors import Altered, StateMoved
 from sovereign.gateway.lanes import Lanes, Slots
+from sovereign.gateway.load import Load, load
 from sovereign.gateway.sealing import Answer
-from sovereign.gateway.sender import Load, Sender, applied_of, can_probe, load
+from sovereign.gateway.sender import Sender, applied_of, can_probe
 from sovereign.state import Lease, LeaseLost, Leases, State, StateError
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
@@ -191,7 +192,7 @@ class Dispatcher:
         now = self._clock()
         try:
             with self._state.read() as reader:
-                carried = load(reader, self._sender.sealing, delivery.intent, self._sender.terms)
+                carried = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms)
         except Fault as fault:
             await self._close_unsendable(delivery, fault)
             return None
@@ -218,8 +219,8 @@ class Dispatcher:
 
         def piece(transaction: Connection) -> None:
             maybe = bool(delivery.outcome.get("maybe"))
-            steps = ("unknown",) if maybe else () if delivery.state == "to_retry" else ("in_flight", "to_retry")
-            within, becomes = tuple(Step(each, fault.code) for each in steps), "inconclusive" if maybe else "failed"
+            within = (Step("unknown", fault.code),) if maybe else ()
+            becomes = "inconclusive" if maybe else "failed"
             self._deliveries.move(transaction, delivery, becomes, fault.code, self._clock(), within=within)
 
         with suppress(StateMoved):
@@ -255,7 +256,7 @@ class Dispatcher:
     async def _requeue(self, delivery: Delivery, now: datetime) -> None:
         try:
             with self._state.read() as reader:
-                ends = load(reader, self._sender.sealing, delivery.intent, self._sender.terms).expires_at
+                ends = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms).expires_at
         except StateError:
             raise
         except Fault as fault:
@@ -281,14 +282,15 @@ class Dispatcher:
 
     async def _look_at(self, delivery: Delivery) -> None:
         """Probe an unknown outcome, or read back an acceptance that nobody read back."""
+        why = "no_probe"
         with self._state.read() as reader:
             if self._breaker.get(reader, delivery.connection).passes(self._clock()) == "none":
                 return await self._later(delivery)
             try:
-                carried: Load | None = load(reader, self._sender.sealing, delivery.intent, self._sender.terms)
+                carried: Load | None = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms)
                 wrapped = carried.wrapped if carried else ""
-            except Fault:
-                carried, wrapped = None, ""
+            except Fault as fault:
+                carried, wrapped, why = None, "", fault.code if isinstance(fault, Altered) else why
         if delivery.state == "delivered" and carried is None:
             # Nothing is left to compare with: the vendor's acceptance is the last word.
             return await self._group.write(lambda t: self._deliveries.put_off(t, delivery, None, delivery.outcome))
@@ -298,7 +300,7 @@ class Dispatcher:
             return self._told(moved, answer)
         now = self._clock()
         if carried is None or can_probe(self._sender.vendors, carried) is None:
-            return self._told(await self._without_probe(delivery, carried, now), None)
+            return self._told(await self._without_probe(delivery, carried, now, why), None)
         claimed = await self._group.write(
             lambda transaction: self._deliveries.move(
                 transaction, delivery, "probing", "probe.due", now, holder=self._lease.holder
@@ -306,11 +308,11 @@ class Dispatcher:
         )
         return self._told(await self._sender.probe(claimed, carried), None)
 
-    async def _without_probe(self, delivery: Delivery, carried: Load | None, now: datetime) -> Delivery:
+    async def _without_probe(self, delivery: Delivery, carried: Load | None, now: datetime, why: str) -> Delivery:
         """End an outcome that nothing can look for: sent again where twice is once, else a person decides."""
         again = carried is not None and carried.expires_at > now and self._sender.repeats(carried, delivery)
         ends = carried.expires_at if again and carried is not None else None
-        becomes, why = ("queued", "retry.safe") if again else ("inconclusive", "no_probe")
+        becomes, why = ("queued", "retry.safe") if again else ("inconclusive", why)
         return await self._group.write(
             lambda transaction: self._deliveries.move(transaction, delivery, becomes, why, now, next_at=ends)
         )

@@ -9,6 +9,7 @@ SovereignError
     ├── KeyBusy             an idempotency key whose first request is still being answered (409)
     ├── NotWritable         the connection offers no such operation
     ├── PayloadGone         the sealed payload was erased, or its key destroyed: it cannot leave again
+    ├── Altered             what is kept of a write is no longer what was entered: it does not leave
     ├── ReadDenied          policy refuses a read
     ├── VendorCut           an operator cut this vendor off
     ├── VendorDown          the vendor does not answer, and no local copy can
@@ -101,6 +102,17 @@ class PayloadGone(GatewayError):
     en = "The payload of {intent} was erased: this delivery can neither leave nor be probed any more."
     todo_fr = "Demandez à l'application de refaire sa demande."
     todo_en = "Ask the application to make its request again."
+
+
+class Altered(GatewayError):
+    """What is kept of a write is no longer what was entered when it was received."""
+
+    code = "intent.altered"
+    kind = "unverified"
+    fr = "Ce qui est gardé de {intent} n'est plus ce qui a été demandé : rien n'en part."
+    en = "What is kept of {intent} is no longer what was asked for: nothing of it leaves."
+    todo_fr = "Quelqu'un a modifié la base du site, ou le disque l'a abîmée : cherchez qui, puis « sovereign audit verify »."
+    todo_en = "Somebody altered the site's database, or the disk damaged it: find out who, then `sovereign audit verify`."
 
 
 class ReadDenied(GatewayError):

@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,12 +26,13 @@ from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
 from sovereign.gateway.dispatch import Dispatcher
 from sovereign.gateway.errors import KeyBusy, KeyReused, NotAsked, Stopping
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
+from sovereign.gateway.load import load_of
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
-from sovereign.gateway.sender import Sender, load_of
+from sovereign.gateway.sender import Sender
 from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
@@ -167,7 +169,7 @@ class Gateway:
     async def _accept(
         self, work: Dispatcher, vendor: Vendor, intent: WriteIntent, key: tuple[str, bytes] | None, wait: float | None
     ) -> Receipt:
-        parts, asked = self._parts, intent.digest
+        parts, asked = self._parts, self.sealing.digests.request(intent.client, intent.digest)
         decision, question, standing = await self._decide(intent, vendor)
         if decision.transforms and parts.pseudonymise is not None:
             body = await _beside(intent.body, parts.pseudonymise, intent.body, intent.content_type, decision.transforms)
@@ -331,7 +333,7 @@ class Gateway:
             over = row is None or over_since(self.deliveries.get(reader, row.intent)) is not None
         if row is None or (over and datetime.fromisoformat(row.expires_at) <= self._parts.clock()):
             return None  # a key outlives what it began: a request made again late is the same request
-        if bytes(row.digest) != intent.digest:
+        if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), row.digest):
             raise KeyReused(intent=row.intent)
         return replace(self.receipt(row.intent), replayed=True)
 

@@ -1,6 +1,8 @@
-"""An intent at rest, put together again for whoever decides on it, and held to the digest that approvers sign.
+"""An intent at rest, put together again for whoever decides on it or sends it, and held to what was entered of it.
 
-What is shown is what is signed: an intent whose parts no longer give its digest is not shown at all.
+1. What is shown, signed and sent is one thing: an intent whose rows no longer give its keyed digest is neither shown nor sent.
+2. Nor is one that the audit log entered under another digest: whoever holds the site's keys would have to rewrite the log too,
+   which its witnesses see. A body of the log that was erased, or pruned, says nothing: the keyed digest alone then speaks.
 """
 
 import hmac
@@ -8,24 +10,59 @@ import hmac
 import orjson
 from sqlalchemy import Connection, select
 
-from sovereign.gateway.errors import UnknownDelivery
+from sovereign.audit import AuditLog
+from sovereign.audit.errors import Damaged
+from sovereign.audit.pruning import pruned
+from sovereign.gateway.errors import Altered, UnknownDelivery
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.sealing import Sealing
-from sovereign.state.outbound import intents
-from vault.errors import Corrupt
+from sovereign.state.outbound import delivery_events, intents
+from vault.errors import Corrupt, UnknownVersion, WrongKey
+
+_RECEIVED = (delivery_events.c.number == 0) & (delivery_events.c.was.is_(None))
 
 
-def kept(reader: Connection, sealing: Sealing, intent: str) -> WriteIntent:
-    """The intent in clear. Errors: UnknownDelivery, PayloadGone, WrongKey, Corrupt."""
+def kept(reader: Connection, sealing: Sealing, audit: AuditLog, intent: str) -> WriteIntent:
+    """The intent in clear. Errors: UnknownDelivery, PayloadGone, Altered."""
+    return found(reader, sealing, audit, intent)[0]
+
+
+def found(reader: Connection, sealing: Sealing, audit: AuditLog, intent: str) -> tuple[WriteIntent, str]:
+    """The intent in clear, and its wrapped data key as the row has it. Errors: UnknownDelivery, PayloadGone, Altered."""
     row = reader.execute(select(intents).where(intents.c.id == intent)).one_or_none()
     if row is None:
         raise UnknownDelivery(intent=intent)
     wrapped = orjson.dumps(row.wrapped, option=orjson.OPT_SORT_KEYS).decode()
-    held = sealing.open(intent, row.connection, wrapped, row.sealed)
-    found = WriteIntent(
+    try:
+        held = sealing.open(intent, row.connection, wrapped, row.sealed)
+    except (Corrupt, UnknownVersion, WrongKey, TypeError):
+        raise Altered(intent=intent) from None
+    made = WriteIntent(
         row.id, row.client, row.connection, row.door, row.operation, held.body, held.content_type, held.entity,
         row.received_at, held.person, row.method, held.path, held.headers, row.priority, row.expires_at,
     )  # fmt: skip
-    if not hmac.compare_digest(found.digest, row.digest):
-        raise Corrupt(what=intent)
-    return found
+    if not hmac.compare_digest(sealing.digests.intent(intent, made.digest), row.digest):
+        raise Altered(intent=intent)
+    entered = _entered(reader, audit, made)
+    if entered is not None and not hmac.compare_digest(made.digest, entered):
+        raise Altered(intent=intent)
+    return made, wrapped
+
+
+def _entered(reader: Connection, audit: AuditLog, intent: WriteIntent) -> bytes | None:
+    """The digest that the log entered; None when that body was erased, or pruned. Errors: Altered."""
+    seq = reader.execute(select(delivery_events.c.entry).where(delivery_events.c.intent == intent.id, _RECEIVED)).scalar()
+    if seq is None:
+        raise Altered(intent=intent.id)
+    try:
+        entries = audit.following(seq, limit=1)
+    except Damaged:
+        raise Altered(intent=intent.id) from None
+    if not entries or entries[0].seq != seq:
+        if seq < pruned(reader).first:
+            return None
+        raise Altered(intent=intent.id)
+    entry, subject = entries[0], {"connection": intent.connection, "intent": intent.id}
+    if entry.act != "intent.received" or dict(entry.subject) != subject:
+        raise Altered(intent=intent.id)
+    return None if entry.body is None else bytes.fromhex(str(entry.body["digest"]))

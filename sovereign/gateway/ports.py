@@ -66,6 +66,10 @@ class Approving(Protocol):
         """What was asked; errors: NotAsked."""
         ...
 
+    def covers(self, asked: Asked, digest: bytes) -> bool:
+        """Whether what was asked is about an intent of this digest."""
+        ...
+
     def outcome(self, reader: Connection, intent: str) -> str:
         """`open`, `approved`, `refused` or `expired`, by the signatures that verify now."""
         ...

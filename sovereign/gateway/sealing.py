@@ -23,6 +23,7 @@ import orjson
 from sqlalchemy import select, update
 
 from saas_connectors.request import Pairs
+from sovereign.gateway.digests import Digests
 from sovereign.gateway.errors import PayloadGone
 from sovereign.gateway.intent import WriteIntent
 from sovereign.state import State
@@ -42,10 +43,11 @@ _INTENT, _OUTCOME = b"sovereign-intent/1:", b"sovereign-outcome/1:"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A payload at rest: the wrapped data key as JSON text, and the envelope."""
+    """A payload at rest: the wrapped data key as JSON text, the envelope, and the keyed digest of the intent."""
 
     wrapped: str
     sealed: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class Sealing:
     def __init__(self, keys: Keys, period: Literal["year", "month"], *, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._keys, self._period, self._entropy = keys, period, entropy
         self._lane = keys.derive("gateway/lane")
+        self.digests = Digests(keys)
         self._lock = threading.Lock()
         self._current: dict[Scope, tuple[bytes, str, int]] = {}
         self._revision = -1
@@ -98,7 +101,8 @@ class Sealing:
             intent.body, intent.content_type, intent.entity, intent.path, intent.headers, intent.person, intent.callback,
             intent.idempotency_key,
         )  # fmt: skip
-        return Sealed(wrapped, envelope.seal(key, _INTENT + intent.id.encode(), _PACK.encode(content), entropy=self._entropy))
+        sealed = envelope.seal(key, _INTENT + intent.id.encode(), _PACK.encode(content), entropy=self._entropy)
+        return Sealed(wrapped, sealed, self.digests.intent(intent.id, intent.digest))
 
     def open(self, intent: str, connection: str, wrapped: str, sealed: bytes | None) -> Content:
         """Open it; errors: PayloadGone when it was erased or its key destroyed, WrongKey, Corrupt."""

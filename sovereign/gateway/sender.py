@@ -9,76 +9,33 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from saas_connectors.connector import Applied, Json, Operation, Writer
-from saas_connectors.payloads import decode
-from saas_connectors.request import Pairs, Request, Response
+from saas_connectors.connector import Applied, Operation, Writer
+from saas_connectors.request import Request, Response
 from sovereign.clock import Clock
 from sovereign.gateway import outcome as judge
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.errors import NotWritable, StateMoved
-from sovereign.gateway.intent import BY_HTTP, WriteIntent
+from sovereign.gateway.intent import BY_HTTP
+from sovereign.gateway.load import Load
 from sovereign.gateway.outcome import Outcome
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Sent, Vendor, Vendors, converse
 from sovereign.state import StateError
 from sovereign.state.group import GroupCommit
-from sovereign.state.outbound import intents
 from vault.errors import Fault
 
 PATIENCE: Final = 60.0
 """Seconds after which another look is taken at an acceptance that nobody read back: its process died."""
 AGAIN: Final = 0.5
 """Seconds between two tries to write down a result that could not be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a delivery carries, in clear. expires_at: until when it makes sense."""
-
-    intent: str
-    connection: str
-    operation: str
-    method: str
-    path: str = field(repr=False)
-    headers: Pairs = field(repr=False)
-    body: bytes = field(repr=False)
-    content_type: str
-    wrapped: str = field(repr=False)
-    expires_at: datetime
-
-    def payload(self) -> Json:
-        """The body of an operation, as JSON: numbers exactly as they were sent. Errors: BadPayload."""
-        return decode(self.body)
-
-
-def load_of(intent: WriteIntent, wrapped: str, terms: Terms) -> Load:
-    """What an intent in memory carries."""
-    expires_at = terms.expiry(intent.received_at, intent.expires_at)
-    return Load(
-        intent.id, intent.connection, intent.operation, intent.method, intent.path, intent.headers, intent.body,
-        intent.content_type, wrapped, expires_at,
-    )  # fmt: skip
-
-
-def load(reader: Connection, sealing: Sealing, intent: str, terms: Terms) -> Load:
-    """What an intent at rest carries; errors: PayloadGone, Corrupt."""
-    row = reader.execute(select(intents).where(intents.c.id == intent)).one()
-    wrapped = orjson.dumps(row.wrapped, option=orjson.OPT_SORT_KEYS).decode()
-    held = sealing.open(intent, row.connection, wrapped, row.sealed)
-    expires_at = terms.expiry(row.received_at, row.expires_at)
-    return Load(
-        intent, row.connection, row.operation, row.method, held.path, held.headers, held.body, held.content_type, wrapped,
-        expires_at,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

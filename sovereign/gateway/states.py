@@ -41,6 +41,7 @@ EDGES: Final = (
     Edge("approved", "denied", "jugée à nouveau, elle ne tient plus", "decided again, it no longer stands"),
     Edge("queued", "in_flight", "son tour est venu, le fournisseur est ouvert", "its turn has come, the vendor is open"),
     Edge("queued", "expired", "elle n'a plus de sens à cet instant", "the instant until which it made sense is past"),
+    Edge("queued", "failed", "ce qui en est gardé ne peut plus partir", "what is kept of it can no longer leave"),
     Edge("queued", "unknown", "close, mais un essai a pu arriver", "closed, yet an attempt may have arrived"),
     Edge("queued", "cancelled", "un opérateur ou le demandeur l'a retirée", "an operator or whoever asked took it back"),
     Edge("in_flight", "delivered", "le fournisseur a accepté", "the vendor accepted"),

@@ -35,9 +35,10 @@ class Terms:
         own = now + timedelta(seconds=seconds)
         return own if until is None else max(own, until)
 
-    def expiry(self, received_at: datetime, asked: datetime | None) -> datetime:
-        """Until when a write makes sense."""
-        return asked or received_at + self.lifetime
+    def expiry(self, received_at: datetime, asked: datetime | None, again: datetime | None = None) -> datetime:
+        """Until when a write makes sense. again: until when whoever sends it again wants it, which is a term of its own."""
+        first = asked or received_at + self.lifetime
+        return first if again is None else max(first, again)
 
     def later(self, now: datetime, seconds: float) -> datetime:
         """An instant so many seconds later."""

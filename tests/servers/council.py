@@ -15,8 +15,10 @@ from sovereign.gateway.ballot import Verdict
 from sovereign.gateway.decision import Decision, Policy, Question
 from sovereign.gateway.decree import Desk
 from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.kept import kept
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.receipt import heard
+from sovereign.gateway.sealing import Sealing
 from tests.servers.gate import gate
 from tests.servers.policies import policy, rule
 from vault import notes
@@ -91,7 +93,8 @@ class Council:
         """A signed note."""
         with self.parts.state.read() as reader:
             asked = self.approvals.find(reader, intent)
-        return notes.sign(self.approvals.ballot(asked, verdict, person).text(), self.signers[key or person])
+            held = kept(reader, Sealing(self.parts.keys, self.parts.period), self.parts.audit, intent)
+        return notes.sign(self.approvals.ballot(asked, held.digest, verdict, person).text(), self.signers[key or person])
 
     def vote(self, gateway: Gateway, intent: str, person: str, verdict: Verdict = "approve") -> str:
         """Have a voice counted, as the command line does; gives what the request came to."""

@@ -57,7 +57,7 @@ def test_neither_door_lets_a_repeated_name_reach_policy_or_the_vendor(tmp_path: 
         )  # fmt: skip
         assert (told.status, told.json()["code"]) == (400, "api.request")
         assert "twice" in told.json()["detail"]
-        assert not at.house.gateway.deliveries._audit.entries(act="intent.received")
+        assert not at.house.gateway.deliveries.audit.entries(act="intent.received")
 
     async def run(url: str) -> None:
         async with door(tmp_path / "g", url) as at:

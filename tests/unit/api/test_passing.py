@@ -29,7 +29,7 @@ def test_a_read_goes_to_the_vendor_and_is_entered_without_its_path(tmp_path: Pat
     async def work(at: Door) -> None:
         told = await at.ask("GET", f"{LINES}?ref=a")
         assert (told.status, told.body) == (200, b"[]")
-        (entry,) = at.house.gateway.deliveries._audit.entries(act="read.passed")
+        (entry,) = at.house.gateway.deliveries.audit.entries(act="read.passed")
         assert entry.facts == {"client": "app", "method": "GET", "policies": ["by-name.allow"], "status": 200}
 
     drill(tmp_path, work)
@@ -40,7 +40,7 @@ def test_a_read_that_policy_refuses_does_not_leave_and_is_entered(tmp_path: Path
         for client in ("stranger", "intern"):
             told = await at.ask("GET", f"{LINES}?ref=a", client=client)
             assert (told.status, told.json()["code"]) == (403, "policy.denied")
-        entered = at.house.gateway.deliveries._audit.entries(act="read.denied")
+        entered = at.house.gateway.deliveries.audit.entries(act="read.denied")
         assert [entry.facts["policies"] for entry in entered] == [["by-name.deny"], ["by-name.hold"]]
 
     assert drill(tmp_path, work).asked == 0
@@ -79,7 +79,7 @@ def test_a_vendor_that_is_gone_is_said_to_be_down(tmp_path: Path) -> None:
         async with door(tmp_path / "g", url) as at:
             told = await at.ask("GET", LINES)
             assert (told.status, told.json()["code"]) == (503, "gateway.down")
-            (entry,) = at.house.gateway.deliveries._audit.entries(act="read.failed")
+            (entry,) = at.house.gateway.deliveries.audit.entries(act="read.failed")
             assert "status" not in entry.facts
 
     asyncio.run(run())

@@ -56,7 +56,7 @@ async def held(gateway: Gateway, ref: str = "a") -> str:
 
 def facts(gateway: Gateway, name: str) -> dict[str, object]:
     """What the latest audit entry of a delivery says."""
-    *_, last = [each for each in gateway.deliveries._audit.entries() if each.subject.get("intent") == name]
+    *_, last = [each for each in gateway.deliveries.audit.entries() if each.subject.get("intent") == name]
     return dict(last.facts)
 
 
@@ -192,6 +192,35 @@ def test_what_an_operator_sends_again_is_decided_again(tmp_path: Path, change: C
     assert ledger.landed("a") == (1 if why == "policy.allow" else 0)
 
 
+def test_what_is_sent_again_past_its_first_term_meets_the_usual_retries(tmp_path: Path) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        asked = intent("note", "a")
+        assert (await gateway.submit(asked, wait=5)).state == "rejected"
+        council.ahead = timedelta(days=10)  # past the week for which it was wanted at first
+        council.desk(gateway).decide(asked.id, "approved", "operator.replay", "the vendor mended it")
+        await settled(gateway, asked.id, "delivered", "expired")
+        with gateway._parts.state.read() as reader:
+            assert "to_retry" in [each.state for each in gateway.deliveries.events(reader, asked.id)]
+
+    ledger = Ledger(lambda number: ("conflict", "overloaded", "overloaded", "ok")[number])
+    assert drill(tmp_path, work, OPEN, ledger=ledger).landed("a") == 1
+    assert ledger.asked == 4
+
+
+def test_what_is_sent_again_is_wanted_for_a_week_and_no_longer(tmp_path: Path) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        asked = intent("note", "a")
+        await gateway.submit(asked, wait=5)
+        council.ahead = timedelta(days=10)
+        council.desk(gateway).decide(asked.id, "approved", "operator.replay", "the vendor mended it")
+        await settled(gateway, asked.id, "to_retry")
+        council.ahead = timedelta(days=18)
+        await settled(gateway, asked.id, "expired")
+
+    ledger = Ledger(lambda number: "conflict" if number == 0 else "overloaded")
+    assert drill(tmp_path, work, OPEN, ledger=ledger).landed("a") == 0
+
+
 @pytest.mark.parametrize("column", ["operation", "client", "digest"])
 def test_rows_altered_after_the_approval_send_nothing_else_in_its_place(tmp_path: Path, column: str) -> None:
     async def work(gateway: Gateway, council: Council) -> None:
@@ -211,9 +240,9 @@ def test_an_intent_at_rest_is_what_was_asked_and_its_digest_is_no_fact_of_the_lo
         asked = replace(intent("add", "a"), person="hélène", headers=(("if-match", '"1"'),))
         await gateway.submit(asked, wait=5)
         with gateway._parts.state.read() as reader:
-            assert kept(reader, gateway.sealing, asked.id) == asked
+            assert kept(reader, gateway.sealing, gateway.deliveries.audit, asked.id) == asked
         council.vote(gateway, asked.id, "berthe")
-        entries = gateway.deliveries._audit.entries()
+        entries = gateway.deliveries.audit.entries()
         assert "approval.given" in [each.act for each in entries]
         assert not [each.act for each in entries if asked.digest.hex() in str(each.facts) + str(each.subject)]
 

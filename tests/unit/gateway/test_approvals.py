@@ -36,6 +36,7 @@ class House:
         self.rights = Rights(self.state, audit, self.clock, people)
         self.approvals = Approvals(self.state, audit, self.keys, self.clock, self.rights)
         self.signers: dict[str, notes.Signer] = {}
+        self.digests: dict[str, bytes] = {}
         self.people = people
         for name, groups in PEOPLE.items():
             self.know(name, groups)
@@ -72,11 +73,13 @@ class House:
         with self.state.begin() as transaction:
             transaction.execute(insert(intents).values(**row))
             self.approvals.ask(transaction, intent, held, owner="agathe")
+        self.digests[intent.id] = intent.digest
         return intent.id
 
     def ballot(self, intent: str, person: str, verdict: str = "approve") -> Ballot:
         with self.state.read() as reader:
-            return self.approvals.ballot(self.approvals.find(reader, intent), verdict, person)  # type: ignore[arg-type]
+            asked = self.approvals.find(reader, intent)
+            return self.approvals.ballot(asked, self.digests[intent], verdict, person)  # type: ignore[arg-type]
 
     def vote(self, intent: str, person: str, verdict: str = "approve", *, key: str | None = None) -> str:
         note = notes.sign(self.ballot(intent, person, verdict).text(), self.signers[key or person])

@@ -42,7 +42,7 @@ def test_an_allowed_write_is_delivered_read_back_and_proven(tmp_path: Path) -> N
         async with gate(tmp_path / "g", url) as gateway:
             receipt = await gateway.submit(intent("add", "a"), wait=5)
             assert (receipt.state, receipt.status, receipt.vendor_id) == ("confirmed", 201, "a")
-            acts = [each.act for each in gateway.deliveries._audit.entries()]
+            acts = [each.act for each in gateway.deliveries.audit.entries()]
             assert acts == [
                 "intent.received", "intent.decided", "delivery.in_flight", "delivery.delivered", "delivery.confirmed",
             ]  # fmt: skip
@@ -164,7 +164,7 @@ def test_a_read_goes_to_the_vendor_and_the_copy_answers_when_it_is_down_but_not_
             assert (kept.body, kept.headers["age"]) == (b"the copy", "60")
             with pytest.raises(ReadDenied):
                 await gateway.reads.answer(replace(read, client="stranger"), copy)
-            acts = [each.act for each in gateway.deliveries._audit.entries() if each.act.startswith("read.")]
+            acts = [each.act for each in gateway.deliveries.audit.entries() if each.act.startswith("read.")]
             assert sorted(acts) == ["read.denied", "read.mirrored", "read.passed"]
             with gateway._parts.state.begin() as transaction:
                 gateway.breaker.cut(transaction, "ledger", now(), "drill")
