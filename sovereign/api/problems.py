@@ -20,6 +20,7 @@ OF_CODE: Final[Mapping[str, int]] = {
     "gateway.payload_gone": 410,
     "gateway.cut": 503,
     "gateway.down": 503,
+    "gateway.busy": 503,
     "gateway.stopping": 503,
     "gateway.not_asked": 404,
     "connector.payload": 422,

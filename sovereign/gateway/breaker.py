@@ -2,11 +2,14 @@
 
     closed      everything may leave
     open        the vendor failed `threshold` times in a row: nothing leaves until an instant; writes wait in their order
-    half_open   that instant has come: one write is trying; it closes the circuit, or opens it for longer
+    half_open   that instant has come: one request is trying; it closes the circuit, or opens it for longer
     cut         an operator cut the vendor off: nothing leaves, writes or reads, until an operator restores it
 
 1. What an operator cut, no success and no restart opens again.
-2. Failures in a row are counted in memory and forgotten by a restart; an open circuit is not.
+2. Failures in a row are counted in memory and forgotten by a restart; an open circuit is not. Writes and reads are counted
+   apart, so that reads that go well hide no writes that fail.
+3. A trial that says nothing of the vendor, or whose process died, leaves the next to try. A read tries only where no write did.
+4. A clock that was set back keeps no circuit open.
 """
 
 from dataclasses import dataclass
@@ -23,6 +26,11 @@ from sovereign.state.outbound import circuits, deliveries
 Position = Literal["closed", "open", "half_open", "cut"]
 TRIAL: Final = timedelta(minutes=15)
 """How long a trial may last before another is made: longer than any timeout of a send."""
+_DRIFT: Final = timedelta(seconds=60)
+"""By how much two clocks of one machine's life may differ without one having been set back."""
+GRACE: Final = timedelta(seconds=3)
+"""How long a trial is left to a write that waits, before a read makes it."""
+Kind = Literal["write", "read"]
 _WAITING: Final = ("approved", "queued", "to_retry", "unknown", "inconclusive", "did_not_happen", "held")
 
 
@@ -41,7 +49,13 @@ class Circuit:
         """What may leave now."""
         if self.state == "closed":
             return "all"
-        return "one" if self.state != "cut" and self.until is not None and self.until <= now else "none"
+        if self.state == "cut" or self.until is None or self.since is None:
+            return "none"
+        return "one" if self.until <= now or now < self.since - _DRIFT else "none"
+
+    def reads(self, now: datetime) -> Literal["all", "one", "none"]:
+        """Whether a read may leave now."""
+        return self.passes(now - GRACE) if self.state == "open" else self.passes(now)
 
 
 class Breaker:
@@ -53,7 +67,7 @@ class Breaker:
         """threshold: failures in a row that open. first, longest: seconds that it stays open, doubling."""
         self._state, self._audit = state, audit
         self._threshold, self._first, self._longest = threshold, first, longest
-        self._failures: dict[str, int] = {}
+        self._failures: dict[tuple[str, Kind], int] = {}
         self._get = Statement(state, "SELECT state, since, failures, until, reason FROM circuits WHERE connection = :name")
 
     def get(self, reader: Connection, name: str) -> Circuit:
@@ -72,24 +86,39 @@ class Breaker:
         }
 
     def trial(self, transaction: Connection, circuit: Circuit, now: datetime) -> None:
-        """Note that one write is trying."""
+        """Note that one request is trying."""
         self._put(transaction, circuit.connection, "half_open", now, circuit.failures, now + TRIAL, circuit.reason)
 
-    def note(self, transaction: Connection, name: str, now: datetime, sick: bool | None, why: str) -> None:
-        """Take what a send said of the vendor's health (None: nothing)."""
+    def recover(self, transaction: Connection, now: datetime) -> None:
+        """Leave to the next the trials of a process that is gone."""
+        transaction.execute(update(circuits).where(circuits.c.state == "half_open").values(state="open", since=now, until=now))
+
+    def note(
+        self,
+        transaction: Connection,
+        name: str,
+        now: datetime,
+        sick: bool | None,
+        why: str,
+        *,
+        kind: Kind = "write",
+        trial: bool = True,
+    ) -> None:
+        """Take what a request said of the vendor's health (None: nothing). trial: whether it may be the one that was trying."""
         if sick is None:
+            if trial and (circuit := self.get(transaction, name)).state == "half_open":
+                self._put(transaction, name, "open", now, circuit.failures, now, circuit.reason)
             return
-        count = self._failures.get(name, 0)
+        count = self._failures.pop((name, kind), 0)
+        circuit = self.get(transaction, name)
         if not sick:
-            self._failures.pop(name, None)
-            circuit = self.get(transaction, name)
-            if circuit.state in ("open", "half_open"):
+            if trial and circuit.state in ("open", "half_open"):
+                self._failures = {held: failed for held, failed in self._failures.items() if held[0] != name}
                 self._put(transaction, name, "closed", now, 0, None, None)
                 self._audit.append("circuit.closed", {"connection": name}, {}, within=transaction)
             return
-        self._failures[name] = count + 1
-        circuit = self.get(transaction, name)
-        if circuit.state == "half_open" or (circuit.state == "closed" and count + 1 >= self._threshold):
+        self._failures[name, kind] = count + 1
+        if (trial and circuit.state == "half_open") or (circuit.state == "closed" and count + 1 >= self._threshold):
             failures = circuit.failures + 1
             seconds = min(self._longest, self._first * 2 ** min(failures - 1, 30))
             self._put(transaction, name, "open", now, failures, now + timedelta(seconds=seconds), why)

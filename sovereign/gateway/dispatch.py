@@ -21,10 +21,11 @@ from sovereign.clock import Clock
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.errors import Altered, StateMoved
-from sovereign.gateway.lanes import Lanes, Slots
+from sovereign.gateway.lanes import Lanes
 from sovereign.gateway.load import Load, load
 from sovereign.gateway.sealing import Answer
 from sovereign.gateway.sender import Sender, applied_of, can_probe
+from sovereign.gateway.slots import Slots
 from sovereign.state import Lease, LeaseLost, Leases, State, StateError
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
@@ -52,18 +53,19 @@ class Dispatcher:
         leases: Leases,
         lease: Lease,
         clock: Clock,
+        slots: Slots,
         told: Told,
         reconsider: Callable[[Delivery], Coroutine[Any, Any, None]],
     ) -> None:
         self._state, self._deliveries, self._breaker, self._sender = state, deliveries, breaker, sender
         self._group, self._leases, self._lease, self._clock = group, leases, lease, clock
         self._told, self._reconsider = told, reconsider
-        self.lanes, self.slots = Lanes(state), Slots()
+        self.lanes, self.slots = Lanes(state), slots
         self.hands: set[str] = set()
-        self.backlog: set[str] = set()
         self._resting: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        slots.wake = self.wake
 
     # Inside one process
 
@@ -110,6 +112,7 @@ class Dispatcher:
             return len(left)
 
         found = 0
+        await self._group.write(lambda transaction: self._breaker.recover(transaction, now))
         while batch := await self._group.write(piece):
             found += batch
         return found
@@ -149,9 +152,10 @@ class Dispatcher:
         if any(each.state == "to_retry" for each in due):
             with self._state.read() as reader:
                 waiting = self.lanes.waiting(reader)
-        self.backlog = set(waiting)
+        freed = self.slots.look(set(waiting))
         for connection in waiting:
             await self._dispatch(connection, now)
+        self.slots.looked(freed)
         if soonest is None or soonest > now:
             return soonest
         return now + timedelta(seconds=0.05 if rested else POLL)
@@ -235,7 +239,7 @@ class Dispatcher:
         finally:
             self.slots.give(delivery.connection)
             self.hands.discard(delivery.intent)
-            if moved.next_at is not None or delivery.connection in self.backlog:
+            if moved.next_at is not None:
                 self.wake()
         self._told(moved, answer)
 

@@ -13,6 +13,7 @@ SovereignError
     ├── ReadDenied          policy refuses a read
     ├── VendorCut           an operator cut this vendor off
     ├── VendorDown          the vendor does not answer, and no local copy can
+    ├── VendorBusy          as many requests as the vendor is asked at once are under way already
     ├── NotAsked            no approval is asked for this write, or no more
     ├── BadBallot           a voice that cannot be counted
     └── Stopping            this process is stopping and takes nothing more
@@ -146,6 +147,17 @@ class VendorDown(GatewayError):
     en = "The vendor of `{connection}` does not answer, and no local copy answers this read."
     todo_fr = "Réessayez plus tard ; les écritures, elles, attendent et partiront dans l'ordre."
     todo_en = "Try again later; writes wait, and will leave in order."
+
+
+class VendorBusy(GatewayError):
+    """As many requests as the vendor is asked at once are under way already. `retry_after`: whole seconds."""
+
+    code = "gateway.busy"
+    kind = "locked"
+    fr = "Toutes les places vers le fournisseur de « {connection} » sont prises : les écritures passent d'abord."
+    en = "Every place towards the vendor of `{connection}` is taken: writes go first."
+    todo_fr = "Redemandez dans {retry_after} s, ou relevez limits.concurrency si le fournisseur le permet."
+    todo_en = "Ask again in {retry_after} s, or raise limits.concurrency if the vendor allows it."
 
 
 class Stopping(GatewayError):

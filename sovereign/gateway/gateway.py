@@ -33,6 +33,7 @@ from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.sender import Sender
+from sovereign.gateway.slots import Slots
 from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
@@ -62,7 +63,8 @@ class Gateway:
         self.breaker = Breaker(state, parts.audit)
         self._questions, self._volumes = Questions(parts.keys), Volumes()
         self._group = GroupCommit(state)
-        self.reads = Reads(parts, self.breaker, self._group)
+        self._slots = Slots()
+        self.reads = Reads(parts, self.breaker, self._group, self._slots)
         self._sender = Sender(
             self.deliveries, self.breaker, self._group, self.sealing, parts.vendors, parts.terms, parts.clock, parts.chance
         )
@@ -89,7 +91,8 @@ class Gateway:
         lease = self._open.enter_context(parts.leases.hold(LEASE, new_id(parts.clock, parts.entropy), TERM))
         self._dispatcher = Dispatcher(
             state=parts.state, deliveries=self.deliveries, breaker=self.breaker, sender=self._sender, group=self._group,
-            leases=parts.leases, lease=lease, clock=parts.clock, told=self._told, reconsider=self._reconsider,
+            leases=parts.leases, lease=lease, clock=parts.clock, slots=self._slots, told=self._told,
+            reconsider=self._reconsider,
         )  # fmt: skip
         with parts.state.read() as reader:
             self._volumes.rebuild(reader, parts.clock())
@@ -271,7 +274,7 @@ class Gateway:
             if slot:
                 work.slots.give(intent.connection)
             if delivery.state == "queued":
-                work.backlog.add(intent.connection)
+                work.slots.backlog.add(intent.connection)
                 work.wake()
             return delivery
 

@@ -3,7 +3,6 @@
 1. A lane is (connection, entity). Its deliveries leave in the order of their turns; while one `blocks`, the later ones
    wait, whatever their priority.
 2. Across lanes the lower priority number goes first (departures are 0), then the earlier turn.
-3. A connection has no more sends at once than its `limits.concurrency`: `Slots`.
 """
 
 from datetime import datetime
@@ -66,25 +65,3 @@ class Lanes:
     def within(self, reader: Connection, state: str, most: int = 1000) -> list[Delivery]:
         """The deliveries in a state, by turn."""
         return [read(row) for row in self._in(reader, state=state, most=most)]
-
-
-class Slots:
-    """Sends at once, by connection, in this process."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-
-    def free(self, connection: str, limit: int) -> int:
-        """How many more may begin."""
-        return max(0, limit - self._taken.get(connection, 0))
-
-    def take(self, connection: str, limit: int) -> bool:
-        """Take one; False when none is free."""
-        if not self.free(connection, limit):
-            return False
-        self._taken[connection] = self._taken.get(connection, 0) + 1
-        return True
-
-    def give(self, connection: str) -> None:
-        """Give one back."""
-        self._taken[connection] -= 1

@@ -18,7 +18,7 @@ from saas_connectors.connector import Applied
 from saas_connectors.errors import BadPayload, Rejected, SettingsError, UnknownOperation, VendorError
 from saas_connectors.request import Headers
 from sovereign.egress.budget import retry_after
-from sovereign.egress.errors import EgressError, Refused, Waiting
+from sovereign.egress.errors import Busy, EgressError, Refused, Waiting
 from sovereign.gateway.vendor import Sent
 from vault.errors import Fault
 
@@ -81,7 +81,7 @@ def _not_sent(error: Exception, why: str, *, maybe: bool) -> Outcome:
         until = error.fields["until"]
         return Outcome("to_retry", why, until=until if isinstance(until, datetime) else None)
     if isinstance(error, EgressError) and not isinstance(error, Refused):
-        return Outcome("to_retry", why, sick=True)
+        return Outcome("to_retry", why, sick=None if isinstance(error, Busy) else True)  # our own budget is no fault of theirs
     if isinstance(error, VendorError):
         status = error.fields.get("status")
         if isinstance(status, int) and 400 <= status < 500 and status not in (*NOT_TAKEN, 408):

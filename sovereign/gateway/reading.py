@@ -6,19 +6,27 @@
    applies the clearance of local reads; where it cannot, the answer or the fault is the vendor's.
 4. Every read that policy decided is entered before its answer is given: passed, mirrored, denied or failed; its path is in the
    sealed body alone.
+5. A read takes a slot of its connection, as writes do and after them, and what came of it informs the circuit. An open circuit
+   is answered for by the copy at once.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
+from sqlalchemy import Connection
+
 from saas_connectors.request import Headers, Pairs, Request, Response
-from sovereign.egress.errors import EgressError, Refused
-from sovereign.gateway.breaker import Breaker
+from sovereign.egress.errors import Broken, Busy, EgressError, NotSent, Refused, TimedOut, Waiting
+from sovereign.gateway.breaker import Breaker, Circuit
 from sovereign.gateway.decision import Decision, Question
 from sovereign.gateway.errors import ReadDenied, VendorCut, VendorDown
 from sovereign.gateway.intent import BY_HTTP
+from sovereign.gateway.outcome import NOT_TAKEN
 from sovereign.gateway.ports import Parts
+from sovereign.gateway.slots import Slots
 from sovereign.gateway.vendor import Vendor
 from sovereign.state.group import GroupCommit
 
@@ -53,6 +61,18 @@ def from_copy(status: int, content_type: str, body: bytes, age: int) -> Response
     return Response(status, "", body, Headers([("content-type", content_type), ("age", str(age)), ("cache-status", _CACHE)]))
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What came of asking the vendor. sick: whether it speaks against its health. trial: whether it was the one that tries."""
+
+    response: Response | None = None
+    sick: bool | None = None
+    why: str = "circuit"
+    trial: bool = False
+    until: datetime | None = None
+    """Until when the vendor asked us to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reads:
     """Answers reads."""
@@ -60,40 +80,86 @@ class Reads:
     parts: Parts
     breaker: Breaker
     group: GroupCommit
+    slots: Slots
 
     async def answer(self, read: Read, mirror: Mirror = no_copy) -> Response:
-        """Answer one read. Errors: ReadDenied, VendorCut, VendorDown, Refused."""
-        with self.parts.state.read() as reader:
-            circuit = self.breaker.get(reader, read.connection)
+        """Answer one read. Errors: ReadDenied, VendorCut, VendorDown, VendorBusy, Refused."""
+        circuit = self._circuit(read.connection)
         if circuit.state == "cut":
             raise VendorCut(connection=read.connection)
         vendor = self.parts.vendors(read.connection)
         decision = self._decide(read, vendor.host)
         if decision.effect != "allow":
-            await self._enter("read.denied", read, decision, None)
+            await self._enter("read.denied", read, decision)
             held = "La politique demande une approbation.", "Policy asks for an approval."
             said_fr, said_en = held if decision.effect == "hold" else (decision.fr, decision.en)
             raise ReadDenied(connection=read.connection, said_fr=said_fr, said_en=said_en)
-        response = None
-        if circuit.passes(self.parts.clock()) != "none":
-            request = Request(read.method, vendor.origin + read.path, headers=read.headers, body=read.body, reads=True)
-            try:
-                response = await vendor.send(request)
-            except Refused:
-                await self._enter("read.failed", read, decision, None)
-                raise
-            except EgressError:
-                pass  # down, as far as this read can tell: the copy may answer
-        if response is None or response.status in DOWN:
-            kept = await mirror(vendor, read)
-            if kept is not None:
-                await self._enter("read.mirrored", read, decision, kept.status)
-                return kept
-        if response is None:
-            await self._enter("read.failed", read, decision, None)
-            raise VendorDown(connection=read.connection)
-        await self._enter("read.passed", read, decision, response.status)
+        asked = _Asked()
+        try:
+            act, response = await self._found(vendor, read, circuit, asked, mirror)
+        except Exception:
+            await self._enter("read.failed", read, decision, None, asked)
+            raise
+        await self._enter(act, read, decision, response.status, asked)
         return response
+
+    async def _found(self, vendor: Vendor, read: Read, circuit: Circuit, asked: _Asked, mirror: Mirror) -> tuple[str, Response]:
+        """The answer of the vendor, or of the copy where it is down, and the act to enter."""
+        if circuit.reads(self.parts.clock()) != "none":
+            async with self.slots.reading(read.connection, vendor.concurrency):
+                await self._ask(vendor, read, asked)
+        if asked.response is not None and asked.response.status not in DOWN:
+            return "read.passed", asked.response
+        if (kept := await mirror(vendor, read)) is not None:
+            return "read.mirrored", kept
+        if asked.response is None:
+            raise VendorDown(connection=read.connection, retry_after=self._back(read.connection, asked.until))
+        return "read.passed", asked.response
+
+    async def _ask(self, vendor: Vendor, read: Read, asked: _Asked) -> None:
+        """Send a read whose turn has come, as far as its circuit still lets it. Errors: VendorCut, Refused."""
+        if not await self._may(read.connection, asked):
+            return
+        request = Request(read.method, vendor.origin + read.path, headers=read.headers, body=read.body, reads=True)
+        try:
+            asked.response = await vendor.send(request)
+            asked.why = f"status.{asked.response.status}"
+            asked.sick = _sick(asked.response.status)
+        except Refused:
+            raise
+        except EgressError as error:  # down, as far as this read can tell: the copy may answer
+            asked.why = error.code
+            asked.sick = True if isinstance(error, NotSent | TimedOut | Broken) and not isinstance(error, Busy) else None
+            until = error.fields["until"] if isinstance(error, Waiting) else None
+            asked.until = until if isinstance(until, datetime) else None
+
+    async def _may(self, connection: str, asked: _Asked) -> bool:
+        """Whether the circuit lets a read leave; where one may try, it is this one from here on. Errors: VendorCut."""
+        circuit = self._circuit(connection)
+        if circuit.state == "cut":
+            raise VendorCut(connection=connection)
+        passes = circuit.reads(self.parts.clock())
+        if passes != "one":
+            return passes == "all"
+
+        def claim(transaction: Connection) -> bool:
+            present, now = self.breaker.get(transaction, connection), self.parts.clock()
+            if present.reads(now) != "one":
+                return False
+            self.breaker.trial(transaction, present, now)
+            return True
+
+        asked.trial = await self.group.write(claim)
+        return asked.trial
+
+    def _circuit(self, connection: str) -> Circuit:
+        with self.parts.state.read() as reader:
+            return self.breaker.get(reader, connection)
+
+    def _back(self, connection: str, until: datetime | None) -> int | None:
+        """Seconds after which a vendor that is down is asked again; None when the next may ask at once."""
+        known = [each for each in (until, self._circuit(connection).until) if each is not None]
+        return max(1, math.ceil((max(known) - self.parts.clock()).total_seconds())) if known else None
 
     def _decide(self, read: Read, host: str) -> Decision:
         standing, now = self.parts.standing(read.client, read.person), self.parts.clock()
@@ -106,9 +172,26 @@ class Reads:
         )  # fmt: skip
         return self.parts.policy.decide(question)
 
-    async def _enter(self, act: str, read: Read, decision: Decision, status: int | None) -> int:
+    async def _enter(
+        self, act: str, read: Read, decision: Decision, status: int | None = None, asked: _Asked | None = None
+    ) -> None:
+        """Enter a read, and what it said of the vendor's health, in one transaction."""
         facts = {"client": read.client, "method": read.method, "policies": list(decision.policies)}
         told: dict[str, object] = {**facts, **({} if status is None else {"status": status})}
         body = {"path": read.path, "person": read.person}
         subject = {"connection": read.connection}
-        return await self.group.write(lambda t: self.parts.audit.append(act, subject, told, body, actor=read.client, within=t))
+
+        def piece(transaction: Connection) -> None:
+            if asked is not None and (asked.trial or asked.sick is not None):
+                now = self.parts.clock()
+                self.breaker.note(transaction, read.connection, now, asked.sick, asked.why, kind="read", trial=asked.trial)
+            self.parts.audit.append(act, subject, told, body, actor=read.client, within=transaction)
+
+        await self.group.write(piece)
+
+
+def _sick(status: int) -> bool | None:
+    """Whether an answer speaks against the vendor's health; None when it says nothing: one page that fails is no more."""
+    if status in DOWN:
+        return True
+    return None if status in NOT_TAKEN or status >= 500 else False

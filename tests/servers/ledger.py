@@ -1,7 +1,8 @@
 """A vendor that keeps a ledger over HTTP, and misbehaves as told: it loses, resets, answers late, or is overloaded.
 
 `mood(number)` gives what befalls the writing request of that number (from 0): `ok`, `reset_before`, `reset_after`, `lost`,
-`overloaded`, `broken_after`, `conflict`, `slow`.
+`overloaded`, `broken_after`, `conflict`, `slow`. `reads(number)` gives what befalls a read: `ok`, `reset`, `down`, `broken`, or
+`held` until `release` is set. `most` is how many requests it was ever asked at once.
 """
 
 import json
@@ -35,11 +36,30 @@ LOST = ("reset_before", "lost", "overloaded", "conflict")
 class Ledger:
     """What the vendor holds: every line that landed, in order; and the bodies of all writing requests, as they came."""
 
-    def __init__(self, mood: Callable[[int], str] = lambda _: "ok", delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        mood: Callable[[int], str] = lambda _: "ok",
+        delay: float = 0.0,
+        reads: Callable[[int], str] = lambda _: "ok",
+    ) -> None:
         self.lines: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.mood, self.delay, self.asked = mood, delay, 0
+        self.reads, self.read, self.release = reads, 0, threading.Event()
+        self.at_once = self.most = 0
         self.lock = threading.Lock()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a request for as long as it is under way."""
+        with self.lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.at_once -= 1
 
     def landed(self, ref: str) -> int:
         """How often a reference landed."""
@@ -52,12 +72,27 @@ class _Handler(BaseHTTPRequestHandler):
     ledger: Ledger
 
     def do_GET(self) -> None:
-        wanted = parse_qs(urlsplit(self.path).query).get("ref", [""])[0]
-        with self.ledger.lock:
-            found = [line for line in self.ledger.lines if line["ref"] == wanted]
-        self._answer(200, found)
+        with self.ledger.counted():
+            self._get()
 
     def do_POST(self) -> None:
+        with self.ledger.counted():
+            self._post()
+
+    def _get(self) -> None:
+        wanted = parse_qs(urlsplit(self.path).query).get("ref", [""])[0]
+        with self.ledger.lock:
+            mood = self.ledger.reads(self.ledger.read)
+            self.ledger.read += 1
+            found = [line for line in self.ledger.lines if line["ref"] == wanted]
+        if mood == "held":
+            self.ledger.release.wait(20)
+        if mood == "reset":
+            return self._break_off()
+        time.sleep(self.ledger.delay)
+        return self._answer({"down": 503, "broken": 500}.get(mood, 200), found)
+
+    def _post(self) -> None:
         sent = self.rfile.read(int(self.headers["Content-Length"]))
         body = json.loads(sent)
         with self.ledger.lock:
@@ -71,11 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
         if mood == "slow":
             time.sleep(1.5)
         if mood.startswith("reset"):
-            self.close_connection = True
-            self.connection.shutdown(2)
-            return
+            return self._break_off()
         status = {"overloaded": 503, "broken_after": 500, "conflict": 409}.get(mood, 201)
-        self._answer(status, {}, ("Retry-After", "0") if mood == "overloaded" else None)
+        return self._answer(status, {}, ("Retry-After", "0") if mood == "overloaded" else None)
+
+    def _break_off(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(2)
 
     def _answer(self, status: int, value: object, extra: tuple[str, str] | None = None) -> None:
         data = json.dumps(value).encode()
