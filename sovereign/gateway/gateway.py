@@ -349,9 +349,13 @@ class Gateway:
             except NotAsked:
                 asked, outcome = None, "open"
         if delivery.state == "held":
-            moved = await self._group.write(lambda t: heard(self.deliveries, t, delivery.intent, outcome, now))
-            if moved is not None and moved.state == "expired":
-                await self._group.write(lambda t: parts.approvals.settle(t, delivery.intent, "expired"))
+
+            def settle(transaction: Connection) -> None:
+                moved = heard(self.deliveries, transaction, delivery.intent, outcome, now)
+                if moved is not None and moved.state == "expired":
+                    parts.approvals.settle(transaction, delivery.intent, "expired")
+
+            await self._group.write(settle)
             return
         with parts.state.read() as reader:
             found, ends = again(parts, self.sealing, self._questions, reader, delivery, asked, outcome, now)
