@@ -161,7 +161,7 @@ def test_reads_that_fail_open_the_circuit_for_writes_too_and_nothing_more_is_ask
         assert isinstance(down, VendorDown)
         assert 1 <= int(str(down.fields["retry_after"])) <= 15
         assert (await gateway.submit(intent("note", "n"), wait=0.2)).state == "queued"
-        (opened,) = gateway.deliveries._audit.entries(act="circuit.opened")
+        (opened,) = gateway._parts.audit.entries(act="circuit.opened")
         assert opened.facts["why"] == "egress.broken"
 
     drill(tmp_path, ledger, work)
