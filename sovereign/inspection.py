@@ -212,7 +212,13 @@ def _marts(site: "Site") -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _timestamps(site: "Site") -> Iterator[Finding]:
+    from sovereign.timestamping import findings
+
+    yield from findings(site)
+
+
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
     of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines,
+    _quarantines, _timestamps,
 )  # fmt: skip

@@ -7,10 +7,12 @@ reason is opened before the thread starts, so that it is told at once.
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
+
+from vault.errors import Fault
 
 FRESH: Final = 1.0
 """Seconds for which the rights of a caller are remembered."""
@@ -33,6 +35,18 @@ def door(site: "Site", stop: threading.Event) -> Iterator[str]:
     with Running(lambda: _house(site), site.settings.gateway, site.root, stop) as running:
         yield running.address
     del opened
+
+
+def stamping(site: "Site", stop: threading.Event, trouble: Callable[[Fault], None]) -> AbstractContextManager[object]:
+    """Have the audit log stamped when it is time, in a thread; trouble: told of what goes wrong. Errors: BadSettings."""
+    from sovereign import timestamping
+
+    stamper = timestamping.stamper(site, stop)
+    if stamper is None:
+        return nullcontext()
+    from sovereign.audit.stamping import Stamping
+
+    return Stamping(stamper, trouble)
 
 
 @asynccontextmanager

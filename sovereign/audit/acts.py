@@ -111,6 +111,7 @@ ACTS: dict[str, Act] = {
     "policy.replayed": Act("décisions passées rejugées", "past decisions judged again"),
     "audit.verified": Act("journal vérifié", "audit log verified"),
     "audit.pruned": Act("entrées anciennes élaguées", "old entries pruned"),
+    "audit.stamped": Act("journal horodaté par une autorité", "audit log stamped by a time-stamping authority"),
     "audit.exported": Act("journal remis", "audit log exported"),
     "report.made": Act("rapport établi", "report made"),
     "audit.erased": Act("corps d'une entrée effacé", "body of an entry erased"),

@@ -7,6 +7,8 @@ AuditError
 ├── Forked       a checkpoint was signed over another past than the one that is here: nothing more is signed
 ├── NotEntered   there is no entry of that number, or it was pruned
 ├── NotDue       nothing is old enough to be pruned
+├── NotStamped   a time-stamping authority did not answer with a token, or it could not be kept
+├── BadStamp     a token kept beside the log proves nothing of it, or is gone
 └── Unpublished  what was entered is safe in state.db, but the folder `audit/` could not be written
 """
 
@@ -95,3 +97,24 @@ class Unpublished(AuditError):
     en = "The audit folder could not be brought up to date ({reason}); the log itself is intact in state.db."
     todo_fr = "Faites de la place ou rendez le dossier inscriptible : la commande suivante le mettra à jour."
     todo_en = "Make room or make the folder writable: the next command brings it up to date."
+
+
+class NotStamped(AuditError):
+    """A time-stamping authority did not answer with a token, or it could not be kept. Field `reason`: a status or a cause."""
+
+    code = "audit.not_stamped"
+    fr = "Le journal n'a pas été horodaté ({reason})."
+    en = "The audit log was not stamped ({reason})."
+    todo_fr = "Rien n'a été gardé ; vérifiez [audit.timestamps], puis « sovereign audit stamp »."
+    todo_en = "Nothing was kept; check [audit.timestamps], then `sovereign audit stamp`."
+
+
+class BadStamp(AuditError):
+    """A token kept beside the log proves nothing of it, or is gone. Field `size`: how many entries it was to cover."""
+
+    code = "audit.bad_stamp"
+    kind = "unverified"
+    fr = "Le jeton d'horodatage des {size} premières entrées ne vaut rien : {why_fr}."
+    en = "The time-stamp token over the first {size} entries is worth nothing: {why_en}."
+    todo_fr = "Comparez avec une sauvegarde du dossier audit/timestamps, et donnez les certificats de l'autorité d'alors."
+    todo_en = "Compare with a backup of the folder audit/timestamps, and give the certificates of the authority of that day."

@@ -3,7 +3,9 @@
 1. The checkpoint is signed by the key given; entries give the leaves, leaves the tiles, tiles the root that was signed.
 2. A partial tile or bundle that was published on the way says the same as the one that took its place.
 3. Bundles may be missing only below the first entry that the last `audit.pruned` entry says was kept; their hashes may not.
-4. A checkpoint that someone kept from an earlier day, given too, must be continued by this one.
+4. Time-stamp tokens (`stamps`) are held against the tree when the authority's certificates are given; each one that an entry
+   tells of must be there.
+5. A checkpoint that someone kept from an earlier day, given too, must be continued by this one.
 
 What the folder never held, no one can see here: ask for a checkpoint now and then, and keep it.
 """
@@ -13,30 +15,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sovereign.audit import entry, layout, tree
+from sovereign.audit import entry, layout, stamps, tree
 from sovereign.audit.checkpoint import MAX, Checkpoint
 from sovereign.audit.climb import climb
 from sovereign.audit.errors import BadProof, Damaged, Forked
+from sovereign.audit.stamps import Stamped
 from sovereign.audit.tree import HASH, TILE, WIDTH
 from vault import files
 from vault.errors import Corrupt
 from vault.notes import Verifier
+from vault.timestamps import Authority
 
 _PRUNED = b'{"act":"audit.pruned",'
+_STAMPED = b'{"act":"%b",' % stamps.ACT.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found whole: the checkpoint, and the first entry that is still there."""
+    """What was found whole: the checkpoint, the first entry that is still there, the tokens, None when none was looked at."""
 
     checkpoint: Checkpoint
     first: int
+    stamps: tuple[Stamped, ...] | None = None
 
 
-def verify(folder: Path, log: Verifier, *, earlier: str | None = None) -> Checked:
+def verify(folder: Path, log: Verifier, *, earlier: str | None = None, authority: Authority | None = None) -> Checked:
     """Check a published log. log: its public key, come by another way. earlier: a checkpoint kept from before.
 
-    Errors: Damaged, Forked, and `NotSigned` or `Corrupt` for a checkpoint.
+    authority: whose time-stamp tokens are believed. Errors: Damaged, Forked, BadStamp, and `NotSigned` or `Corrupt` for a
+    checkpoint.
     """
     checkpoint = Checkpoint.verify(_text(folder / layout.CHECKPOINT), log)
     reading = _Reading(folder, checkpoint.size)
@@ -52,7 +59,11 @@ def verify(folder: Path, log: Verifier, *, earlier: str | None = None) -> Checke
     except BadProof:
         raise Damaged(seq=checkpoint.size, what="tile") from None
     reading.check_partials()
-    return Checked(checkpoint, first)
+    if authority is None:
+        return Checked(checkpoint, first)
+    known = reading.stamped
+    found = stamps.verify(folder, log, checkpoint.size, lambda size: tree.root(size, reading.tile), known, authority)
+    return Checked(checkpoint, first, found)
 
 
 @dataclass(slots=True)
@@ -63,6 +74,7 @@ class _Reading:
     size: int
     missing: list[int] = field(default_factory=list)
     pruned: int = 0
+    stamped: dict[int, str] = field(default_factory=dict)
 
     def leaves(self) -> Iterator[bytes | None]:
         """The leaf hashes of each bundle; None for one that is not there."""
@@ -77,7 +89,7 @@ class _Reading:
                 found = layout.entries_of(data, held, layout.ENTRIES)[:width]
             except Corrupt:
                 raise Damaged(seq=number * WIDTH, what="bundle") from None
-            if _PRUNED in data:
+            if _PRUNED in data or _STAMPED in data:
                 self._note(found, number * WIDTH)
             yield layout.leaves_of(found)
 
@@ -124,6 +136,9 @@ class _Reading:
             if data.startswith(_PRUNED):
                 said = entry.read(data, first + offset).facts.get("first")
                 self.pruned = max(self.pruned, said) if isinstance(said, int) else self.pruned
+            elif data.startswith(_STAMPED):
+                told = entry.read(data, first + offset)
+                self.stamped[int(told.subject["size"])] = str(told.facts["token"])
 
     def _held(self, level: int | str, number: int, width: int, limit: int) -> tuple[bytes | None, int]:
         """A tile or bundle, and how many it holds: the whole one when a later checkpoint took the place of the partial one."""

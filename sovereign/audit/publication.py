@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from sqlalchemy import Connection, select
 
-from sovereign.audit import layout, pruning, tiles
+from sovereign.audit import layout, pruning, stamps, tiles
 from sovereign.audit.checkpoint import MAX, Checkpoint
 from sovereign.audit.checkpoints import Checkpoints
 from sovereign.audit.errors import Damaged, Unpublished
@@ -66,6 +66,7 @@ class Publication:
         checkpoint = self.publish()
         with files.new_folder(folder):
             Publication(self._state, self._checkpoints, folder).write(0, checkpoint)
+            stamps.copy(self.folder, folder, checkpoint.size)
         return checkpoint
 
     def write(self, old: int, latest: Checkpoint) -> None:

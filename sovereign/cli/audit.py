@@ -128,11 +128,22 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     fr="Un point de contrôle gardé d'avant, que le dossier doit continuer.",
     en="A checkpoint kept from before, which the folder must continue.",
 )
-def verify(door: Door, folder: Path | None, proof: Path | None, key: str | None, earlier: Path | None) -> None:
+@option(
+    "--authority",
+    type=FILE,
+    metavar="FILE",
+    fr="Les certificats (PEM) de l'autorité d'horodatage, pour vérifier aussi les jetons du dossier.",
+    en="The certificates (PEM) of the time-stamping authority, to check the tokens of the folder too.",
+)
+def verify(
+    door: Door, folder: Path | None, proof: Path | None, key: str | None, earlier: Path | None, authority: Path | None
+) -> None:
     """Exit code 20 when something is not what was written."""
     if folder is None and proof is None:
-        if key is not None or earlier is not None:
-            raise click.UsageError(say("--key et --earlier vont avec --folder", "--key and --earlier go with --folder"))
+        if key is not None or earlier is not None or authority is not None:
+            raise click.UsageError(
+                say("--key, --earlier et --authority vont avec --folder", "--key, --earlier and --authority go with --folder")
+            )
         return _verify_site(door)
     if key is None:
         raise click.UsageError(say("il faut la clé publique : --key", "the public key is needed: --key"))
@@ -140,9 +151,12 @@ def verify(door: Door, folder: Path | None, proof: Path | None, key: str | None,
     if proof is not None:
         _verify_proof(door, proof, verifier)
     if folder is not None:
+        from sovereign import timestamping
         from sovereign.audit.folder import verify as check
+        from sovereign.cli.stamps import tell
 
-        found = check(folder, verifier, earlier=None if earlier is None else _text(earlier))
+        believed = None if authority is None else timestamping.read(authority)
+        found = check(folder, verifier, earlier=None if earlier is None else _text(earlier), authority=believed)
         size = found.checkpoint.size
         door.out.done(
             "audit",
@@ -150,23 +164,30 @@ def verify(door: Door, folder: Path | None, proof: Path | None, key: str | None,
             f"{number(size)} entries intact, signed by {verifier.name}",
             entries=size, first=found.first, root=found.checkpoint.root.hex(), log=verifier.name,
         )  # fmt: skip
+        tell(door, folder, found)
     return None
 
 
 def _verify_site(door: Door) -> None:
+    from sovereign import timestamping
     from sovereign.audit.folder import verify as check
+    from sovereign.cli.stamps import tell
     from sovereign.inspection import missing_heads, unentered
 
-    audit = door.site().audit
+    audit, found = door.site().audit, None
     count = audit.verify()
     if audit.publication.published() is not None or audit.publication.folder.is_dir():
-        audit.checkpoints.continues(check(audit.publication.folder, audit.checkpoints.verifier).checkpoint)
+        believed = timestamping.authority(door.site())
+        found = check(audit.publication.folder, audit.checkpoints.verifier, authority=believed)
+        audit.checkpoints.continues(found.checkpoint)
     gone = [*missing_heads(door.site()), *unentered(door.site())]
     if gone:
         door.exit = show_findings(door, gone, lambda: ("", ""))
         return
     audit.append("audit.verified", {}, {"entries": count})
     door.out.done("audit", f"{number(count)} entrées intactes", f"{number(count)} entries intact", entries=count)
+    if found is not None:
+        tell(door, audit.publication.folder, found)
 
 
 def _verify_proof(door: Door, proof: Path, verifier: "Verifier") -> None:
@@ -183,6 +204,18 @@ def _verify_proof(door: Door, proof: Path, verifier: "Verifier") -> None:
         seq=receipt.index, size=checkpoint.size, act=entry.act, at=entry.at, subject=entry.subject, facts=entry.facts,
         log=verifier.name,
     )  # fmt: skip
+
+
+@command.verb(
+    "stamp",
+    fr="Demande maintenant à l'autorité d'horodatage un jeton sur l'état du journal (RFC 3161).",
+    en="Ask the time-stamping authority now for a token over the log as it stands (RFC 3161).",
+)
+def stamp(door: Door) -> None:
+    """The service does it by itself, every day."""
+    from sovereign.cli.stamps import stamp as run
+
+    run(door)
 
 
 @command.verb(

@@ -32,6 +32,7 @@ def command(door: Door) -> None:
     with (
         stopped_by_signals() as stop,
         Publisher(site.audit.publication.publish, door.out.fault),
+        service.stamping(site, stop, door.out.fault),
         service.door(site, stop) as address,
     ):
         if address:

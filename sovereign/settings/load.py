@@ -147,6 +147,9 @@ def _audit(value: object) -> AuditSettings:
     audit = _read(value, AuditSettings, "audit")
     if audit.timestamps is not None:
         reachable(audit.timestamps.url, audit.timestamps.network, "audit.timestamps")
+        for field in ("proxy_secret", "client_key_secret", "allow"):
+            if getattr(audit.timestamps.network, field):
+                raise wrong(f"audit.timestamps.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
     return audit
 
 

@@ -58,6 +58,7 @@ def wrong(text: str) -> BadSettings:
         (STAMPS.replace("https", "ftp"), "audit.timestamps.url"), (STAMPS.replace("https", "http"), "audit.timestamps.url"),
         (STAMPS + 'policy = "1.2.03"', "audit.timestamps.policy"), (STAMPS + "every_hours = 0", "audit.timestamps.every_hours"),
         (STAMPS + "network = { privat = true }", "audit.timestamps.network.privat"),
+        (STAMPS + 'network = { proxy_secret = "x" }', "audit.timestamps.network.proxy_secret"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
