@@ -16,7 +16,7 @@ from sovereign.access.clients import Limits as ClientLimits
 from sovereign.access.errors import NotAuthenticated
 from sovereign.api.answers import Answered, answer, as_json, requested, shown
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
-from sovereign.api.errors import Defect, NoSuchPlace, NotReached, NotThis, NotYours, bad
+from sovereign.api.errors import Defect, NoSuchPlace, NotJson, NotReached, NotThis, NotYours, bad
 from sovereign.api.limits import Limits, origin_of
 from sovereign.api.members import once
 from sovereign.api.metrics import Metrics
@@ -24,6 +24,7 @@ from sovereign.api.openapi import description
 from sovereign.api.paths import target
 from sovereign.api.problems import problem
 from sovereign.api.relay import inward, outward
+from sovereign.api.routes import Route, led
 from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.gateway import Gateway
@@ -39,7 +40,6 @@ from vault.errors import Fault
 
 _LOG: Final = logging.getLogger("sovereign.api")
 _NOTE: Final = 16_384
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _VOTER: Final = Client("~", "", "", frozenset(), ClientLimits(rate=2, concurrency=2, max_bytes=_NOTE), _SINCE, None, None)
 """Whoever posts a signed vote, from one address: the signature says who."""
@@ -91,38 +91,47 @@ class App:
         self._house.metrics.note(_route(arrival.path), status, self._house.monotonic() - began)
 
     async def _answer(self, arrival: Arrival, receive: Receive) -> Answered:
-        match arrival.path.split("/")[1:]:
-            case ["health"]:
-                _only(arrival, "GET", "HEAD")
-                return as_json(200, {"status": "ok"})
-            case ["metrics"]:
-                _only(arrival, "GET")
-                text = self._house.metrics.text().encode()
-                return 200, [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", b"%d" % len(text))], text
-            case ["v1", "approvals", intent, "votes"]:
-                _only(arrival, "POST")
-                voter = replace(_VOTER, id=f"~{origin_of(arrival.address)}")
-                with self._voters.place(voter), self._limits.place(_VOTERS):
-                    return await self._vote(arrival, receive, intent)
-        client = self._who(arrival)
-        with self._limits.place(client):
-            return await self._known(arrival, receive, client)
+        try:
+            route, given = led(arrival.path)
+        except NoSuchPlace:
+            self._who(arrival)  # whoever shows no credential is not told what there is
+            raise
+        if route.door == "client":
+            client = self._who(arrival)
+            with self._limits.place(client):
+                _only(arrival, route)
+                return await self._known(arrival, receive, client, route.name, *given)
+        _only(arrival, route)
+        if route.door == "voter":
+            voter = replace(_VOTER, id=f"~{origin_of(arrival.address)}")
+            with self._voters.place(voter), self._limits.place(_VOTERS):
+                return await self._vote(arrival, receive, *given)
+        if route.name == "health":
+            return as_json(200, {"status": "ok"})
+        text = self._house.metrics.text().encode()
+        return 200, [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", b"%d" % len(text))], text
 
-    async def _known(self, arrival: Arrival, receive: Receive, client: Client) -> Answered:
+    async def _known(self, arrival: Arrival, receive: Receive, client: Client, *asked: str) -> Answered:
+        """Answer an application. asked: the name of the route, and what stands at its `{…}`."""
         house = self._house
-        match arrival.path.split("/")[1:]:
-            case ["v1", "openapi.json"]:
-                _only(arrival, "GET")
-                host = arrival.fields.get("host", "")
-                scheme = "https" if house.settings.certificate else "http"
-                offered = {name: self._operations(name) for name in self._reached(client)}
-                return as_json(200, description(offered, f"{scheme}://{host}", arrival.language))
-            case ["v1", "connections"]:
-                _only(arrival, "GET")
+        match asked:
+            case ("operation", connection, operation):
+                self._reach(client, connection)
+                return await self._operate(arrival, receive, client, connection, operation)
+            case ("pass", connection):
+                self._reach(client, connection)
+                return await self._pass(arrival, receive, client, connection)
+            case ("delivery", intent):
+                self._own(client, intent)
+                told = shown(house.gateway.receipt(intent), arrival.language)
+                return as_json(200, {**told, "events": self._events(intent)})
+            case ("cancel", intent):
+                self._own(client, intent)
+                return as_json(200, shown(await house.gateway.cancel(intent, actor=client.id), arrival.language))
+            case ("connections",):
                 found = [{"name": n, "operations": [o.name for o in self._operations(n)]} for n in self._reached(client)]
                 return as_json(200, {"connections": found})
-            case ["v1", "connections", connection, "operations"]:
-                _only(arrival, "GET")
+            case ("operations", connection):
                 self._reach(client, connection)
                 wanted = arrival.language
                 listed = [
@@ -130,29 +139,10 @@ class App:
                     for o in self._operations(connection)
                 ]
                 return as_json(200, {"operations": listed})
-            case ["v1", "connections", connection, "operations", operation]:
-                _only(arrival, "POST")
-                self._reach(client, connection)
-                return await self._operate(arrival, receive, client, connection, operation)
-            case ["v1", "connections", connection, "http", *_]:
-                _only(arrival, *sorted(_METHODS))
-                self._reach(client, connection)
-                return await self._pass(arrival, receive, client, connection)
-            case ["v1", "deliveries", intent]:
-                _only(arrival, "GET")
-                self._own(client, intent)
-                told = shown(house.gateway.receipt(intent), arrival.language)
-                return as_json(200, {**told, "events": self._events(intent)})
-            case ["v1", "deliveries", intent, "cancel"]:
-                _only(arrival, "POST")
-                self._own(client, intent)
-                return as_json(200, shown(await house.gateway.cancel(intent, actor=client.id), arrival.language))
-            case ["v1", "approvals"]:
-                _only(arrival, "GET")
-                asked = [a for a in house.approvals.list() if a.client == client.id]
-                return as_json(200, {"approvals": [requested(a) for a in asked]})
-            case ["v1", "approvals", intent]:
-                _only(arrival, "GET")
+            case ("approvals",):
+                waiting = [a for a in house.approvals.list() if a.client == client.id]
+                return as_json(200, {"approvals": [requested(a) for a in waiting]})
+            case ("approval", intent):
                 self._own(client, intent)
                 with house.state.read() as reader:
                     return as_json(
@@ -162,7 +152,11 @@ class App:
                             kept(reader, house.gateway.sealing, house.gateway.deliveries.audit, intent),
                         ),
                     )
-        raise NoSuchPlace
+        host = arrival.fields.get("host", "")
+        scheme = "https" if house.settings.certificate else "http"
+        offered = {name: self._operations(name) for name in self._reached(client)}
+        certificates = house.settings.client_ca is not None
+        return as_json(200, description(offered, f"{scheme}://{host}", arrival.language, certificates=certificates))
 
     # Writes and reads
 
@@ -170,7 +164,7 @@ class App:
         house, key, dry_run = self._house, arrival.key, arrival.dry_run
         writer, operation = house.vendors(connection).operation(name)
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise bad("le corps d'une opération est en application/json", "the body of an operation is application/json")
+            raise NotJson
         body = await body_of(arrival, receive, self._limits, self._most(client))
         try:
             payload = parsed(body, house.settings.max_depth)
@@ -276,9 +270,9 @@ class App:
         return min(int(self._house.settings.max_body), client.limits.max_bytes)
 
 
-def _only(arrival: Arrival, *allowed: str) -> None:
-    if arrival.method not in allowed:
-        raise NotThis(allowed=", ".join(allowed))
+def _only(arrival: Arrival, route: Route) -> None:
+    if arrival.method not in route.methods:
+        raise NotThis(allowed=", ".join(route.methods))
 
 
 def _route(path: str) -> str:

@@ -6,6 +6,7 @@ SovereignError
     ├── NoSuchPlace         404   nothing at this address
     ├── NotThis             405   the address does not take this method
     ├── NoKey               400   a write without an Idempotency-Key
+    ├── NotJson             415   an operation whose body is not said to be JSON
     ├── TooLarge            413   a body over the cap
     ├── TooDeep             422   JSON that nests too deep, or is not JSON
     ├── WrongHost           421   a Host that is not ours
@@ -72,6 +73,17 @@ class NoKey(ApiError):
     en = "A write must carry an Idempotency-Key header, 1 to 255 visible characters."
     todo_fr = "Tirez une clé au hasard (un UUID) par écriture voulue, et répétez la même si vous redemandez."
     todo_en = "Draw a random key (a UUID) for each write you want, and repeat the same when you ask again."
+
+
+class NotJson(ApiError):
+    """An operation whose body is not said to be JSON."""
+
+    code = "api.type"
+    status = 415
+    fr = "Le corps d'une opération est en application/json."
+    en = "The body of an operation is application/json."
+    todo_fr = "Envoyez du JSON, et dites-le : Content-Type: application/json."
+    todo_en = "Send JSON, and say so: Content-Type: application/json."
 
 
 class TooLarge(ApiError):

@@ -1,78 +1,252 @@
-"""The description of the door (OpenAPI 3.1), made of the operations that one application may call."""
+"""The description of the door (OpenAPI 3.1), made of what one application may call; it names every address of `routes`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from saas_connectors.connector import Operation
+from sovereign.api import components
+from sovereign.api.components import ALWAYS, JSON, NEEDED, Say, marks, parameter, refusals, schema
 
-_PROBLEM: Final = {
-    "description": "RFC 9457",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+_WRITTEN: Final = (403, 404, 409, 410, 415, 422, 502)
+_PASSED: Final = (403, 404, 409, 410, 422, 502, 504)
+_SEGMENT: Final = r"^(?!\.{1,2}$)[^\u0000-\u001f\u007f/\\;%]+$"
+"""One segment of a path, decoded: what `paths` lets pass."""
+_LINKS: Final = {
+    "delivery": {"operationId": "showDelivery", "parameters": {"id": "$response.body#/intent"}},
+    "cancel": {"operationId": "cancelDelivery", "parameters": {"id": "$response.body#/intent"}},
 }
-_RECEIPT: Final = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}}
-_HEADERS: Final = [
-    {"name": "Idempotency-Key", "in": "header", "required": True,
-     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}},
-    {"name": "Sovereign-Dry-Run", "in": "header", "required": False, "schema": {"type": "string", "enum": ["0", "1"]}},
-    {"name": "Prefer", "in": "header", "required": False, "schema": {"type": "string", "enum": ["respond-async", "wait=5"]}},
-]  # fmt: skip
-_SCHEMAS: Final = {
-    "Problem": {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-            "detail": {"type": "string"}, "code": {"type": "string"}, "todo": {"type": "string"},
-        },
-    },
-    "Receipt": {
-        "type": "object",
-        "required": ["intent", "state"],
-        "properties": {
-            "intent": {"type": "string"}, "state": {"type": "string"}, "status": {"type": ["integer", "null"]},
-            "entry": {"type": ["integer", "null"]}, "delivery": {"type": "string"},
-        },
-    },
-}  # fmt: skip
 
 
-def description(offered: Mapping[str, Iterable[Operation]], origin: str, wanted: str) -> dict[str, Any]:
-    """The whole description. offered: operations by connection; wanted: `fr` or `en`."""
-    paths: dict[str, Any] = {
-        "/v1/connections": _read("listConnections"),
-        "/v1/deliveries/{id}": {
-            **_read("showDelivery"),
-            "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
-        },
-        "/health": {"get": {"operationId": "health", "security": [], "responses": {"200": {"description": "OK"}}}},
-    }
-    for connection, operations in sorted(offered.items()):
-        for each in operations:
-            paths[f"/v1/connections/{connection}/operations/{each.name}"] = {"post": _write(connection, each, wanted)}
+def description(
+    offered: Mapping[str, Iterable[Operation]], origin: str, wanted: str, *, certificates: bool = False
+) -> dict[str, Any]:
+    """The whole description. offered: operations by connection; wanted: `fr` or `en`; certificates: of clients, are taken."""
+
+    def say(fr: str, en: str) -> str:
+        return fr if wanted == "fr" else en
+
+    schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
+    if certificates:
+        schemes["certificate"] = {"type": "mutualTLS"}
+    known = {name: list(operations) for name, operations in sorted(offered.items())}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Sovereign", "version": "1"},
+        "info": {
+            "title": "Sovereign", "version": "1", "license": {"name": "EUPL-1.2", "identifier": "EUPL-1.2"},
+            "description": say(
+                "Écrire chez un fournisseur par la passerelle : elle décide, remet une fois ou dit qu'elle ne sait pas.",
+                "Write to a vendor by the gateway: it decides, and delivers once or says that it does not know.",
+            ),
+        },
         "servers": [{"url": origin}],
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}, "schemas": _SCHEMAS},
-    }
+        "security": [{name: []} for name in schemes],
+        "paths": {**_fixed(say), **_written(known, say, wanted), **_passed(known, say)},
+        "components": {
+            "securitySchemes": schemes,
+            "schemas": components.SCHEMAS,
+            "parameters": components.parameters(say),
+            "responses": components.responses(say),
+        },
+    }  # fmt: skip
 
 
-def _read(name: str) -> dict[str, Any]:
-    answers = {"200": {"description": "OK"}, "401": _PROBLEM, "404": _PROBLEM, "429": _PROBLEM, "default": _PROBLEM}
-    return {"get": {"operationId": name, "responses": answers}}
-
-
-def _write(connection: str, each: Operation, wanted: str) -> dict[str, Any]:
+def _fixed(say: Say) -> dict[str, Any]:
+    """What is there for every application."""
+    named = parameter("intent", "language")
+    health = _answers("Health", "OK")
+    metrics = {"200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    vote = say("Le vote est compté ; ce que devient la demande.", "The voice is counted; what becomes of the request.")
+    note = say("Une note signée par la clé d'un approbateur.", "A note signed by an approver's key.")
     return {
-        "operationId": f"{connection}.{each.name}",
-        "summary": each.title_fr if wanted == "fr" else each.title_en,
-        "parameters": _HEADERS,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": dict(each.schema)}}},
-        "responses": {
-            "200": {"description": "delivered", **_RECEIPT},
-            "202": {"description": "waiting", **_RECEIPT},
-            "default": _PROBLEM,
+        "/health": {
+            "get": _one("health", say("La passerelle répond.", "The gateway answers."), health, open_=True),
+            "head": _one(
+                "healthHead",
+                say("La même, sans corps.", "The same, without a body."),
+                {"200": {"description": "OK"}},
+                open_=True,
+            ),
+        },
+        "/metrics": {
+            "get": _one("metrics", say("Des comptes, pour Prometheus.", "Counts, for Prometheus."), metrics, open_=True)
+        },
+        "/v1/openapi.json": {
+            "get": _one(
+                "describe", say("Cette description.", "This description."), _answers("Description", "OK"), parameter("language")
+            )
+        },
+        "/v1/connections": {
+            "get": _one(
+                "listConnections",
+                say("Ce que cette application peut appeler.", "What this application may call."),
+                _answers("Connections", "OK"),
+            )
+        },
+        "/v1/connections/{connection}/operations": {
+            "get": _one(
+                "listOperations",
+                say("Les opérations d'une connexion.", "The operations of a connection."),
+                _answers("Operations", "OK"),
+                [_named("connection"), *parameter("language")],
+                (403,),
+            )
+        },
+        "/v1/deliveries/{id}": {
+            "get": _one(
+                "showDelivery",
+                say("Où en est une écriture, pas à pas.", "Where a write stands, step by step."),
+                _answers("Delivery", "OK"),
+                named,
+                (404,),
+            )
+        },
+        "/v1/deliveries/{id}/cancel": {
+            "post": _one(
+                "cancelDelivery",
+                say("Reprendre ce qui n'est pas parti.", "Take back what has not left."),
+                _answers("Receipt", "OK"),
+                named,
+                (404, 409),
+            )
+        },
+        "/v1/approvals": {
+            "get": _one(
+                "listApprovals",
+                say("Ce qui attend des approbateurs.", "What waits for approvers."),
+                _list("approvals", "ApprovalRequest"),
+            )
+        },
+        "/v1/approvals/{id}": {
+            "get": _one(
+                "showApproval",
+                say("Une demande, avec ce qui serait envoyé.", "A request, with what would be sent."),
+                _answers("ApprovalContent", "OK"),
+                named,
+                (404,),
+            )
+        },
+        "/v1/approvals/{id}/votes": {
+            "post": {
+                **_one("vote", note, _answers("Vote", vote), named, (403, 404, 409, 410, 429), open_=True),
+                "requestBody": {
+                    "required": True,
+                    "content": {"text/plain": {"schema": {"type": "string", "maxLength": 16_384}}},
+                },
+            }
         },
     }
+
+
+def _written(offered: Mapping[str, list[Operation]], say: Say, wanted: str) -> dict[str, Any]:
+    """The operations, each typed by its own schema."""
+    return {
+        f"/v1/connections/{connection}/operations/{each.name}": {
+            "post": {
+                **_one(
+                    f"{connection}.{each.name}", each.title_fr if wanted == "fr" else each.title_en, _receipts(say),
+                    parameter("key", "trial", "prefer", "person", "language"), _WRITTEN,
+                ),
+                "requestBody": {"required": True, "content": {JSON: {"schema": _payload(connection, each)}}},
+            }
+        }
+        for connection, operations in offered.items()
+        for each in operations
+    }  # fmt: skip
+
+
+def _passed(offered: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """The vendor's own interface, when there is a connection to pass by."""
+    if not offered:
+        return {}
+    vendor = say(
+        "la réponse du fournisseur, telle quelle (liste fermée d'en-têtes)",
+        "the vendor's answer, as it is (a closed list of headers)",
+    )
+    own = {"default": {"description": vendor, "content": {"*/*": {}}}}
+    path = {
+        "name": "path", "in": "path", "required": True, "schema": {"type": "string", "pattern": _SEGMENT},
+        "description": say(
+            "Le chemin chez le fournisseur : il peut avoir plusieurs segments, écrits comme lui.",
+            "The path at the vendor: it may have several segments, written as the vendor does.",
+        ),
+    }  # fmt: skip
+    place = [{**_named("connection"), "schema": {"type": "string", "enum": list(offered)}}, path]
+    reads, writes = (
+        say("Lire par la passerelle.", "Read by the gateway."),
+        say("Écrire par la passerelle.", "Write by the gateway."),
+    )
+    item: dict[str, Any] = {"parameters": place}
+    for method in ("get", "head"):
+        item[method] = _one(f"{method}Vendor", reads, own, parameter("person", "language"), _PASSED)
+    for method in ("delete", "patch", "post", "put"):
+        answers = {**own, "202": _receipts(say)["202"]}
+        item[method] = {
+            **_one(f"{method}Vendor", writes, answers, parameter("key", "trial", "prefer", "person", "language"), _PASSED),
+            "requestBody": {"content": {JSON: {}, "*/*": {}}},
+        }
+    for method in item.keys() - {"parameters"}:
+        for status, told in item[method]["responses"].items():
+            if "$ref" in told:  # the vendor's own refusals pass as well
+                item[method]["responses"][status] = _either(status, vendor)
+    return {"/v1/connections/{connection}/http/{path}": item}
+
+
+def _either(status: str, vendor: str) -> dict[str, Any]:
+    content = {components.PROBLEM: {"schema": schema("Problem")}, "*/*": {}}
+    return {"description": f"{status}; {vendor}", "content": content}
+
+
+def _one(
+    name: str,
+    said: str,
+    answers: Mapping[str, Any],
+    asked: list[dict[str, Any]] | None = None,
+    refused: tuple[int, ...] = (),
+    *,
+    open_: bool = False,
+) -> dict[str, Any]:
+    """One method of one address."""
+    made: dict[str, Any] = {"operationId": name, "summary": said}
+    if asked:
+        made["parameters"] = asked
+    if open_:
+        made["security"] = []
+    made["responses"] = {**answers, **refusals({*ALWAYS, *refused, *(() if open_ else NEEDED)})}
+    return made
+
+
+def _answers(name: str, said: str) -> dict[str, Any]:
+    return {"200": {"description": said, "content": {JSON: {"schema": schema(name)}}}}
+
+
+def _list(name: str, of: str) -> dict[str, Any]:
+    shape = {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": schema(of)}}}
+    return {"200": {"description": "OK", "content": {JSON: {"schema": shape}}}}
+
+
+def _receipts(say: Say) -> dict[str, Any]:
+    done = say(
+        "remise, confirmée ou retrouvée ; ou la décision, à blanc", "delivered, confirmed or landed; or a dry run's decision"
+    )
+    waits = say(
+        "retenue, en file, à réessayer ou inconnue : suivre Location", "held, queued, to be retried or unknown: follow Location"
+    )
+    content = {JSON: {"schema": schema("Receipt")}}
+    return {
+        "200": {"description": done, "headers": marks(), "content": content, "links": _LINKS},
+        "202": {"description": waits, "headers": marks(place=True), "content": content, "links": _LINKS},
+    }
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _payload(connection: str, each: Operation) -> dict[str, Any]:
+    """The schema of an operation; one that refers to its own parts is a resource of its own (OpenAPI 3.1 section 4.8.24)."""
+    shape = dict(each.schema)
+    if b'"$ref"' in orjson.dumps(shape):
+        shape.setdefault("$id", f"urn:sovereign:schema:{connection}:{each.name}")
+    return shape

@@ -47,8 +47,11 @@ def status_of(fault: Fault) -> int:
 
 def problem(fault: Fault, wanted: Language, **more: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:  # noqa: ANN401 - JSON
     """The status, headers and body that tell a fault. more: further members (RFC 9457 section 3.2)."""
-    said = fault.diagnostics(wanted)
-    return told(status_of(fault), said.code, said.what, said.todo, wanted, **more, retry_after=fault.fields.get("retry_after"))
+    said, fields = fault.diagnostics(wanted), fault.fields
+    made = told(status_of(fault), said.code, said.what, said.todo, wanted, **more, retry_after=fields.get("retry_after"))
+    if made[0] == HTTPStatus.METHOD_NOT_ALLOWED:
+        made[1].append((b"allow", str(fields.get("allowed", "")).encode()))
+    return made
 
 
 def told(

@@ -2,7 +2,7 @@
 
 uvicorn and llhttp read HTTP/1.1; this adds what they leave to whoever stands in front, and nobody stands in front of us:
 
-1. One `Host`, one of ours; no absolute target, no CONNECT or TRACE, no upgrade.
+1. One `Host`, one of ours; no absolute target, no CONNECT, no upgrade.
 2. A length is said once: `Content-Length` given twice or beside `Transfer-Encoding`, and codings other than `chunked`, are
    refused (RFC 9112 section 6.3), and so is a field that may be given once and comes twice.
 3. A head arrives within its time and its size, a body within its time (slow senders are cut); connections are counted.
@@ -134,8 +134,7 @@ class Line(HttpToolsProtocol):
         self.transport.close()
 
     def _judge(self) -> None:
-        method = self.parser.get_method()
-        if not self.url.startswith(b"/") or method in (b"CONNECT", b"TRACE"):
+        if not self.url.startswith(b"/") or self.parser.get_method() == b"CONNECT":
             raise bad("seule une adresse qui commence par « / » est servie", "only an address that starts with `/` is served")
         if len(self.headers) > FIELDS or sum(len(n) + len(v) + 4 for n, v in self.headers) + len(self.url) > HEAD:
             raise TooMuchHead(most=HEAD)
