@@ -6,6 +6,7 @@
 3. A schema refers to nothing outside itself, patterns run in linear time, and objects that list their fields take no other.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -20,6 +21,7 @@ from saas_connectors.errors import BadPayload, SettingsError
 MOST_DEPTH: Final = 64
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+(:?)', re.DOTALL)
 _CLOSING: Final = ("additionalProperties", "unevaluatedProperties")
 _COMPOSED: Final = ("allOf", "anyOf", "oneOf", "if", "$ref", "dependentSchemas")
 _LIMITS: Final = {
@@ -38,13 +40,22 @@ _LIMITS: Final = {
 
 def decode(body: bytes) -> Json:
     """Read a payload (UTF-8 JSON, fractions as Decimal); raises BadPayload."""
+    return read(body)[0]
+
+
+def read(body: bytes, most: int = MOST_DEPTH) -> tuple[Json, int]:
+    """Read a payload of at most `most` levels; gives it, and how many names its objects hold; raises BadPayload."""
     try:
         body.decode()
         value = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadPayload(pointer="", expected_fr="du JSON entier en UTF-8", expected_en="whole JSON in UTF-8") from None
-    _shallow(value)
-    return value
+    return value, _shallow(value, min(most, MOST_DEPTH))
+
+
+def said(body: bytes) -> int:
+    """How many names the objects of whole JSON say: more than they hold when one is said twice (RFC 8259 section 4)."""
+    return _STRING.findall(body).count(b":")
 
 
 def encode(value: Json) -> bytes:
@@ -90,7 +101,7 @@ def sound(schema: Mapping[str, Json], field: str) -> dict[str, Json]:
 
 def check(operation: Operation, payload: Json) -> None:
     """Hold a payload to an operation's schema; raises BadPayload."""
-    _shallow(payload)
+    _shallow(payload, MOST_DEPTH)
     validator = _validators(_Schema(operation.schema))
     if validator.is_valid(payload):
         return
@@ -166,15 +177,14 @@ def _known(schema: Json, path: Sequence[str | int]) -> Iterator[str]:
     yield from schema.get("properties", ()) if isinstance(schema, Mapping) else ()
 
 
-def _shallow(value: Any) -> None:  # noqa: ANN401 - any JSON
-    """Refuse what is nested deeper than anyone writes."""
-    waiting = [(value, 0)]
+def _shallow(value: Any, most: int) -> int:  # noqa: ANN401 - any JSON
+    """Refuse what is nested deeper than so many levels; gives how many names the objects hold."""
+    names, waiting = 0, [(value, 0)] if isinstance(value, dict | list) else []
     while waiting:
         held, depth = waiting.pop()
-        if not isinstance(held, dict | list):
-            continue
-        if depth >= MOST_DEPTH:
-            raise BadPayload(
-                pointer="", expected_fr=f"au plus {MOST_DEPTH} niveaux", expected_en=f"at most {MOST_DEPTH} levels"
-            )
-        waiting.extend((inner, depth + 1) for inner in (held.values() if isinstance(held, dict) else held))
+        if depth >= most:
+            raise BadPayload(pointer="", expected_fr=f"au plus {most} niveaux", expected_en=f"at most {most} levels")
+        names += len(held) if isinstance(held, dict) else 0
+        inside = held.values() if isinstance(held, dict) else held
+        waiting.extend((inner, depth + 1) for inner in inside if isinstance(inner, dict | list))
+    return names

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from starlette.types import Receive, Scope, Send
 
+from saas_connectors.connector import Json
 from saas_connectors.request import Pairs
 from sovereign.access.clients import Client, Clients
 from sovereign.access.clients import Limits as ClientLimits
@@ -27,6 +28,7 @@ from sovereign.api.relay import inward, outward
 from sovereign.api.routes import Route, led
 from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
+from sovereign.gateway.beside import beside
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
 from sovereign.gateway.kept import kept
@@ -167,15 +169,19 @@ class App:
             raise NotJson
         body = await body_of(arrival, receive, self._limits, self._most(client))
         try:
-            payload = parsed(body, house.settings.max_depth)
-            await once(body, "application/json")
+
+            def read() -> tuple[Json, str]:
+                payload = parsed(body, house.settings.max_depth)
+                return payload, writer.entity(name, payload)
+
+            payload, entity = await beside(len(body), read)
             now = house.clock()
             intent = WriteIntent(
                 id=new_id(now, house.entropy), client=client.id, connection=connection, door="operation", operation=name,
-                body=body, content_type="application/json", entity=writer.entity(name, payload), received_at=now,
+                body=body, content_type="application/json", entity=entity, received_at=now,
                 person=arrival.person, priority=FIRST if operation.departure else USUAL,
                 idempotency_key=None if dry_run else key,
-            )  # fmt: skip
+            ).read(payload)  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
             return answer(await house.gateway.submit(intent, wait=wait, dry_run=dry_run), arrival.language)
         finally:

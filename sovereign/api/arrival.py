@@ -9,15 +9,15 @@ from typing import Any, Final
 from starlette.types import Receive, Scope
 
 from saas_connectors.errors import BadPayload
-from saas_connectors.payloads import MOST_DEPTH, decode
+from saas_connectors.payloads import MOST_DEPTH, read, said
 from sovereign.api.errors import NoKey, TooDeep, TooLarge, bad
 from sovereign.api.limits import Limits
+from sovereign.api.members import twice
 from sovereign.api.problems import preferred
 from sovereign.language import Language
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
-_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _PERSON: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
@@ -130,19 +130,16 @@ def _within(piece: bytes, held: int, most: int) -> bytes:
 
 
 def parsed(body: bytes, most: int) -> Any:  # noqa: ANN401 - JSON
-    """Read a JSON object or list of at most `most` levels, its numbers exactly as they are written; errors: TooDeep."""
-    most = min(most, MOST_DEPTH)
-    if body.count(b"[") + body.count(b"{") > most:
-        depth = 0
-        for token in _NESTING.finditer(body):
-            mark = token[0]
-            depth += 1 if mark in b"[{" else -1 if mark in b"]}" else 0
-            if depth > most:
-                raise TooDeep(most=most)
+    """Read a JSON object or list of at most `most` levels that says each name once, its numbers exactly as they are written.
+
+    Errors: TooDeep, BadRequest.
+    """
     try:
-        found = decode(body)
+        found, names = read(body, most)
     except BadPayload:
-        raise TooDeep(most=most) from None
+        raise TooDeep(most=min(most, MOST_DEPTH)) from None
     if not isinstance(found, dict | list):
-        raise TooDeep(most=most)
+        raise TooDeep(most=min(most, MOST_DEPTH))
+    if said(body) != names:
+        raise twice()
     return found

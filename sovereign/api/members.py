@@ -1,17 +1,16 @@
 """JSON that says a name twice is refused: of the two, one reader keeps the first, another the last (RFC 8259 section 4).
 
 So what is scanned, what approvers are shown and what the vendor understands is one thing. What is no JSON after all is not
-judged here: an operation refuses it, and the pass-through has it scanned as it is.
+judged here: an operation refuses it, and the pass-through has it scanned as it is. The body of an operation is held to the same
+when it is read (`arrival.parsed`), so that it is decoded once.
 """
 
-import asyncio
 import json
 from typing import Any, Final
 
-from sovereign.api.errors import bad
+from sovereign.api.errors import BadRequest, bad
+from sovereign.gateway.beside import beside
 
-LARGE: Final = 65_536
-"""Bodies longer than this are looked at beside the loop, in bytes."""
 _BLANK: Final = " \t\r\n\x1e\ufeff"
 
 
@@ -22,7 +21,15 @@ class _Twice(Exception):
 async def once(body: bytes, content_type: str) -> None:
     """Refuse a body that its type says is JSON, or documents of it in a row, and that repeats a name. Errors: BadRequest."""
     if body and "json" in content_type.lower():
-        await asyncio.to_thread(_look, body) if len(body) > LARGE else _look(body)
+        await beside(len(body), _look, body)
+
+
+def twice() -> BadRequest:
+    """Refuse a body that says a name twice."""
+    return bad(
+        "un objet JSON y donne deux fois le même nom : chacun pourrait y lire autre chose",
+        "a JSON object gives the same name twice in it: each reader could see something else",
+    )
 
 
 def _look(body: bytes) -> None:
@@ -36,10 +43,7 @@ def _look(body: bytes) -> None:
             _, at = _DECODER.raw_decode(text, at)
             at = _start(text, at)
     except _Twice:
-        raise bad(
-            "un objet JSON y donne deux fois le même nom : chacun pourrait y lire autre chose",
-            "a JSON object gives the same name twice in it: each reader could see something else",
-        ) from None
+        raise twice() from None
     except (ValueError, RecursionError):
         return
 

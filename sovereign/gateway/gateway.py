@@ -18,8 +18,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, select
 
-from saas_connectors.payloads import decode
 from sovereign.gateway.again import again
+from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
@@ -27,7 +27,7 @@ from sovereign.gateway.dispatch import Dispatcher
 from sovereign.gateway.errors import KeyBusy, KeyReused, NotAsked, Stopping
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.load import load_of
-from sovereign.gateway.ports import Parts, Standing
+from sovereign.gateway.ports import Parts, Scanned, Standing
 from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
@@ -46,8 +46,6 @@ LEASE: Final = "gateway"
 TERM: Final = timedelta(seconds=30)
 KEYS_KEPT: Final = timedelta(days=1)
 """How long an idempotency key is remembered."""
-LARGE: Final = 65_536
-"""Bodies longer than this are scanned and sealed beside the loop, in bytes."""
 GRACE: Final = 30.0
 """Seconds that what is in flight is waited for at the end."""
 
@@ -175,9 +173,9 @@ class Gateway:
         parts, asked = self._parts, self.sealing.digests.request(intent.client, intent.digest)
         decision, question, standing = await self._decide(intent, vendor)
         if decision.transforms and parts.pseudonymise is not None:
-            body = await _beside(intent.body, parts.pseudonymise, intent.body, intent.content_type, decision.transforms)
-            intent = replace(intent, body=body)
-        sealed = await _beside(intent.body, self.sealing.seal, intent)
+            hidden = await beside(len(intent.body), parts.pseudonymise, intent.body, intent.content_type, decision.transforms)
+            intent = replace(intent, body=hidden)
+        sealed = await beside(len(intent.body), self.sealing.seal, intent)
         lane, kept = self.sealing.lane(intent.connection, intent.entity), self._questions.pack(question)
         now, expires = parts.clock(), parts.terms.expiry(intent.received_at, intent.expires_at)
         slot = decision.effect == "allow" and work.slots.take(intent.connection, vendor.concurrency)
@@ -284,12 +282,14 @@ class Gateway:
         self, intent: WriteIntent, vendor: Vendor, *, dry_run: bool = False
     ) -> tuple[Decision, Question, Standing]:
         parts = self._parts
-        classes: frozenset[str] = frozenset({"personal"})
-        departure = False
-        if intent.operation != BY_HTTP:
-            writer, operation = vendor.operation(intent.operation)
-            classes, departure = frozenset(writer.classes(intent.operation, decode(intent.body))), operation.departure
-        scanned = await _beside(intent.body, parts.scan, intent.body, intent.content_type)
+        offered = None if intent.operation == BY_HTTP else vendor.operation(intent.operation)
+
+        def look() -> tuple[Scanned, frozenset[str]]:
+            held = frozenset({"personal"}) if offered is None else offered[0].classes(intent.operation, intent.payload)
+            return parts.scan(intent.body, intent.content_type), frozenset(held)
+
+        scanned, classes = await beside(len(intent.body), look)
+        departure = offered is not None and offered[1].departure
         standing, now = parts.standing(intent.client, intent.person), parts.clock()
         hour, day = self._volumes.count(intent.client, intent.connection, now)
         question = Question(
@@ -384,8 +384,3 @@ def _counts(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 def _json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-async def _beside(body: bytes, work: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - what the work gives
-    """Do it here when the body is short, in a thread when it is long."""
-    return work(*given) if len(body) <= LARGE else await asyncio.to_thread(work, *given)

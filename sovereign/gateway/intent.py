@@ -15,6 +15,8 @@ from typing import Final, Literal
 
 import rfc8785
 
+from saas_connectors.connector import Json
+from saas_connectors.payloads import decode
 from saas_connectors.request import Pairs
 
 Door = Literal["operation", "http", "flow"]
@@ -53,6 +55,16 @@ class WriteIntent:
     expires_at: datetime | None = None
     idempotency_key: str | None = field(default=None, repr=False)
     callback: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def payload(self) -> Json:
+        """The body of an operation as JSON, its numbers exactly as they were sent; decoded once. Errors: BadPayload."""
+        return decode(self.body)
+
+    def read(self, payload: Json) -> "WriteIntent":
+        """Keep its body as JSON, as whoever made it has just decoded it."""
+        self.__dict__["payload"] = payload
+        return self
 
     @cached_property
     def digest(self) -> bytes:

@@ -6,7 +6,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from saas_connectors.connector import Json
-from saas_connectors.payloads import decode
 from saas_connectors.request import Pairs
 from sovereign.gateway.deliveries import Deliveries, Delivery
 from sovereign.gateway.intent import WriteIntent
@@ -29,17 +28,18 @@ class Load:
     content_type: str
     wrapped: str = field(repr=False)
     expires_at: datetime
+    write: WriteIntent = field(repr=False)
 
     def payload(self) -> Json:
         """The body of an operation, as JSON: numbers exactly as they were sent. Errors: BadPayload."""
-        return decode(self.body)
+        return self.write.payload
 
 
 def load_of(intent: WriteIntent, wrapped: str, terms: Terms, again: datetime | None = None) -> Load:
     """What an intent in memory carries. again: until when whoever sends it again wants it."""
     return Load(
         intent.id, intent.connection, intent.operation, intent.method, intent.path, intent.headers, intent.body,
-        intent.content_type, wrapped, terms.expiry(intent.received_at, intent.expires_at, again),
+        intent.content_type, wrapped, terms.expiry(intent.received_at, intent.expires_at, again), intent,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from saas_connectors.request import Headers, Pairs, Request, Response
 from sovereign.egress.errors import Broken, Busy, EgressError, NotSent, Refused, TimedOut, Waiting
+from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker, Circuit
 from sovereign.gateway.decision import Decision, Question
 from sovereign.gateway.errors import ReadDenied, VendorCut, VendorDown
@@ -88,7 +89,7 @@ class Reads:
         if circuit.state == "cut":
             raise VendorCut(connection=read.connection)
         vendor = self.parts.vendors(read.connection)
-        decision = self._decide(read, vendor.host)
+        decision = await self._decide(read, vendor.host)
         if decision.effect != "allow":
             await self._enter("read.denied", read, decision)
             held = "La politique demande une approbation.", "Policy asks for an approval."
@@ -161,10 +162,10 @@ class Reads:
         known = [each for each in (until, self._circuit(connection).until) if each is not None]
         return max(1, math.ceil((max(known) - self.parts.clock()).total_seconds())) if known else None
 
-    def _decide(self, read: Read, host: str) -> Decision:
-        standing, now = self.parts.standing(read.client, read.person), self.parts.clock()
+    async def _decide(self, read: Read, host: str) -> Decision:
         kind = next((value for name, value in read.headers if name.lower() == "content-type"), "")
-        findings = self.parts.scan(read.body, kind).findings if read.body else ()
+        findings = (await beside(len(read.body), self.parts.scan, read.body, kind)).findings if read.body else ()
+        standing, now = self.parts.standing(read.client, read.person), self.parts.clock()
         question = Question(
             read.client, read.connection, host, "http", BY_HTTP, read.method, read.path.partition("?")[0],
             now.astimezone(self.parts.zone), standing.owner, read.person, standing.roles, standing.groups,

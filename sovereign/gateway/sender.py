@@ -19,6 +19,7 @@ from saas_connectors.connector import Applied, Operation, Writer
 from saas_connectors.request import Request, Response
 from sovereign.clock import Clock
 from sovereign.gateway import outcome as judge
+from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.errors import NotWritable, StateMoved
@@ -65,7 +66,8 @@ class Sender:
                 writer, operation = vendor.operation(load.operation)
                 again = _twice_is_once(operation)
                 key = load.intent if operation.key_header else None
-                applied = await converse(writer.apply(load.operation, load.payload(), key), vendor.send, sent)
+                payload = await beside(len(load.body), load.payload)
+                applied = await converse(writer.apply(load.operation, payload, key), vendor.send, sent, size=len(load.body))
                 result = judge.of_applied(applied)
         except Exception as error:  # noqa: BLE001 - whatever happened, what is provable of the send decides
             result = judge.of_fault(error, sent, self.clock(), again=again, maybe=maybe)
@@ -83,8 +85,8 @@ class Sender:
             return await self._look_later(delivery, fault)
         for look in range(1, self.terms.looks + 1):
             try:
-                exchange = writer.read_back(load.operation, load.payload(), applied)
-                found = await converse(exchange, self.vendors(load.connection).send)
+                exchange = writer.read_back(load.operation, await beside(len(load.body), load.payload), applied)
+                found = await converse(exchange, self.vendors(load.connection).send, size=len(load.body))
             except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the write
                 return await self._look_later(delivery, error)
             if found.outcome == "confirmed":
@@ -108,7 +110,8 @@ class Sender:
         try:
             vendor = self.vendors(load.connection)
             writer, operation = vendor.operation(load.operation)
-            found = await converse(writer.probe(load.operation, load.payload()), vendor.send)
+            payload = await beside(len(load.body), load.payload)
+            found = await converse(writer.probe(load.operation, payload), vendor.send, size=len(load.body))
         except Exception as error:  # noqa: BLE001 - a probe that fails says nothing of the write
             why = f"probe.{_code(error)}"
             if known["probes"] >= self.terms.probes or isinstance(error, NotWritable):

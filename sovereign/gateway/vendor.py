@@ -8,10 +8,11 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
-from saas_connectors.connector import Exchange, Operation, Writer
+from saas_connectors.connector import Exchange, Fetch, Operation, Writer
 from saas_connectors.request import Request, Response
+from sovereign.gateway.beside import beside
 from sovereign.gateway.errors import NotWritable
 
 T = TypeVar("T")
@@ -67,14 +68,22 @@ class Sent:
     response: Response | None = None
 
 
-async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None) -> T:
+async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None, *, size: int = 0) -> T:
     """Carry a conversation to its end; gives what it returns.
 
-    sent: filled when the conversation may write; without it a writing request is refused.
+    sent: filled when the conversation may write; without it a writing request is refused. size: bytes of the payload; the
+    connector holds a large one to its schema, and writes it out, beside the loop.
     """
+
+    def step(responses: tuple[Response, ...] | None) -> tuple[Fetch | None, T | None]:
+        try:
+            return (next(exchange) if responses is None else exchange.send(responses)), None
+        except StopIteration as end:
+            return None, end.value
+
     try:
-        fetch = next(exchange)
-        while True:
+        fetch, result = await beside(size, step, None)
+        while fetch is not None:
             responses = []
             for request in fetch.requests:
                 reads = request.reads or request.method in _READS
@@ -86,9 +95,7 @@ async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None) 
                 if not reads and sent is not None:
                     sent.status, sent.response = response.status, response
                 responses.append(response)
-            fetch = exchange.send(tuple(responses))
-    except StopIteration as end:
-        result: T = end.value
-        return result
+            fetch, result = await beside(size, step, tuple(responses))
+        return cast("T", result)
     finally:
         exchange.close()

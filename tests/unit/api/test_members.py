@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sovereign.api.errors import BadRequest
-from sovereign.api.members import LARGE, once
+from sovereign.api.members import once
+from sovereign.gateway.beside import LARGE
 from tests.servers.door import Door, door
 from tests.servers.ledger import Ledger, serving
 
