@@ -23,6 +23,11 @@ _MARKED: Final = re.compile(
     r"|npm_[A-Za-z0-9]{36}|pypi-AgE[\w-]{50,300}|hv[sb]\.[\w-]{20,200}|dop_v1_[0-9a-f]{64}|shpat_[0-9a-f]{32}|xkeysib-[0-9a-f]{64}-\w{16}"
     r"|AGE-SECRET-KEY-1[0-9A-Z]{58}|svn_\w{1,64}_[\w-]{43})(?![\w-])"
 )
+_MARKS: Final = (
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza", "ya29.", "k_live_",
+    "k_test_", "sk-", "SG.", "npm_", "pypi-AgE", "hvs.", "hvb.", "dop_v1_", "shpat_", "xkeysib-", "AGE-SECRET-KEY-1", "svn_",
+)  # fmt: skip
+"""What each of those begins with: looked for first, for a pattern that finds nothing in a letter costs a hundred times more."""
 _IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,128}:([^\s/@\"']{3,256})@")
 _SAID: Final = re.compile(
     r"(?:(?:pass ?word|passwd|pwd|mdp|mot de passe|api[_ -]?key|secret|token|jeton|cl[ée] d['\u2019 ]?api)\"? ?[:=] ?"
@@ -54,6 +59,8 @@ def find(text: str, hints: Hints) -> Iterator[Hit]:
             start = text.index(value)
             yield Hit("secret", start, start + len(value), weight > 1)
             return
+    if not _saying(text):
+        return
     for match in _SAID.finditer(text):
         value = match[1]
         if not _FILLING.match(value) and (weight := _weight(value, password=False)):
@@ -65,12 +72,20 @@ def entropy(value: str) -> float:
     return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values()) if value else 0.0
 
 
+def _saying(text: str) -> bool:
+    """Whether a sentence could announce a secret: something stands before a colon, an equals sign, or after Bearer or Basic."""
+    if ":" in text or "=" in text:
+        return True
+    low = text.lower()
+    return "bearer " in low or "basic " in low
+
+
 def _formed(text: str) -> Iterator[Hit]:
     if "-----BEGIN" in text:
         yield from (Hit("secret", *match.span(), sure=True) for match in _KEY.finditer(text))
     if "eyJ" in text:
         yield from (Hit("secret", *match.span(), sure=True) for match in _JWT.finditer(text) if _is_header(match[1]))
-    if len(text) >= 20:
+    if len(text) >= 20 and any(mark in text for mark in _MARKS):
         yield from (Hit("secret", *match.span(), sure=True) for match in _MARKED.finditer(text))
     if "://" in text:
         for match in _IN_URL.finditer(text):

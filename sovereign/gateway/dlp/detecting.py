@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from sovereign.gateway.dlp import accounts, contacts, credentials, nir, numbers
+from sovereign.gateway.dlp import accounts, contacts, credentials, nir, numbers, prefilter
 from sovereign.gateway.dlp.fields import Hints
 from sovereign.gateway.dlp.hits import Hit, plain
 
@@ -12,12 +12,14 @@ _DIGITS: Final = re.compile(r"[0-9](?:[ .\-\u00a0\u202f\u2009/]?[0-9ABab]){8}")
 _BBAN: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}[ ]?[0-9A-Za-z]{4}")
 _TOLD: Final = re.compile(r"(?i)pass|pwd|mdp|cl[ée]|secret|token|jeton|api|bearer|basic")
 _SHORTEST_TOKEN: Final = 20
+_LONG: Final = 64
+"""Texts at least this long are looked at quickly first."""
 _FLOAT: Final = re.compile(r"([0-9])\.([0-9]{1,20})[eE]\+?([0-9]{1,2})")
 
 
 def detect(text: str, hints: Hints) -> list[Hit]:
     """Find what is sensitive in a value; `hints` is what its field's name tells."""
-    if len(text) < 4:
+    if len(text) < 4 or (not hints and len(text) >= _LONG and prefilter.silent(text)):
         return []
     found: list[Hit] = []
     text = plain(text)

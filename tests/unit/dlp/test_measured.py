@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 import pytest
 
 from sovereign.gateway.dlp import Limits, pseudonymise, scan
-from sovereign.gateway.dlp.prefilter import quiet
+from sovereign.gateway.dlp.detecting import detect
+from sovereign.gateway.dlp.prefilter import quiet, silent
 
 _spec = importlib.util.spec_from_file_location("corpus", Path(__file__).parent / "corpus.py")
 assert _spec is not None
@@ -73,6 +74,26 @@ def test_the_quick_look_never_passes_over_what_the_walk_finds() -> None:
             if walked and quiet(body, Limits()):
                 missed.append((name, len(value)))
     assert missed == []
+
+
+LETTERS = (
+    "Madame, Monsieur, votre demande a bien été reçue et passera en commission avant la fin du mois ; {} vous y répondra.",
+    "Objet : accès au portail. Voici ce qui vous a été remis : mot de passe {} puis la clé de votre dossier, sans rapidité.",
+    "{} Authorization=Basic {} et la suite de la lettre, assez longue pour que le coup d'œil rapide ait lieu d'abord.",
+)
+
+
+def test_the_quick_look_at_a_text_never_passes_over_what_the_detectors_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign.gateway.dlp.detecting._LONG", 10**9)  # the detectors alone
+    texts = [
+        letter.replace("{}", value)
+        for names in ("named", "unnamed")
+        for _, value, _ in corpus.cases(29, 300, names)
+        for letter in LETTERS
+    ]
+    assert [text for text in texts if silent(text) and detect(text, frozenset())] == []
+    assert any(map(silent, texts))
+    assert silent(LETTERS[0].format("le service des passages"))
 
 
 @pytest.mark.parametrize("content_type", WRITERS)
