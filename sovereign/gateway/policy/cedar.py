@@ -8,14 +8,15 @@
 5. Cedar skips a policy that fails while it is evaluated, and may then allow: any failure denies, and so does a question off the
    schema, a reason that we do not know, and anything raised.
 
-Cedar is asked once. It names the forbids that apply, else the permits that apply; so forbids with `@hold` are asked as permits,
+Cedar is asked once for all questions that the set cannot tell apart (`sight`). It names the forbids that apply, else the
+permits that apply; so forbids with `@hold` are asked as permits,
 the one change made to what is written: they open nothing, since rule 2 wants a real permit among those named. Parsed sets are
 kept; ids are ours, never positions. The question is not checked against the schema each time: the policies were, the encoder is
 tested against it, and what would be missing fails the policy that reads it, hence denies.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -27,10 +28,13 @@ from sovereign.gateway.policy import questions
 from sovereign.gateway.policy.load import Files, parse
 from sovereign.gateway.policy.rules import Hold, Rule, joined
 from sovereign.gateway.policy.sentences import DEFAULT, ERROR, EXPIRED, denied
+from sovereign.gateway.policy.sight import Sight
 
 _ALLOW, _DENY = cedarpy.Decision.Allow, cedarpy.Decision.Deny
 _MOST: Final = 20
 """How many failures a decision names."""
+_REMEMBERED: Final = 4096
+"""How many answers a set keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class CedarPolicy:
         self.rules: tuple[Rule, ...] = parse(files)
         self._of = {rule.id: rule for rule in self.rules}
         self._handle = _handle(self.rules)
+        self._sight = Sight(rule.body for rule in self.rules)
+        self._answers: dict[Hashable, _Answer] = {}
 
     def decide(self, question: Question) -> Decision:
         """Answer one question; never raises."""
@@ -81,8 +87,7 @@ class CedarPolicy:
         return tuple(_handle((rule,)) for rule in self.rules)
 
     def _decide(self, question: Question) -> Decision:
-        request, known = questions.request(question), questions.entities(question)
-        answer = _ask(self._handle, request, known)
+        answer = self._answer(question)
         if answer.errors:
             return denied(ERROR, question, self.digest, errors=answer.errors)
         spoke = [self._of[each] for each in answer.spoke]
@@ -105,6 +110,18 @@ class CedarPolicy:
         if holding:
             return self._said("hold", holding, question, transforms)
         return self._said("allow", live, question, transforms)
+
+    def _answer(self, question: Question) -> _Answer:
+        """What Cedar says, remembered for the questions that this set cannot tell apart."""
+        seen = self._sight.of(question)
+        answer = self._answers.get(seen) if seen is not None else None
+        if answer is None:
+            answer = _ask(self._handle, questions.request(question), questions.entities(question))
+            if seen is not None and not answer.errors:
+                if len(self._answers) >= _REMEMBERED:
+                    self._answers.clear()
+                self._answers[seen] = answer
+        return answer
 
     def _said(
         self,

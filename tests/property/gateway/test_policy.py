@@ -72,3 +72,52 @@ def test_the_decision_is_what_the_order_of_forbid_hold_and_permit_says(
     assert decision.en
     assert decision.policies
     assert [voice.says for voice in made.explain(question)] == [what for _, what in said]
+
+
+QUESTIONS = st.builds(
+    asked,
+    hour=st.integers(0, 6),
+    bytes=st.integers(0, 4),
+    client=st.sampled_from(["desk", "other"]),
+    method=st.sampled_from(["", "PUT", "DELETE"]),
+    person=st.sampled_from([None, "agathe"]),
+    findings=st.sampled_from([(), (Finding("nir", "/a", 1),), (Finding("nir", "/a", 3),)]),
+)
+CONDITIONS = (
+    "context.writes_this_hour >= 3",
+    "context.writes_this_hour == 2 || 4 < context.bytes",
+    "context.bytes + 1 > context.writes_this_hour",
+    'context.method == "DELETE"',
+    'context has person && context.person == Person::"agathe"',
+    "context.found.nir > 1",
+    "[context.found.nir, 1].contains(context.bytes)",
+    "context.classes.isEmpty()",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["permit", "forbid"]), st.sampled_from(CONDITIONS)), min_size=1, max_size=4),
+    st.lists(QUESTIONS, min_size=2, max_size=12),
+)
+def test_an_answer_that_is_remembered_is_the_one_that_cedar_gives(
+    written: list[tuple[str, str]], questions: list[Question]
+) -> None:
+    texts = [rule(f"p{place}", head, f"when {{ {test} }}") for place, (head, test) in enumerate(written)]
+    remembers = policy(*texts)
+    for question in questions:
+        assert remembers.decide(question) == policy(*texts).decide(question)
+
+
+def test_questions_that_differ_by_a_number_alone_are_asked_once_for_each_side_of_its_bounds() -> None:
+    made = policy(rule("open", "permit", "when { context.writes_this_hour < 3 }"))
+    effects = [made.decide(asked(hour=hour, day=hour, bytes=hour)).effect for hour in range(6)]
+    assert effects == ["allow"] * 3 + ["deny"] * 3
+    assert len(made._answers) == 3  # below the bound, at it, above it
+
+
+def test_a_use_of_the_context_that_is_not_read_has_each_question_asked() -> None:
+    made = policy(rule("open", "permit", "when { [context].containsAny([context]) }"))
+    for hour in range(3):
+        made.decide(asked(hour=hour))
+    assert made._answers == {}

@@ -1,0 +1,108 @@
+"""What a set of policies can tell apart: questions that it cannot get one answer, and Cedar is asked once for all of them.
+
+1. Who asks, of what vendor and by which operation always count. Of the rest, only what some policy names (`context.…`).
+2. A number that is only ever compared with constants counts by its place among them: 7 and 8 writes are one to `>= 200`.
+3. Whatever is used in another way than those read here makes nothing be remembered: then each question is asked.
+
+The days on which policies end are no part of this: they are looked at for each question.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final
+
+from sovereign.gateway.decision import Question
+
+_NUMBERS: Final[Mapping[str, Callable[[Question], int]]] = {
+    "bytes": lambda question: question.bytes,
+    "records": lambda question: question.records,
+    "writes_this_hour": lambda question: question.hour,
+    "writes_today": lambda question: question.day,
+    "hour": lambda question: question.at.hour,
+    "weekday": lambda question: question.at.isoweekday(),
+}
+_OTHERS: Final[Mapping[str, Callable[[Question], Hashable]]] = {
+    "found": lambda question: question.findings,
+    "suspected": lambda question: question.findings,
+    "classes": lambda question: question.classes,
+    "at": lambda question: question.at,
+    "departure": lambda question: question.departure,
+    "dry_run": lambda question: question.dry_run,
+    "method": lambda question: question.method,
+    "path": lambda question: question.path,
+    "person": lambda question: question.person,
+}
+_COMPARED: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_CONTEXT: Final = {"Var": "context"}
+
+
+class _TooMuch(Exception):
+    """A policy uses the context in a way that is not read here."""
+
+
+class Sight:
+    """What the policies of a set see of a question. bodies: in Cedar's JSON form."""
+
+    def __init__(self, bodies: Iterable[object]) -> None:
+        self._exact: set[str] = set()
+        self._bounds: dict[str, set[int]] = {}
+        self._whole = False
+        try:
+            for body in bodies:
+                self._look(body)
+        except _TooMuch:
+            self._whole = True
+        self._seen = tuple((_OTHERS.get(name) or _NUMBERS[name]) for name in sorted(self._exact))
+        self._compared = tuple(
+            (_NUMBERS[name], sorted(bounds)) for name, bounds in sorted(self._bounds.items()) if name not in self._exact
+        )
+
+    def of(self, question: Question) -> Hashable | None:
+        """What is seen of a question: two with the same get the same answer. None: nothing may be said of others."""
+        if self._whole or question.at.tzinfo is None:
+            return None
+        places = []
+        for read, bounds in self._compared:
+            number = read(question)
+            places.append((bisect_left(bounds, number), bisect_right(bounds, number)))
+        return (
+            question.client, question.owner, question.groups, question.roles, question.connection, question.vendor,
+            question.operation, question.door, question.reads, *places, *[read(question) for read in self._seen],
+        )  # fmt: skip
+
+    def _look(self, node: object) -> None:
+        if isinstance(node, list):
+            for each in node:
+                self._look(each)
+        if not isinstance(node, dict):
+            return
+        if node == _CONTEXT:
+            raise _TooMuch
+        for name, held in node.items():
+            if name in _COMPARED and isinstance(held, dict) and self._bound(held.get("left"), held.get("right")):
+                continue
+            if name in (".", "has") and isinstance(held, dict) and held.get("left") == _CONTEXT:
+                self._named(held.get("attr"))
+                continue
+            self._look(held)
+
+    def _named(self, attribute: Any) -> None:  # noqa: ANN401 - of parsed JSON
+        if attribute not in _NUMBERS and attribute not in _OTHERS:
+            raise _TooMuch
+        self._exact.add(attribute)
+
+    def _bound(self, left: object, right: object) -> bool:
+        """Take a comparison of a number of the context with a constant; False when it is something else."""
+        for one, other in ((left, right), (right, left)):
+            attribute = _attribute(one)
+            constant = other.get("Value") if isinstance(other, dict) and len(other) == 1 else None
+            if attribute in _NUMBERS and type(constant) is int:
+                self._bounds.setdefault(attribute, set()).add(constant)
+                return True
+        return False
+
+
+def _attribute(node: object) -> str:
+    """The name in `context.<name>`; empty when it is something else."""
+    held = node.get(".") if isinstance(node, dict) and len(node) == 1 else None
+    return str(held.get("attr")) if isinstance(held, dict) and held.get("left") == _CONTEXT else ""
