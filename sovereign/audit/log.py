@@ -10,8 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy import Connection, Select, bindparam, delete, func, select
 
 from sovereign.audit import entry, rows, tiles, tree
 from sovereign.audit.acts import HEADS
@@ -25,6 +24,7 @@ from sovereign.audit.rows import AuditEntry
 from sovereign.clock import Clock
 from sovereign.state import State
 from sovereign.state.schema import audit_bodies, audit_entries, instant_text
+from sovereign.state.statements import insert, run
 from vault.errors import Fault
 from vault.keys import Keys
 from vault.records import NONCE
@@ -32,7 +32,7 @@ from vault.records import NONCE
 if TYPE_CHECKING:
     from sovereign.audit.publication import Publication
 
-_TURN = "UPDATE counters SET value = value + {count:d} WHERE name = 'audit' RETURNING value"
+_TURN: Final = "UPDATE counters SET value = value + :count WHERE name = 'audit' RETURNING value"
 _TEXT = select(audit_entries.c.entry).where(audit_entries.c.seq == bindparam("seq"))
 _RANDOM: Final = SALT + NONCE
 
@@ -83,7 +83,8 @@ class AuditLog:
         self._pseudonym = lru_cache(maxsize=1024)(lambda name: entry.pseudonym(key, name))
         self._alone = lru_cache(maxsize=1024)(lambda name: entry.encode("", {"actor": name}))
         self._bodies = Bodies(keys)
-        self._put_entries, self._put_bodies = (_prepared(state, insert(table)) for table in (audit_entries, audit_bodies))
+        self._entry = insert(state, "audit_entries", "seq", "entry", "leaf", "at", "act", "connection", "stream")
+        self._body = insert(state, "audit_bodies", "seq", "sealed")
         self.checkpoints = Checkpoints(state, keys, clock)
         self.entered = False
         """Whether anything was entered through this object."""
@@ -129,15 +130,18 @@ class AuditLog:
             return range(0)
         with self._state.within(within) as transaction:
             # The counter's row is the writers' turn, on every engine: numbers follow commits, without a gap.
-            end = int(transaction.exec_driver_sql(_TURN.format(count=len(prepared))).scalar_one())
+            end = int(run(transaction, _TURN, count=len(prepared)).fetchone()[0])
             first, at = end - len(prepared), instant_text(self._clock())
             made, sealed = [], []
             for seq, each in enumerate(prepared, first):
                 data = entry.compose(each.act, at, each.actor, each.subject, each.facts, each.commitment)
-                made.append((seq, data.decode(), entry.leaf(data), at, each.act, each.connection, each.stream))
-                sealed.append((seq, self._bodies.seal(seq, each.plain, each.nonce)))
-            self._put_entries(transaction, made)
-            self._put_bodies(transaction, sealed)
+                made.append(
+                    {"seq": seq, "entry": data.decode(), "leaf": entry.leaf(data), "at": at, "act": each.act,
+                     "connection": each.connection, "stream": each.stream}
+                )  # fmt: skip
+                sealed.append({"seq": seq, "sealed": self._bodies.seal(seq, each.plain, each.nonce)})
+            self._entry.each(transaction, made)
+            self._body.each(transaction, sealed)
             transaction.info[tiles.ENTERED] = self.entered = True
         return range(first, end)
 
@@ -270,16 +274,3 @@ class AuditLog:
     def _all(self, query: Select[Any]) -> tuple[AuditEntry, ...]:
         with self._state.read() as reader:
             return tuple(rows.read(self._bodies, *row) for row in reader.execute(query))
-
-
-def _prepared(state: State, statement: Insert) -> Callable[[Connection, Sequence[tuple[Any, ...]]], object]:
-    """Make an insert of whole rows, in the columns' order: building a statement costs more than running it."""
-    compiled = statement.compile(dialect=state.engine.dialect)
-    names, sql = list(statement.table.c.keys()), str(compiled)
-
-    def put(connection: Connection, values: Sequence[tuple[Any, ...]]) -> object:
-        if compiled.positional:
-            return connection.exec_driver_sql(sql, list(values))
-        return connection.exec_driver_sql(sql, [dict(zip(names, each, strict=True)) for each in values])
-
-    return put

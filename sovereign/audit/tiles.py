@@ -9,30 +9,22 @@
 from hmac import compare_digest
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, func, select
 
 from sovereign.audit.errors import Damaged
 from sovereign.audit.tree import HASH, TILE, WIDTH, Read, fold, leaf_hash
 from sovereign.state import State
-from sovereign.state.schema import audit_checkpoints, audit_entries, audit_tiles, counters
+from sovereign.state.schema import audit_checkpoints, audit_entries, audit_tiles
+from sovereign.state.statements import run
 
 ENTERED: Final = "audit.entered"
 """In the `info` of a connection whose transaction entered something."""
 _CHUNK: Final = 65_536
-_COUNT = select(counters.c.value).where(counters.c.name == "audit")
-_LAST = (
-    select(audit_tiles.c.number, func.length(audit_tiles.c.hashes))
-    .where(audit_tiles.c.level == 0)
-    .order_by(audit_tiles.c.number.desc())
-    .limit(1)
-)
-_TILE = select(audit_tiles.c.hashes).where(audit_tiles.c.level == bindparam("l"), audit_tiles.c.number == bindparam("n"))
-_LEAVES = (
-    select(audit_entries.c.leaf)
-    .where(audit_entries.c.seq >= bindparam("low"), audit_entries.c.seq < bindparam("high"))
-    .order_by(audit_entries.c.seq)
-)
-_PUT = text(
+_COUNT: Final = "SELECT value FROM counters WHERE name = 'audit'"
+_LAST: Final = "SELECT number, LENGTH(hashes) FROM audit_tiles WHERE level = 0 ORDER BY number DESC LIMIT 1"
+_TILE: Final = "SELECT hashes FROM audit_tiles WHERE level = :level AND number = :number"
+_LEAVES: Final = "SELECT leaf FROM audit_entries WHERE seq >= :low AND seq < :high ORDER BY seq"
+_PUT: Final = (
     "INSERT INTO audit_tiles (level, number, hashes) VALUES (:level, :number, :hashes)"
     " ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
 )
@@ -40,16 +32,17 @@ _PUT = text(
 
 def sizes(connection: Connection) -> tuple[int, int]:
     """How many entries there are, and how many the tree holds; errors: Damaged."""
-    entries = connection.execute(_COUNT).scalar_one_or_none()
-    number, length = connection.execute(_LAST).one_or_none() or (0, 0)
+    entries = run(connection, _COUNT).fetchone()
+    number, length = run(connection, _LAST).fetchone() or (0, 0)
     if entries is None or length % HASH:
         raise Damaged(seq=number * WIDTH, what="tile")
-    return int(entries), int(number * WIDTH + length // HASH)
+    return int(entries[0]), int(number * WIDTH + length // HASH)
 
 
 def tile(connection: Connection, level: int, number: int) -> bytes:
     """One tile; empty when there is none."""
-    return bytes(connection.execute(_TILE, {"l": level, "n": number}).scalar() or b"")
+    found = run(connection, _TILE, level=level, number=number).fetchone()
+    return b"" if found is None else bytes(found[0])
 
 
 def reader(connection: Connection) -> Read:
@@ -75,13 +68,12 @@ def grow(connection: Connection) -> None:
     entries, size = sizes(connection)
     while size < entries:
         high = min(entries, size + _CHUNK)
-        leaves = connection.execute(_LEAVES, {"low": size, "high": high}).scalars().all()
+        leaves = [bytes(leaf) for (leaf,) in run(connection, _LEAVES, low=size, high=high).fetchall()]
         if len(leaves) != high - size or any(len(leaf) != HASH for leaf in leaves):
             raise Damaged(seq=size, what="missing")
         changed = _grown(size, b"".join(leaves), lambda level, number: tile(connection, level, number))
-        connection.execute(
-            _PUT, [{"level": level, "number": number, "hashes": made} for (level, number), made in changed.items()]
-        )
+        for (level, number), made in changed.items():
+            run(connection, _PUT, level=level, number=number, hashes=made)
         size = high
 
 

@@ -19,9 +19,9 @@ from typing import Final, Literal
 from sqlalchemy import Connection, insert, select, update
 
 from sovereign.audit import AuditLog
-from sovereign.gateway.statements import Statement
 from sovereign.state import State
 from sovereign.state.outbound import circuits, deliveries
+from sovereign.state.statements import Statement
 
 Position = Literal["closed", "open", "half_open", "cut"]
 TRIAL: Final = timedelta(minutes=15)
@@ -72,11 +72,12 @@ class Breaker:
 
     def get(self, reader: Connection, name: str) -> Circuit:
         """The circuit of a connection."""
-        row = self._get(reader, name=name).one_or_none()
+        row = self._get(reader, name=name).fetchone()
         if row is None:
             return Circuit(name)
-        until = None if row.until is None else datetime.fromisoformat(row.until)
-        return Circuit(name, row.state, datetime.fromisoformat(row.since), row.failures, until, row.reason)
+        state, since, failures, until, reason = row
+        ends = None if until is None else datetime.fromisoformat(until)
+        return Circuit(name, state, datetime.fromisoformat(since), failures, ends, reason)
 
     def all(self, reader: Connection) -> dict[str, Circuit]:
         """Every circuit that is not closed, and those that were not once, by connection."""

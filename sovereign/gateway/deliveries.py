@@ -22,11 +22,11 @@ from sovereign.audit.entry import NewEntry
 from sovereign.gateway.errors import NoSuchStep, StateMoved, UnknownDelivery
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.sealing import Sealed
-from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.states import BLOCKING, FINAL, after, edge
 from sovereign.state import State
 from sovereign.state.outbound import deliveries, delivery_events
 from sovereign.state.schema import instant_text
+from sovereign.state.statements import Statement, insert
 
 _COLUMNS: Final = tuple(deliveries.c.keys())
 _ALL: Final = ", ".join(_COLUMNS)
@@ -166,7 +166,7 @@ class Deliveries:
         for was, becomes in pairwise(states):
             checked(intent.id, was, becomes)
         delivery = Delivery(
-            intent.id, int(self._turn(transaction).scalar_one()), intent.connection, lane, intent.priority, states[-1],
+            intent.id, int(self._turn(transaction).fetchone()[0]), intent.connection, lane, intent.priority, states[-1],
             len(steps), now, states.count("in_flight"), next_at, holder, None, made[-1].why,
         )  # fmt: skip
         self._intent(
@@ -181,7 +181,7 @@ class Deliveries:
 
     def get(self, reader: Connection, intent: str) -> Delivery:
         """One delivery; errors: UnknownDelivery."""
-        row = self._get(reader, intent=intent).one_or_none()
+        row = self._get(reader, intent=intent).fetchone()
         if row is None:
             raise UnknownDelivery(intent=intent)
         return read(row)
@@ -238,7 +238,7 @@ class Deliveries:
 
     def blocked(self, reader: Connection, connection: str, lane: str, turn: int) -> bool:
         """Whether an earlier delivery of the lane makes this turn wait."""
-        return self._blocked(reader, connection=connection, lane=lane, turn=turn).first() is not None
+        return self._blocked(reader, connection=connection, lane=lane, turn=turn).fetchone() is not None
 
     def events(self, reader: Connection, intent: str) -> tuple[Event, ...]:
         """The steps that a delivery made, oldest first."""
@@ -295,7 +295,7 @@ class Deliveries:
         return seqs[-1]
 
 
-def read(row: Row[Any]) -> Delivery:
+def read(row: tuple[Any, ...]) -> Delivery:
     """A delivery from a row of a `Statement` over all columns."""
     held = dict(zip(_COLUMNS, row, strict=True))
     del held["blocks"]

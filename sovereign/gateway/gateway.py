@@ -34,13 +34,13 @@ from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.sender import Sender
 from sovereign.gateway.slots import Slots
-from sovereign.gateway.statements import Statement, insert
 from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
 from sovereign.state.group import GroupCommit
 from sovereign.state.identity import new_id
 from sovereign.state.outbound import decisions, intents
 from sovereign.state.schema import instant_text
+from sovereign.state.statements import Statement, insert
 
 LEASE: Final = "gateway"
 TERM: Final = timedelta(seconds=30)
@@ -107,7 +107,7 @@ class Gateway:
         self._closing = True
         if self._dispatcher is not None:
             await self._dispatcher.settle(GRACE)
-        await asyncio.to_thread(self._group.close)
+        await self._group.close()
         self._open.close()
 
     @property
@@ -331,14 +331,17 @@ class Gateway:
 
     async def _same(self, intent: WriteIntent, key: tuple[str, bytes]) -> Receipt | None:
         """The receipt that this key got before; errors: KeyReused."""
+        row = self._key.look(self._group.connection, client=key[0], key=key[1])
+        if row is None:
+            return None
+        digest, known, expires_at = row
         with self._parts.state.read() as reader:
-            row = self._key(reader, client=key[0], key=key[1]).one_or_none()
-            over = row is None or over_since(self.deliveries.get(reader, row.intent)) is not None
-        if row is None or (over and datetime.fromisoformat(row.expires_at) <= self._parts.clock()):
+            over = over_since(self.deliveries.get(reader, known)) is not None
+        if over and datetime.fromisoformat(expires_at) <= self._parts.clock():
             return None  # a key outlives what it began: a request made again late is the same request
-        if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), row.digest):
-            raise KeyReused(intent=row.intent)
-        return replace(self.receipt(row.intent), replayed=True)
+        if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), digest):
+            raise KeyReused(intent=known)
+        return replace(self.receipt(known), replayed=True)
 
     async def _reconsider(self, delivery: Delivery) -> None:
         """A held delivery whose time is up, or an approved or replayed one that is to take its turn."""

@@ -14,10 +14,10 @@ from typing import Final
 
 from sovereign.audit import AuditLog
 from sovereign.audit.entry import NewEntry
-from sovereign.gateway.statements import Statement
 from sovereign.gateway.states import FINAL
 from sovereign.state import State, StateBusy
 from sovereign.state.schema import instant_text
+from sovereign.state.statements import Statement
 
 PIECE: Final = 500
 """Deliveries, or keys, in one transaction."""
@@ -38,7 +38,7 @@ def sweep(state: State, audit: AuditLog, days: int, present: datetime) -> int:
     before = instant_text(present - timedelta(days=days))
     while True:
         with state.read() as reader:
-            found = [tuple(row) for row in old(reader, after=after, before=before, most=PIECE)]
+            found = [tuple(row) for row in old(reader, after=after, before=before, most=PIECE).fetchall()]
         if not found:
             break
         erased += _erase(state, audit, [(intent, version, connection) for intent, version, connection, _ in found], days)

@@ -11,10 +11,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from sovereign.gateway.deliveries import Delivery, read
-from sovereign.gateway.statements import Statement
 from sovereign.state import State
 from sovereign.state.outbound import deliveries
 from sovereign.state.schema import instant_text
+from sovereign.state.statements import Statement
 
 _ALL: Final = ", ".join(f"d.{name}" for name in deliveries.c.keys())  # noqa: SIM118 - a collection of columns is no mapping
 
@@ -43,25 +43,25 @@ class Lanes:
 
     def ready(self, reader: Connection, connection: str, most: int) -> list[Delivery]:
         """The next deliveries of a connection, at most one a lane."""
-        return [read(row) for row in self._ready(reader, connection=connection, most=most)]
+        return [read(row) for row in self._ready(reader, connection=connection, most=most).fetchall()]
 
     def waiting(self, reader: Connection) -> list[str]:
         """The connections for which something is queued."""
-        return [row[0] for row in self._waiting(reader)]
+        return [row[0] for row in self._waiting(reader).fetchall()]
 
     def due(self, reader: Connection, now: datetime, most: int) -> list[Delivery]:
         """The deliveries that want attention now, the most overdue first."""
-        return [read(row) for row in self._due(reader, now=instant_text(now), most=most)]
+        return [read(row) for row in self._due(reader, now=instant_text(now), most=most).fetchall()]
 
     def soonest(self, reader: Connection) -> datetime | None:
         """When one next will."""
-        found = self._soonest(reader).scalar()
+        found = self._soonest(reader).fetchone()[0]
         return None if found is None else datetime.fromisoformat(found)
 
     def unread(self, reader: Connection) -> list[Delivery]:
         """The deliveries that the vendor accepted and nobody has read back yet, by turn."""
-        return [read(row) for row in self._unread(reader)]
+        return [read(row) for row in self._unread(reader).fetchall()]
 
     def within(self, reader: Connection, state: str, most: int = 1000) -> list[Delivery]:
         """The deliveries in a state, by turn."""
-        return [read(row) for row in self._in(reader, state=state, most=most)]
+        return [read(row) for row in self._in(reader, state=state, most=most).fetchall()]

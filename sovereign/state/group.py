@@ -1,94 +1,143 @@
-"""Group commit: many small write transactions of one process, made durable by one fsync.
+"""Group commit: many small write transactions of one event loop, made durable by one flush of the disk.
 
-1. Each piece of work is a function of a connection. One thread runs what is waiting in a single transaction, then tells
-   everyone; nobody is told before the commit is durable.
+1. Each piece of work is a function of a connection. What is waiting runs in a single transaction on the loop; then a thread has
+   the disk keep it, and only then is anyone told.
 2. A piece that raises is undone alone (savepoint) and its own caller is told; the others are kept.
-3. A transaction that cannot commit (disk full, database busy) fails every piece in it: nothing of them is kept.
+3. A transaction that cannot commit (disk full) fails every piece in it: nothing of them is kept. One that cannot begin because
+   another process writes is tried again, without holding up the loop, as long as any writer waits.
+4. A disk that cannot say that it keeps what it was given ends the writer: every later piece is refused.
 
-Pieces run one after the other in the order given, so a piece may count on what the earlier ones wrote.
+Pieces run one after the other in the order given, so a piece may count on what the earlier ones wrote. While the disk is at
+work the next ones gather. The database's own flush at each commit is replaced by the same one, of the same file, made on the
+thread (docs/adr/0008-group-commit-on-the-loop.md).
 """
 
 import asyncio
-import queue
-import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from sovereign.state.errors import StateBusy, StateError
+from sovereign.state.statements import driver
 from sovereign.state.store import State
+from sovereign.state.wal import Wal
 
 T = TypeVar("T")
-MOST: Final = 256
+MOST: Final = 64
 """How many pieces one transaction takes."""
+_AGAIN: Final = 0.005
+"""Seconds between two tries to begin while another process writes."""
 
-_Piece = tuple[Callable[[Connection], Any], Future[Any]]
+_Piece = tuple[Callable[[Connection], Any], asyncio.Future[Any]]
 
 
 class GroupCommit:
-    """The writer of a process. Made once; `close` finishes what was given."""
+    """The writer of an event loop. Made once; `close` finishes what was given."""
 
-    def __init__(self, state: State, *, most: int = MOST) -> None:
-        self._state, self._most = state, most
-        self._waiting: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
+    def __init__(self, state: State, *, most: int = MOST, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._state, self._most, self._monotonic = state, most, monotonic
+        self._waiting: deque[_Piece] = deque()
+        self._flushing = ThreadPoolExecutor(1, "group-commit")
+        self._wal: Wal | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._broken: StateError | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="group-commit", daemon=True)
-        self._thread.start()
-
-    def submit(self, piece: Callable[[Connection], T]) -> "Future[T]":
-        """Give a piece of work; its future has the result once that is durable. Raises RuntimeError after `close`."""
-        future: Future[T] = Future()
-        with self._closing:
-            if self._closed:
-                raise RuntimeError("closed")
-            self._waiting.put((piece, future))
-        return future
 
     async def write(self, piece: Callable[[Connection], T]) -> T:
-        """Run a piece of work and wait until it is durable. A caller that is cancelled does not undo it."""
-        return await asyncio.shield(asyncio.wrap_future(self.submit(piece)))
+        """Run a piece of work and wait until it is durable. A caller that is cancelled does not undo it.
 
-    def close(self) -> None:
+        Errors: StateError, what the piece raises, RuntimeError after `close`.
+        """
+        if self._closed:
+            raise RuntimeError("closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((piece, future))
+        if self._work is None:
+            self._work = asyncio.create_task(self._serve())
+        return await future
+
+    @property
+    def connection(self) -> Connection:
+        """Where to look at what is committed, on the loop and at once (`Statement.look`); errors: StateError."""
+        if self._wal is None:
+            self._wal = Wal(self._state)
+        return self._wal.connection
+
+    async def close(self) -> None:
         """Finish what was given, then stop."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._waiting.put(None)
-        self._thread.join()
+        self._closed = True
+        if self._work is not None:
+            await self._work
+        self._flushing.shutdown()
+        if self._wal is not None:
+            self._wal.close()
 
-    def _serve(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            pieces, last = [first], False
-            while len(pieces) < self._most and not self._waiting.empty():
-                piece = self._waiting.get()
-                if piece is None:
-                    last = True
-                    break
-                pieces.append(piece)
-            self._commit(pieces)
-            if last:
-                return
-
-    def _commit(self, pieces: list[_Piece]) -> None:
-        done: list[tuple[Future[Any], Any]] = []
+    async def _serve(self) -> None:
         try:
-            with self._state.begin() as connection:
-                for piece, future in pieces:
-                    if not future.set_running_or_notify_cancel():
-                        continue
-                    try:
-                        with connection.begin_nested():
-                            result = piece(connection)
-                    except Exception as error:  # noqa: BLE001 — it belongs to whoever gave the piece
-                        future.set_exception(error)
-                    else:
-                        done.append((future, result))
-        except Exception as error:  # noqa: BLE001 — nothing was kept: each caller must know
+            while self._waiting:
+                await asyncio.sleep(0)  # all that is ready in this turn of the loop comes along
+                await self._turn([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
+        finally:
+            self._work = None
+
+    async def _turn(self, pieces: list[_Piece]) -> None:
+        try:
+            done = await self._committed(pieces)
+            if done:
+                await self._flushed()
+        except Exception as error:  # noqa: BLE001 - nothing of them may be relied on: each caller must know
             for _, future in pieces:
                 if not future.done():
                     future.set_exception(error)
             return
         for future, result in done:
-            future.set_result(result)
+            if not future.done():
+                future.set_result(result)
+
+    async def _committed(self, pieces: list[_Piece]) -> list[tuple[asyncio.Future[Any], Any]]:
+        """Run pieces in one transaction; gives the results of those that were kept."""
+        if self._broken is not None:
+            raise self._broken
+        self._wal = self._wal or Wal(self._state)
+        until = self._monotonic() + self._state.patience
+        while True:
+            try:
+                return self._run(self._wal, pieces)
+            except StateBusy:
+                if self._monotonic() >= until:
+                    raise
+            await asyncio.sleep(_AGAIN)
+
+    @staticmethod
+    def _run(wal: Wal, pieces: list[_Piece]) -> list[tuple[asyncio.Future[Any], Any]]:
+        done: list[tuple[asyncio.Future[Any], Any]] = []
+        failed: list[tuple[asyncio.Future[Any], Exception]] = []
+        with wal.begin() as connection:
+            under = driver(connection)
+            for piece, future in pieces:
+                under.execute("SAVEPOINT piece")
+                try:
+                    result = piece(connection)
+                except Exception as wrong:  # noqa: BLE001 - it belongs to whoever gave the piece
+                    under.execute("ROLLBACK TO piece")
+                    failed.append((future, wrong))
+                else:
+                    done.append((future, result))
+                under.execute("RELEASE piece")
+        for future, error in failed:
+            if not future.done():
+                future.set_exception(error)
+        return done
+
+    async def _flushed(self) -> None:
+        """Have the disk keep what was committed; errors: StateError, and nothing is written any more."""
+        assert self._wal is not None  # noqa: S101 - something was committed through it
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._flushing, self._wal.flush)
+        except StateError as error:
+            self._broken = error
+            raise

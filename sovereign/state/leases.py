@@ -21,6 +21,7 @@ from sqlalchemy import Connection, insert, select, update
 from sovereign.clock import Clock
 from sovereign.state.errors import LeaseHeld, LeaseLost, StateError
 from sovereign.state.schema import leases
+from sovereign.state.statements import Statement
 from sovereign.state.store import State
 
 
@@ -38,6 +39,7 @@ class Leases:
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state, self._clock = state, clock
+        self._held = Statement(state, "SELECT token, holder FROM leases WHERE name = :name")
         self._left: set[tuple[str, int]] = set()
         """Leases that were given back when the disk had no room to say so."""
 
@@ -70,8 +72,8 @@ class Leases:
 
     def check(self, lease: Lease, connection: Connection) -> None:
         """Make sure, in the transaction that relies on it, that the lease is still held; errors: LeaseLost."""
-        row = connection.execute(select(leases.c.token, leases.c.holder).where(leases.c.name == lease.name)).one_or_none()
-        if row is None or row.token != lease.token or row.holder is None:
+        row = self._held(connection, name=lease.name).fetchone()
+        if row is None or row[0] != lease.token or row[1] is None:
             raise LeaseLost(name=lease.name)
 
     def holder(self, name: str) -> str | None:

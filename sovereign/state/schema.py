@@ -14,7 +14,7 @@ from sovereign.state.errors import StateDamaged
 
 def instant_text(value: datetime) -> str:
     """An instant as text of fixed width, so that text order is time order. value: aware."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 class Instant(TypeDecorator[datetime]):

@@ -38,6 +38,8 @@ class State:
     def __init__(self, path: Path, clock: Clock = now, *, migrations: Traversable | None = None) -> None:
         """Open the database, made and migrated as needed; errors: StateError."""
         self.path = path
+        self.patience = _BUSY
+        """How long a writer waits for another, in seconds."""
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
         except OSError as error:
@@ -99,11 +101,16 @@ class State:
         self.close()
 
 
+def settings(connection: sqlite3.Connection) -> None:
+    """Set up a connection of SQLite's as all of a state are."""
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
 def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     # Transactions are ours alone (see `_begin`): the driver must not open any by itself.
     connection.isolation_level = None
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    settings(connection)
 
 
 def _begin(connection: Connection) -> None:
