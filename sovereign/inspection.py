@@ -51,6 +51,12 @@ def _policies(site: "Site") -> Iterator[Finding]:
     yield from findings(site)
 
 
+def _witnesses(site: "Site") -> Iterator[Finding]:
+    from sovereign.witnessed import findings
+
+    yield from findings(site)
+
+
 def _room(site: "Site") -> Iterator[Finding]:
     free = shutil.disk_usage(site.root).free
     if free < LITTLE_ROOM:
@@ -220,5 +226,5 @@ def _timestamps(site: "Site") -> Iterator[Finding]:
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
     of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines, _timestamps,
+    _quarantines, _timestamps, _witnesses,
 )  # fmt: skip

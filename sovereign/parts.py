@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from snapshots.repository import Repository
     from snapshots.serving import Marts
     from sovereign.audit import AuditLog
+    from sovereign.audit.witnesses import Witnesses
     from sovereign.egress.transport import Transport
     from sovereign.outbound import Outbound
     from sovereign.state import Leases, State
@@ -89,7 +90,16 @@ class Parts:
         """The one book."""
         from sovereign.audit import AuditLog
 
-        return self._open.enter_context(closing(AuditLog(self.state, self.keys, self.clock, actor=self.actor)))
+        wanted = self.settings.audit.wanted
+        log = AuditLog(self.state, self.keys, self.clock, actor=self.actor, cosignatures=wanted)
+        return self._open.enter_context(closing(log))
+
+    @cached_property
+    def witnesses(self) -> "Witnesses":
+        """Who else sees the audit log go on."""
+        from sovereign.audit.witnesses import Witnesses
+
+        return Witnesses(self.settings.audit, self.root, self.state, self.audit, self.clock)
 
     @cached_property
     def outbound(self) -> "Outbound":

@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def door(site: "Site", stop: threading.Event) -> Iterator[str]:
-    """Keep the HTTP door open; gives its address, empty when the settings open none. stop: set when the door fails."""
+def door(site: "Site", stop: threading.Event, gauges: Callable[[], str] = str) -> Iterator[str]:
+    """Keep the HTTP door open; gives its address, empty when the settings open none.
+
+    stop: set when the door fails. gauges: what is shown of the rest of the service, beside the door's own counts.
+    """
     if not site.settings.gateway.listen:
         yield ""
         return
     from sovereign.api.running import Running
 
     opened = (site.keys, site.state, site.audit, site.leases, site.outbound.clients, site.outbound.approvals)
-    with Running(lambda: _house(site), site.settings.gateway, site.root, stop) as running:
+    with Running(lambda: _house(site, gauges), site.settings.gateway, site.root, stop) as running:
         yield running.address
     del opened
 
@@ -50,10 +53,11 @@ def stamping(site: "Site", stop: threading.Event, trouble: Callable[[Fault], Non
 
 
 @asynccontextmanager
-async def _house(site: "Site") -> AsyncIterator["House"]:
+async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["House"]:
     """Open the rooms on the running loop."""
     from sovereign import governing
     from sovereign.api.app import House
+    from sovereign.api.metrics import Metrics
     from sovereign.gateway import dlp
     from sovereign.gateway.gateway import Gateway
     from sovereign.gateway.ports import Parts, Standing
@@ -109,6 +113,7 @@ async def _house(site: "Site") -> AsyncIterator["House"]:
                 entropy=os.urandom,
                 monotonic=time.monotonic,
                 mirror=Copy(site),
+                metrics=Metrics(gauges),
             )
         finally:
             await gateway.close()

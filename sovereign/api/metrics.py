@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -9,9 +10,10 @@ BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 
 
 class Metrics:
-    """The counts of a process, from its start."""
+    """The counts of a process, from its start. gauges: what other rooms tell, as text of the same format."""
 
-    def __init__(self) -> None:
+    def __init__(self, gauges: Callable[[], str] = str) -> None:
+        self._gauges = gauges
         self._requests: Counter[tuple[str, int]] = Counter()
         self._within = [0] * (len(BOUNDS) + 1)
         self._sum = 0.0
@@ -35,4 +37,4 @@ class Metrics:
             total += count
             lines.append(f'sovereign_http_seconds_bucket{{le="{bound}"}} {total}')
         lines += [f"sovereign_http_seconds_sum {self._sum:.6f}", f"sovereign_http_seconds_count {total}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + self._gauges()

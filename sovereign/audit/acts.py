@@ -113,6 +113,11 @@ ACTS: dict[str, Act] = {
     "audit.pruned": Act("entrées anciennes élaguées", "old entries pruned"),
     "audit.stamped": Act("journal horodaté par une autorité", "audit log stamped by a time-stamping authority"),
     "audit.exported": Act("journal remis", "audit log exported"),
+    "witness.unreachable": Act("témoin injoignable", "witness out of reach"),
+    "witness.declined": Act("témoin qui ne suit pas ce journal", "witness that does not follow this log"),
+    "witness.contradicted": Act("journal contredit par un témoin", "log contradicted by a witness"),
+    "witness.returned": Act("témoin de retour", "witness back"),
+    "witness.forgot": Act("témoin qui a oublié ce qu'il avait vu", "witness that forgot what it had seen"),
     "report.made": Act("rapport établi", "report made"),
     "audit.erased": Act("corps d'une entrée effacé", "body of an entry erased"),
 }

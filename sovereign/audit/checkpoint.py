@@ -66,8 +66,13 @@ class Checkpoint:
         return cls(origin, number, hashed, note)
 
     def with_signatures(self, lines: Iterable[str]) -> Self:
-        """The same checkpoint with more signature lines (`— name base64`), each once; nothing is checked here."""
+        """The same checkpoint with more signature lines (`— name base64`), one a key, the latest; nothing is checked here."""
         text, mark, signed = self.note.rpartition("\n\n")
-        held = signed.splitlines()
-        held += [line for line in dict.fromkeys(lines) if line not in held]
-        return type(self)(self.origin, self.size, self.root, text + mark + "\n".join(held) + "\n")
+        held = {_signer(line): line for line in (*signed.splitlines(), *lines)}
+        return type(self)(self.origin, self.size, self.root, text + mark + "\n".join(held.values()) + "\n")
+
+
+def _signer(line: str) -> tuple[str, bytes]:
+    """The name and the key id that a signature line gives."""
+    _, name, signature = line.split(" ")
+    return name, b64decode(signature)[:4]

@@ -3,7 +3,7 @@
 1. Nothing is signed that does not continue what was signed last: its root is drawn again from the tiles, and must be the same
    (`Forked`). A log that lost its past signs nothing more.
 2. The key is derived from the site key for this use alone; its name is the log's origin, `<site's name>/audit`.
-3. Kept: every checkpoint of the last day, those that a witness cosigned, and the last one of each day.
+3. Kept: every checkpoint of the last day, and of each day before, the last one and the last one that a witness cosigned.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,6 +28,8 @@ from vault.notes import Signer, Verifier
 
 _ALL_FOR: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
+_COSIGNED: Final = "%\n— %"
+"""One signature line, as a pattern: the log's own is the first."""
 _LATEST = select(kept.c.size, kept.c.note).order_by(kept.c.size.desc()).limit(1)
 
 
@@ -57,6 +59,15 @@ class Checkpoints:
         """The checkpoint signed last, as a connection sees it; errors: Damaged."""
         row = connection.execute(_LATEST).one_or_none()
         return None if row is None else self._read(*row)
+
+    def covering(self, connection: Connection, seq: int, cosignatures: int) -> Checkpoint | None:
+        """The newest checkpoint over entry `seq` with as many cosignatures, or else as many as there are; errors: Damaged."""
+        newest = select(kept.c.size, kept.c.note).where(kept.c.size > seq).order_by(kept.c.size.desc()).limit(1)
+        for many in range(cosignatures, 0, -1):
+            row = connection.execute(newest.where(kept.c.note.like(_COSIGNED * (many + 1)))).one_or_none()
+            if row is not None:
+                return self._read(*row)
+        return self.latest_of(connection)
 
     def kept(self, connection: Connection) -> Iterator[Checkpoint]:
         """Every checkpoint that is kept, oldest first, as a connection sees them; errors: Damaged."""
@@ -128,8 +139,9 @@ def _root(connection: Connection, size: int) -> bytes:
 
 
 def _thin(connection: Connection, present: datetime) -> None:
-    """Let go of what is over a day old, was not cosigned and is not the last of its day, by its last entry's time."""
+    """Let go of what is over a day old and not the last of its day, nor its last cosigned, by its last entry's time."""
     joined = kept.join(entries, entries.c.seq == kept.c.size - 1)
-    last = select(func.max(kept.c.size)).select_from(joined).group_by(func.substr(entries.c.at, 1, 10))
+    of_day = select(func.max(kept.c.size)).select_from(joined).group_by(func.substr(entries.c.at, 1, 10))
+    last = of_day.union(of_day.where(kept.c.note.like(_COSIGNED * 2)))
     old = select(kept.c.size).select_from(joined).where(entries.c.at < present - _ALL_FOR, kept.c.size.not_in(last))
-    connection.execute(delete(kept).where(kept.c.size.in_(old), kept.c.note.not_like("%\n— %\n— %")))
+    connection.execute(delete(kept).where(kept.c.size.in_(old)))

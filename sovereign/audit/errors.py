@@ -9,7 +9,12 @@ AuditError
 ├── NotDue       nothing is old enough to be pruned
 ├── NotStamped   a time-stamping authority did not answer with a token, or it could not be kept
 ├── BadStamp     a token kept beside the log proves nothing of it, or is gone
-└── Unpublished  what was entered is safe in state.db, but the folder `audit/` could not be written
+├── Unpublished  what was entered is safe in state.db, but the folder `audit/` could not be written
+├── Unwitnessed  no witness asked for cosigned what is here
+└── WitnessError
+    ├── Unreachable   a witness does not answer, or not as a witness does
+    ├── Declined      a witness refuses to look at this log: it does not know it, or not its key
+    └── Contradicted  a witness saw another past of this log, or more of it, than what is here
 """
 
 from sovereign.errors import SovereignError
@@ -118,3 +123,69 @@ class BadStamp(AuditError):
     en = "The time-stamp token over the first {size} entries is worth nothing: {why_en}."
     todo_fr = "Comparez avec une sauvegarde du dossier audit/timestamps, et donnez les certificats de l'autorité d'alors."
     todo_en = "Compare with a backup of the folder audit/timestamps, and give the certificates of the authority of that day."
+
+
+class Unwitnessed(AuditError):
+    """No witness asked for cosigned what is here. Fields: `witness`, names; `wanted`, how many of them."""
+
+    code = "audit.unwitnessed"
+    kind = "unverified"
+    fr = "Il manque la cosignature de {wanted} témoin(s) parmi : {witness}."
+    en = "The cosignature of {wanted} witness(es) is missing, among: {witness}."
+    todo_fr = "Ne vous y fiez pas : demandez au témoin ce qu'il a vu, et au site une copie plus récente."
+    todo_en = "Do not rely on it: ask the witness what it saw, and the site for a newer copy."
+
+
+class WitnessError(AuditError):
+    """What came of asking a witness. Fields: `witness`, its name in the settings."""
+
+    code = "audit.witness"
+
+
+class Unreachable(WitnessError):
+    """A witness does not answer, or not as a witness does. Field `reason`: a short fixed word, or an HTTP status."""
+
+    code = "audit.witness_unreachable"
+    fr = "Le témoin {witness} ne répond pas ({reason}) : ce qui est inscrit attend sa cosignature."
+    en = "Witness {witness} does not answer ({reason}): what is entered waits for its cosignature."
+    todo_fr = "Vérifiez son adresse, le réseau, et que « sovereign witness serve » y tourne."
+    todo_en = "Check its address, the network, and that `sovereign witness serve` runs there."
+
+
+class Declined(WitnessError):
+    """A witness refuses to look at this log. Field `reason`: an HTTP status."""
+
+    code = "audit.witness_declined"
+    fr = "Le témoin {witness} ne suit pas ce journal, ou pas sous cette clé (HTTP {reason})."
+    en = "Witness {witness} does not follow this log, or not under this key (HTTP {reason})."
+    todo_fr = "Sur sa machine : sovereign witness trust DOSSIER '{key}'"
+    todo_en = "On its machine: sovereign witness trust FOLDER '{key}'"
+
+
+WHAT: dict[str, tuple[str, str]] = {
+    "fork": ("il a vu une autre fin à cette taille", "it saw another end at this size"),
+    "rewritten": ("il a vu un autre passé", "it saw another past"),
+    "shorter": ("il en a vu davantage qu'il n'y en a ici", "it saw more of it than there is here"),
+}
+"""How a witness contradicts a log: in French, in English."""
+
+
+class Contradicted(WitnessError):
+    """A witness saw another past of this log, or more of it. Fields: `what` of `WHAT`; `size`, what it saw, in entries."""
+
+    code = "audit.contradicted"
+    kind = "unverified"
+    fr = "Le témoin {witness} contredit ce journal ({what}, {size} entrées) : {what_fr}."
+    en = "Witness {witness} contradicts this log ({what}, {size} entries): {what_en}."
+    todo_fr = (
+        "Le journal a été réécrit, ou un state.db plus ancien remis : arrêtez, gardez tout, comparez avec les sauvegardes et "
+        "avec le dossier « refused » du témoin."
+    )
+    todo_en = (
+        "The log was rewritten, or an older state.db put back: stop, keep everything, compare with the backups and with the "
+        "witness's `refused` folder."
+    )
+
+    def __init__(self, *, witness: str, what: str, size: int) -> None:
+        what_fr, what_en = WHAT[what]
+        super().__init__(witness=witness, what=what, size=size, what_fr=what_fr, what_en=what_en)

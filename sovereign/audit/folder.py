@@ -5,23 +5,26 @@
 3. Bundles may be missing only below the first entry that the last `audit.pruned` entry says was kept; their hashes may not.
 4. Time-stamp tokens (`stamps`) are held against the tree when the authority's certificates are given; each one that an entry
    tells of must be there.
-5. A checkpoint that someone kept from an earlier day, given too, must be continued by this one.
+5. A checkpoint that someone kept from an earlier day, given too, must be continued by this one; so must each that the folder
+   keeps of a witness. As many of the witnesses given as are wanted must have cosigned something of the log (`vouching`).
 
-What the folder never held, no one can see here: ask for a checkpoint now and then, and keep it.
+What the folder never held, no one can see here: ask for a checkpoint now and then, and keep it, or ask the witness.
 """
 
 import hmac
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sovereign.audit import entry, layout, stamps, tree
+from sovereign.audit import entry, layout, stamps, tree, vouching
 from sovereign.audit.checkpoint import MAX, Checkpoint
 from sovereign.audit.climb import climb
-from sovereign.audit.errors import BadProof, Damaged, Forked
+from sovereign.audit.errors import BadProof, Damaged
 from sovereign.audit.stamps import Stamped
 from sovereign.audit.tree import HASH, TILE, WIDTH
+from sovereign.audit.vouching import Witnessed
 from vault import files
+from vault.cosignatures import Cosignatory
 from vault.errors import Corrupt
 from vault.notes import Verifier
 from vault.timestamps import Authority
@@ -32,38 +35,54 @@ _STAMPED = b'{"act":"%b",' % stamps.ACT.encode()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found whole: the checkpoint, the first entry that is still there, the tokens, None when none was looked at."""
+    """What was found whole: the checkpoint, the first entry that is still there, what witnesses saw of it.
+
+    stamps: the time-stamp tokens, None when none was looked at.
+    """
 
     checkpoint: Checkpoint
     first: int
+    witnessed: Witnessed
     stamps: tuple[Stamped, ...] | None = None
 
 
-def verify(folder: Path, log: Verifier, *, earlier: str | None = None, authority: Authority | None = None) -> Checked:
+def verify(
+    folder: Path,
+    log: Verifier,
+    *,
+    earlier: str | None = None,
+    authority: Authority | None = None,
+    witnesses: Sequence[Cosignatory] = (),
+    wanted: int | None = None,
+) -> Checked:
     """Check a published log. log: its public key, come by another way. earlier: a checkpoint kept from before.
 
-    authority: whose time-stamp tokens are believed. Errors: Damaged, Forked, BadStamp, and `NotSigned` or `Corrupt` for a
-    checkpoint.
+    authority: whose time-stamp tokens are believed. witnesses: their public keys, come by another way; wanted: how many of them
+    must have cosigned, all when None. Errors: Damaged, Forked, Contradicted, Unwitnessed, BadStamp, and `NotSigned` or
+    `Corrupt` for a checkpoint.
     """
+    own = vouching.kept(folder, log)
     checkpoint = Checkpoint.verify(_text(folder / layout.CHECKPOINT), log)
+    before = [] if earlier is None else [Checkpoint.verify(earlier, log)]
     reading = _Reading(folder, checkpoint.size)
     climb(checkpoint.size, reading.leaves(), reading.tile)
     first = reading.end()
+
+    def root(size: int) -> bytes:
+        return tree.root(size, reading.tile)
+
     try:
-        if not hmac.compare_digest(tree.root(checkpoint.size, reading.tile), checkpoint.root):
+        if not hmac.compare_digest(root(checkpoint.size), checkpoint.root):
             raise Damaged(seq=checkpoint.size, what="root")
-        if earlier is not None:
-            before = Checkpoint.verify(earlier, log)
-            if before.size > checkpoint.size or tree.root(before.size, reading.tile) != before.root:
-                raise Forked(size=before.size)
+        vouching.continued(checkpoint, (*before, *own.values()), root, witnesses)
     except BadProof:
         raise Damaged(seq=checkpoint.size, what="tile") from None
     reading.check_partials()
+    seen = vouching.vouched(witnesses, len(witnesses) if wanted is None else wanted, own, [checkpoint, *before])
+    seen = replace(seen, seconds=reading.span(seen.entries))
     if authority is None:
-        return Checked(checkpoint, first)
-    known = reading.stamped
-    found = stamps.verify(folder, log, checkpoint.size, lambda size: tree.root(size, reading.tile), known, authority)
-    return Checked(checkpoint, first, found)
+        return Checked(checkpoint, first, seen)
+    return Checked(checkpoint, first, seen, stamps.verify(folder, log, checkpoint.size, root, reading.stamped, authority))
 
 
 @dataclass(slots=True)
@@ -105,6 +124,16 @@ class _Reading:
             if (number + 1) * WIDTH > self.pruned:
                 raise Damaged(seq=number * WIDTH, what="missing")
         return (self.missing[-1] + 1) * WIDTH if self.missing else 0
+
+    def span(self, first: int) -> float:
+        """How many seconds from entry `first` to the last; 0 when there is none, or it was pruned."""
+        ends = [self._time(seq) for seq in (first, self.size - 1)] if first < self.size else [None, None]
+        return max(0.0, ends[1] - ends[0]) if ends[0] is not None and ends[1] is not None else 0.0
+
+    def _time(self, seq: int) -> float | None:
+        number, offset = divmod(seq, WIDTH)
+        data, held = self._held(layout.ENTRIES, number, self._width(0, number), layout.BUNDLE)
+        return None if data is None else entry.read(layout.entries_of(data, held, layout.ENTRIES)[offset], seq).at.timestamp()
 
     def check_partials(self) -> None:
         """Hold the partial files of former checkpoints against what this one covers; errors: Damaged."""

@@ -1,6 +1,7 @@
 """Where tiles and entries stand in a published log, and how entries are bundled (C2SP tlog-tiles).
 
     checkpoint                     the signed checkpoint
+    witnessed/<key id>             the checkpoint that a witness cosigned last, by the id of its key, in hexadecimal
     tile/<L>/<N>[.p/<W>]           tile N of level L: 256 hashes, or W of them when partial
     tile/entries/<N>[.p/<W>]       the entries of tile N of level 0, each behind its length in two bytes, big-endian
 
@@ -16,6 +17,7 @@ from vault.errors import Corrupt
 
 CHECKPOINT: Final = "checkpoint"
 ENTRIES: Final = "entries"
+WITNESSED: Final = "witnessed"
 BUNDLE: Final = WIDTH * (2 + 2**16 - 1)
 """The longest bundle, in bytes."""
 

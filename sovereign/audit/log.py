@@ -64,7 +64,8 @@ class AuditLog:
     """The site's audit log.
 
     actor: who acts when `append` is not told; a person's name goes to the sealed body alone, the entry has its pseudonym.
-    folder: where it is published, `audit` beside `state.db` when None.
+    folder: where it is published, `audit` beside `state.db` when None. cosignatures: how many a receipt's checkpoint
+    should carry.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class AuditLog:
         actor: str = "sovereign",
         entropy: Callable[[int], bytes] = os.urandom,
         folder: Path | None = None,
+        cosignatures: int = 0,
     ) -> None:
         """Open the log, moving into the tree what was entered before there was one; errors: Damaged."""
         self._state, self._clock, self._actor, self._entropy = state, clock, actor, entropy
@@ -88,6 +90,7 @@ class AuditLog:
         self.checkpoints = Checkpoints(state, keys, clock)
         self.entered = False
         """Whether anything was entered through this object."""
+        self._cosignatures = cosignatures
         self._folder = folder or state.path.parent / "audit"
         tiles.move(state)
         state.before_commit(tiles.settle)
@@ -213,9 +216,12 @@ class AuditLog:
             return tiles.sizes(connection)[0]
 
     def prove(self, seq: int) -> Receipt:
-        """The receipt of an entry, under the latest checkpoint, signed now when needed. Errors: NotEntered, Damaged, Forked."""
+        """The receipt of an entry, under the latest checkpoint, a cosigned one when there is, signed now when needed.
+
+        Errors: NotEntered, Damaged, Forked.
+        """
         with self._state.read() as connection:
-            found = self._receipt(connection, seq, self.checkpoints.latest_of(connection))
+            found = self._receipt(connection, seq, self.checkpoints.covering(connection, seq, self._cosignatures))
         if found is None:
             checkpoint = self.checkpoints.sign()
             with self._state.read() as connection:

@@ -4,7 +4,9 @@
    instant and after any crash, finds a checkpoint and all that it covers.
 2. Nothing is published that does not continue what the folder says was published last (`Forked`): a `state.db` put back to an
    older day is seen here.
-3. A partial tile is removed once the whole one is there, a bundle once its entries were pruned.
+3. What a witness cosigned is added to the checkpoint, and kept beside it as the last that this witness saw: never more than the
+   checkpoint covers, for whoever reads it first.
+4. A partial tile is removed once the whole one is there, a bundle once its entries were pruned.
 
 Files are 0600, folders 0700. Entries hold nothing personal; bodies are never published.
 """
@@ -26,6 +28,7 @@ from sovereign.audit.tree import HASH, WIDTH
 from sovereign.state import State
 from sovereign.state.schema import audit_entries
 from vault import files
+from vault.cosignatures import Cosignatory
 from vault.errors import Corrupt, Fault, NotSigned
 
 EVERY: Final = 5.0
@@ -63,11 +66,28 @@ class Publication:
 
     def export(self, folder: Path) -> Checkpoint:
         """Copy what is published to a new folder: the latest checkpoint, and what it needs. Errors: those of `publish`."""
+        there = self.folder / layout.WITNESSED
+        seen = {path.name: files.read(path, limit=MAX) for path in there.glob("[0-9a-f]*")}
         checkpoint = self.publish()
         with files.new_folder(folder):
             Publication(self._state, self._checkpoints, folder).write(0, checkpoint)
             stamps.copy(self.folder, folder, checkpoint.size)
+            for name, note in seen.items():
+                files.write(folder / layout.WITNESSED / name, note)
         return checkpoint
+
+    def add_cosignature(self, witness: Cosignatory, cosigned: Checkpoint) -> None:
+        """Show what a witness cosigned last; errors: Unpublished."""
+        try:
+            with files.locked(files.folder(self.folder) / ".lock"):
+                published, latest = self.published(), self._checkpoints.latest()
+                if published is None or published.size < cosigned.size:
+                    return  # a state put back, or a folder taken away: `publish` tells it
+                if latest is not None and latest.size == published.size and latest.note != published.note:
+                    files.write(self.folder / layout.CHECKPOINT, latest.note.encode())
+                files.write(self.folder / layout.WITNESSED / witness.key_id.hex(), cosigned.note.encode())
+        except OSError as error:
+            raise Unpublished(reason=error.strerror or type(error).__name__) from None
 
     def write(self, old: int, latest: Checkpoint) -> None:
         """Write what a checkpoint covers and one of `old` entries did not, then the checkpoint."""
@@ -109,26 +129,28 @@ def _bundle(connection: Connection, number: int, width: int) -> bytes:
 
 
 class Publisher:
-    """Publishes every few seconds in a thread of its own, until it is left; a context manager.
+    """Publishes every few seconds in a thread of its own, and once when it is left; a context manager.
 
     publish: what to do; it does nothing when nothing was entered. trouble: told of a fault, once until the next success.
     """
 
     def __init__(self, publish: Callable[[], object], trouble: Callable[[Fault], None], every: float = EVERY) -> None:
         self._publish, self._trouble, self._every = publish, trouble, every
-        self._stop = threading.Event()
+        self._stop, self._told = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="audit-publisher", daemon=True)
 
     def _run(self) -> None:
-        told = False
         while not self._stop.wait(self._every):
-            try:
-                self._publish()
-                told = False
-            except Fault as fault:
-                if not told:
-                    self._trouble(fault)
-                told = True
+            self._once()
+
+    def _once(self) -> None:
+        try:
+            self._publish()
+            self._told = False
+        except Fault as fault:
+            if not self._told:
+                self._trouble(fault)
+            self._told = True
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -137,3 +159,4 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
+        self._once()

@@ -2,27 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.exits import OF_KIND
 from sovereign.cli.files import AlreadyThere, written_privately
-from sovereign.cli.findings import show as show_findings
 from sovereign.cli.marks import number
 from sovereign.cli.naming import since_instant
 from sovereign.cli.output import Column, shown
+from sovereign.cli.verifying import verify
 from sovereign.language import say
-
-if TYPE_CHECKING:
-    from vault.notes import Verifier
 
 command = Noun(
     "audit",
     fr="Le journal d'audit : chaque synchronisation, question, export, acte sur les clés ou les réglages y a son entrée.",
     en="The audit log: every pull, query, export, act on keys or settings has its entry.",
 )
+
+command.add_command(verify)
 
 COLUMNS = (
     Column("seq", "n°", "no.", "number"),
@@ -103,107 +103,7 @@ def _short(value: Any) -> str:  # noqa: ANN401 - any value that JSON can carry
     return shown(value)
 
 
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
-@command.verb(
-    "verify",
-    fr="Relit tout le journal, ou un dossier publié ou une preuve avec la seule clé publique, sans site.",
-    en="Read the whole log again, or a published folder or a proof with the public key alone, without a site.",
-)
-@option("--folder", type=FOLDER, metavar="DIR", fr="Un journal publié, à vérifier seul.", en="A published log, to check alone.")
-@option("--proof", type=FILE, metavar="FILE", fr="Une preuve, à vérifier seule.", en="A proof, to check alone.")
-@option(
-    "--key",
-    metavar="VKEY",
-    fr="La clé publique du journal, ou le fichier qui la contient, venue d'une autre main que le dossier.",
-    en="The log's public key, or the file that holds it, come by another hand than the folder.",
-)
-@option(
-    "--earlier",
-    type=FILE,
-    metavar="FILE",
-    fr="Un point de contrôle gardé d'avant, que le dossier doit continuer.",
-    en="A checkpoint kept from before, which the folder must continue.",
-)
-@option(
-    "--authority",
-    type=FILE,
-    metavar="FILE",
-    fr="Les certificats (PEM) de l'autorité d'horodatage, pour vérifier aussi les jetons du dossier.",
-    en="The certificates (PEM) of the time-stamping authority, to check the tokens of the folder too.",
-)
-def verify(
-    door: Door, folder: Path | None, proof: Path | None, key: str | None, earlier: Path | None, authority: Path | None
-) -> None:
-    """Exit code 20 when something is not what was written."""
-    if folder is None and proof is None:
-        if key is not None or earlier is not None or authority is not None:
-            raise click.UsageError(
-                say("--key, --earlier et --authority vont avec --folder", "--key, --earlier and --authority go with --folder")
-            )
-        return _verify_site(door)
-    if key is None:
-        raise click.UsageError(say("il faut la clé publique : --key", "the public key is needed: --key"))
-    verifier = _key(key)
-    if proof is not None:
-        _verify_proof(door, proof, verifier)
-    if folder is not None:
-        from sovereign import timestamping
-        from sovereign.audit.folder import verify as check
-        from sovereign.cli.stamps import tell
-
-        believed = None if authority is None else timestamping.read(authority)
-        found = check(folder, verifier, earlier=None if earlier is None else _text(earlier), authority=believed)
-        size = found.checkpoint.size
-        door.out.done(
-            "audit",
-            f"{number(size)} entrées intactes, signées par {verifier.name}",
-            f"{number(size)} entries intact, signed by {verifier.name}",
-            entries=size, first=found.first, root=found.checkpoint.root.hex(), log=verifier.name,
-        )  # fmt: skip
-        tell(door, folder, found)
-    return None
-
-
-def _verify_site(door: Door) -> None:
-    from sovereign import timestamping
-    from sovereign.audit.folder import verify as check
-    from sovereign.cli.stamps import tell
-    from sovereign.inspection import missing_heads, unentered
-
-    audit, found = door.site().audit, None
-    count = audit.verify()
-    if audit.publication.published() is not None or audit.publication.folder.is_dir():
-        believed = timestamping.authority(door.site())
-        found = check(audit.publication.folder, audit.checkpoints.verifier, authority=believed)
-        audit.checkpoints.continues(found.checkpoint)
-    gone = [*missing_heads(door.site()), *unentered(door.site())]
-    if gone:
-        door.exit = show_findings(door, gone, lambda: ("", ""))
-        return
-    audit.append("audit.verified", {}, {"entries": count})
-    door.out.done("audit", f"{number(count)} entrées intactes", f"{number(count)} entries intact", entries=count)
-    if found is not None:
-        tell(door, audit.publication.folder, found)
-
-
-def _verify_proof(door: Door, proof: Path, verifier: "Verifier") -> None:
-    from sovereign.audit import Receipt
-    from sovereign.audit.entry import read
-
-    receipt = Receipt.decode(_text(proof))
-    checkpoint = receipt.verify(verifier)
-    entry = read(receipt.entry, receipt.index)
-    door.out.done(
-        "proof",
-        f"L'entrée {receipt.index} ({entry.act}, {entry.time}) est au journal de {verifier.name}",
-        f"Entry {receipt.index} ({entry.act}, {entry.time}) is in the log of {verifier.name}",
-        seq=receipt.index, size=checkpoint.size, act=entry.act, at=entry.at, subject=entry.subject, facts=entry.facts,
-        log=verifier.name,
-    )  # fmt: skip
 
 
 @command.verb(
@@ -254,11 +154,19 @@ def prove(door: Door, seq: int, output: Path | None) -> None:
 )
 @argument("folder", type=NEW_FOLDER, fr="Un dossier absent ou vide.", en="An absent or empty folder.")
 def export(door: Door, folder: Path) -> None:
-    """The entry is written first, so that it is in the copy."""
+    """The entry is written first, so that it is in the copy, and the witnesses are asked to cosign it."""
+    from sovereign.audit.errors import Contradicted
+
     if folder.exists() and any(folder.iterdir()):
         raise AlreadyThere(path=str(folder))
-    audit = door.site().audit
+    site = door.site()
+    audit = site.audit
     audit.append("audit.exported", {}, {"entries": audit.size()})
+    if site.witnesses.keys:
+        audit.publication.publish()
+        for fault in site.witnesses.ask_all():
+            door.out.fault(fault)
+            door.exit = OF_KIND[fault.kind] if isinstance(fault, Contradicted) else door.exit
     checkpoint = audit.publication.export(folder)
     key = audit.checkpoints.verifier.vkey
     door.out.done(
@@ -267,7 +175,8 @@ def export(door: Door, folder: Path) -> None:
         f"{number(checkpoint.size)} entries in {folder}",
         entries=checkpoint.size, path=str(folder), key=key,
     )  # fmt: skip
-    said = f"sovereign audit verify --folder {folder} --key {key}"
+    witnesses = "".join(f" --witness {each.vkey}" for each in site.witnesses.keys.values())
+    said = f"sovereign audit verify --folder {folder} --key {key}{witnesses}"
     door.out.remark(f"À vérifier par : {said}", f"To be checked by: {said}")
 
 
@@ -293,22 +202,3 @@ def prune(door: Door, before: str, reason: str, yes: bool) -> None:
         )
     gone = site.audit.prune(instant, reason)
     door.out.done("audit.pruned", f"{number(gone)} entrées élaguées", f"{number(gone)} entries pruned", entries=gone)
-
-
-def _key(given: str) -> "Verifier":
-    """Read a public key, or the file that holds it."""
-    from vault.notes import Verifier
-
-    path = Path(given)
-    return Verifier.parse(_text(path) if "+" not in given and path.is_file() else given)
-
-
-def _text(path: Path) -> str:
-    from sovereign.audit.receipt import LIMIT
-    from vault import files
-    from vault.errors import Corrupt
-
-    try:
-        return files.read(path, limit=LIMIT).decode()
-    except UnicodeDecodeError:
-        raise Corrupt(what=path.name) from None

@@ -16,6 +16,7 @@ def command(door: Door) -> None:
     """Say what is planned, then serve."""
     from sovereign import service
     from sovereign.audit.publication import Publisher
+    from sovereign.audit.witnessing import Witnessing
     from sovereign.cli.progress import Lines
 
     site = door.site(SERVICE)
@@ -29,11 +30,17 @@ def command(door: Door) -> None:
         )
     if not planned:
         door.out.remark("Aucun travail planifié.", "No job is scheduled.")
+
+    def back(name: str) -> None:
+        door.out.done("witness", f"Le témoin {name} cosigne à nouveau", f"Witness {name} cosigns again", witness=name)
+
+    site.witnesses.check()
     with (
         stopped_by_signals() as stop,
-        Publisher(site.audit.publication.publish, door.out.fault),
+        Witnessing(site.witnesses, door.out.fault, back) as witnessing,
+        Publisher(lambda: witnessing.wake(site.audit.publication.publish()), door.out.fault),
         service.stamping(site, stop, door.out.fault),
-        service.door(site, stop) as address,
+        service.door(site, stop, witnessing.gauges) as address,
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)

@@ -1,7 +1,8 @@
 """What of an answer may go further than the transport.
 
 An error page is not data: vendors have been seen to echo login and password in one. The body of a refusal (4xx, 5xx) is kept
-only when it is JSON or XML, and holds nothing of the credential that was sent. Cookies and hop-by-hop fields never go further.
+only when it is JSON, XML or a witness's tree size, and holds nothing of the credential that was sent. Cookies and hop-by-hop
+fields never go further.
 """
 
 import base64
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, quote, quote_plus
 
 from saas_connectors.request import Request
 
-_DATA = re.compile(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?(?:json|xml)\s*(?:;|\Z)", re.IGNORECASE)
+_DATA = re.compile(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?(?:json|xml|x\.tlog\.size)\s*(?:;|\Z)", re.IGNORECASE)
 SURE = 8
 """From how many characters a secret is looked for in an answer that is no error: a shorter one is found in honest data too."""
 DROPPED = frozenset({"set-cookie", "set-cookie2", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization"})

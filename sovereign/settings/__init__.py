@@ -10,7 +10,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 `options`.
 """
 
-from sovereign.settings.audit import AuditSettings, Timestamps
+from sovereign.settings.audit import AuditSettings, Timestamps, Witness
 from sovereign.settings.edit import add_connection, remove_connection
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
@@ -40,6 +40,7 @@ __all__ = [
     "SiteSettings",
     "Size",
     "Timestamps",
+    "Witness",
     "add_connection",
     "load",
     "parse",

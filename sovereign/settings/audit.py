@@ -5,6 +5,8 @@ What is named here is the operator's own infrastructure: `doctor` lists it, and 
 
 from typing import Annotated
 
+import msgspec
+
 from sovereign.settings.schema import File, Network, Strict, said
 
 
@@ -35,7 +37,49 @@ class Timestamps(Strict, frozen=True, kw_only=True):
     network: Annotated[Network, said("une table", "a table")] = Network()
 
 
+class Witness(Strict, frozen=True, kw_only=True):
+    """`[audit.witnesses.NAME]`: a witness that is asked to cosign each checkpoint of the audit log."""
+
+    url: Annotated[
+        str,
+        said(
+            "l'adresse « https://… » ou « http://… » du témoin",
+            "the `https://…` or `http://…` address of the witness",
+            max_length=2048,
+        ),
+    ]
+    key: Annotated[
+        str,
+        said(
+            "la clé publique du témoin, autre que celles des autres, que « sovereign witness init » donne",
+            "the witness's public key, unlike those of the others, as `sovereign witness init` gives it",
+            max_length=2048,
+        ),
+    ]
+    network: Annotated[Network, said("une table", "a table")] = Network()
+
+
 class AuditSettings(Strict, frozen=True, kw_only=True):
     """`[audit]`: what is done with the audit log beside keeping it."""
 
+    cosignatures: (
+        Annotated[
+            int,
+            said(
+                "le nombre de témoins qui doivent avoir vu une entrée, au plus autant qu'il y en a (tous par défaut)",
+                "how many witnesses must have seen an entry, at most as many as there are (all when left out)",
+                ge=1,
+                le=16,
+            ),
+        ]
+        | None
+    ) = None
+    witnesses: Annotated[dict[str, Witness], said("au plus 16 tables, une par témoin", "at most 16 tables, one a witness")] = (
+        msgspec.field(default_factory=dict)
+    )
     timestamps: Annotated[Timestamps | None, said("une table", "a table")] = None
+
+    @property
+    def wanted(self) -> int:
+        """How many witnesses must have seen an entry; 0 when none is configured."""
+        return len(self.witnesses) if self.cosignatures is None else self.cosignatures

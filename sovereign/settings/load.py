@@ -13,8 +13,8 @@ import msgspec
 
 from sovereign.errors import BadSettings, NoSite
 from sovereign.settings.address import reachable, wrong
-from sovereign.settings.audit import AuditSettings
-from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, SiteSettings, Size
+from sovereign.settings.audit import AuditSettings, Witness
+from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, Network, SiteSettings, Size
 from sovereign.settings.whole import Settings
 
 MAX_BYTES = 2**20
@@ -22,6 +22,8 @@ MAX_BYTES = 2**20
 
 MAX_DEPTH = 32
 """Tables and lists nested deeper are not settings."""
+
+MAX_WITNESSES = 16
 
 _DEEP_KEY = re.compile(
     r"""(?<![A-Za-z0-9_\-])(?:(?:[A-Za-z0-9_\-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH  # noqa: UP031 — braces
@@ -144,23 +146,60 @@ def _gateway(value: object) -> GatewaySettings:
 
 
 def _audit(value: object) -> AuditSettings:
-    audit = _read(value, AuditSettings, "audit")
+    table = _table(value, "audit")
+    audit = _read({name: each for name, each in table.items() if name != "witnesses"}, AuditSettings, "audit")
     if audit.timestamps is not None:
-        reachable(audit.timestamps.url, audit.timestamps.network, "audit.timestamps")
-        for field in ("proxy_secret", "client_key_secret", "allow"):
-            if getattr(audit.timestamps.network, field):
-                raise wrong(f"audit.timestamps.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
+        _reachable(audit.timestamps.url, audit.timestamps.network, "audit.timestamps")
+    hints = get_type_hints(AuditSettings, include_extras=True)
+    witnesses: dict[str, Witness] = {}
+    for name, each in _table(table.get("witnesses", {}), "audit.witnesses").items():
+        witnesses[name] = _witness(name, each, {known.key.partition("+")[0] for known in witnesses.values()})
+    if len(witnesses) > MAX_WITNESSES:
+        raise wrong("audit.witnesses", *expectation(hints["witnesses"]))
+    audit = msgspec.structs.replace(audit, witnesses=witnesses)
+    if audit.wanted > len(witnesses):
+        raise wrong("audit.cosignatures", *expectation(hints["cosignatures"]))
     return audit
 
 
-def _connection(name: str, value: object) -> Connection:
-    at = f"connections.{name}"
+def _witness(name: str, value: object, taken: set[str]) -> Witness:
+    """taken: the names that the keys of other witnesses bear; signature lines go by them."""
+    from vault.cosignatures import Cosignatory
+    from vault.errors import VaultError
+
+    at = f"audit.witnesses.{name}"
+    _named(name, at)
+    witness = _read(value, Witness, at)
+    _reachable(witness.url, witness.network, at)
+    try:
+        fresh = Cosignatory.parse(witness.key).name not in taken
+    except VaultError:
+        fresh = False
+    if not fresh:
+        raise wrong(f"{at}.key", *expectation(get_type_hints(Witness, include_extras=True)["key"]))
+    return witness
+
+
+def _reachable(url: str, network: Network, at: str) -> None:
+    """Refuse an address of our own infrastructure that egress would refuse, and what no secret is kept for."""
+    reachable(url, network, at)
+    for field in ("proxy_secret", "client_key_secret", "allow"):
+        if getattr(network, field):
+            raise wrong(f"{at}.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
+
+
+def _named(name: str, at: str) -> None:
     if not _NAME.fullmatch(name):
         raise wrong(
             at,
             "un nom en minuscules, chiffres et _, qui commence par une lettre",
             "a name in lower case, digits and _, starting with a letter",
         )
+
+
+def _connection(name: str, value: object) -> Connection:
+    at = f"connections.{name}"
+    _named(name, at)
     table = _table(value, at)
     ours = {field: table[field] for field in Connection.__struct_fields__ if field in table}
     for reserved in ("name", "options"):

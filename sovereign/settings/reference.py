@@ -21,6 +21,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[keys]", schema.KeySettings),
     ("[limits]", schema.Limits),
     ("[gateway]", schema.GatewaySettings),
+    ("[audit]", audit.AuditSettings),
+    ("[audit.witnesses.NAME]", audit.Witness),
     ("[audit.timestamps]", audit.Timestamps),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
@@ -49,7 +51,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
-    if value is None or callable(value) or isinstance(value, msgspec.Struct) or value == ():
+    if value is None or callable(value) or isinstance(value, msgspec.Struct) or value in ((), {}):
         return ""
     if isinstance(value, schema.Size):
         return f"`{value // 2**20} MiB`"

@@ -30,6 +30,13 @@ query_seconds = 60
 # certificate = "tls/cert.pem"
 # key = "tls/key.pem"
 
+# Un témoin du journal d'audit : « sovereign witness init » ailleurs donne sa clé.
+# A witness of the audit log: `sovereign witness init` elsewhere gives its key.
+#
+# [audit.witnesses.archives]
+# url = "https://temoin.ville.fr"
+# key = "temoin.ville.fr+38449603+BDrdgYoITqpCDvaaGiNTyWWoWbZgHBnACB0bXnKzqSML"
+
 # Une source, en quelques lignes. / A source, in a few lines.
 #
 # [connections.arbres]

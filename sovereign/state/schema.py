@@ -105,3 +105,9 @@ audit_entries = table(
 audit_bodies = table("audit_bodies", {"seq": BigInteger}, {"sealed": LargeBinary})
 audit_tiles = table("audit_tiles", {"level": Integer, "number": BigInteger}, {"hashes": LargeBinary})
 audit_checkpoints = table("audit_checkpoints", {"size": BigInteger}, {"note": String})
+audit_witnesses = table(
+    "audit_witnesses",
+    {"name": String},
+    {"key": String, "state": String, "since": Instant, "asked_at": Instant, "told": Integer},
+    maybe={"note": String, "seen_at": Instant, "reason": String},
+)

@@ -2,11 +2,8 @@
 
 import signal
 import subprocess
-import sys
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,12 +11,10 @@ import requests
 
 from sovereign.audit import AuditLog, tree
 from sovereign.audit.checkpoint import Checkpoint
-from sovereign.state import State
-from tests.servers.masters import Mortal
-from tests.servers.wayout import Time
+from tests.servers.witness import NAME, Logs, asked, cli, enter, serving
+from tests.servers.witness import init as init_for
 from vault.cosignatures import Cosignatory, times
 from vault.errors import NotSigned
-from vault.keys import Keys
 
 Made = Callable[[str, list[str]], AuditLog]
 ACTS = [f"act {number}" for number in range(300)]
@@ -28,62 +23,18 @@ ACTS = [f"act {number}" for number in range(300)]
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Made]:
     """Make logs of one key: the true one, and those of whoever stole it."""
-    time = Time()
-    keys, states = Keys.create(tmp_path / "keys", Mortal(), time.clock), list[State]()
-
-    def make(name: str, acts: list[str]) -> AuditLog:
-        (tmp_path / name).mkdir()
-        states.append(State(tmp_path / name / "state.db"))
-        log = AuditLog(states[-1], keys, time.clock)
-        enter(log, acts)
-        return log
-
-    yield make
-    for state in states:
-        state.close()
-
-
-def enter(log: AuditLog, acts: list[str]) -> None:
-    """Enter acts; their commitments are salted, so that two logs never hold the same entries."""
-    for act in acts:
-        log.append("query.ran", {}, {"what": act})
-
-
-def cli(*words: str) -> list[str]:
-    return [sys.executable, "-m", "sovereign.cli.main", *words]
+    logs = Logs(tmp_path)
+    yield logs.make
+    logs.close()
 
 
 def init(folder: Path, log: AuditLog) -> Cosignatory:
-    said = subprocess.run(cli("witness", "init", str(folder), "--name", "witness.example/w1"), check=True, capture_output=True)
-    key = next(word for word in said.stdout.decode().split() if word.startswith("witness.example/w1+"))
-    subprocess.run(cli("witness", "trust", str(folder), log.checkpoints.verifier.vkey), check=True, capture_output=True)
-    return Cosignatory.parse(key)
+    return init_for(folder, log.checkpoints.verifier)
 
 
 def refused(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = cli("witness", "serve", str(folder), *words, "--lang", "en")
     return subprocess.run(command, check=False, capture_output=True, text=True)
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    process = subprocess.Popen(
-        cli("witness", "serve", str(folder), "--port", "0", "--lang", "en"), stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        yield line.split()[-1], process
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def asked(old: int, proof: tuple[bytes, ...], checkpoint: Checkpoint) -> bytes:
-    lines = [f"old {old}", *(b64encode(each).decode() for each in proof), ""]
-    return ("\n".join(lines) + "\n" + checkpoint.note).encode()
 
 
 def ask(place: str, body: bytes) -> requests.Response:
@@ -98,7 +49,7 @@ def test_what_continues_is_cosigned_and_another_past_is_not(tmp_path: Path, made
         answer = ask(place, asked(0, (), first))
         assert answer.status_code == 200
         cosigned = log.checkpoints.attach(100, answer.text.splitlines())
-        assert list(times(cosigned.note, [witness])) == ["witness.example/w1"]
+        assert list(times(cosigned.note, [witness])) == [NAME]
         assert Checkpoint.verify(cosigned.note, log.checkpoints.verifier).root == first.root
 
         enter(log, ACTS[100:])
@@ -198,11 +149,12 @@ def test_killed_at_any_instant_it_never_cosigns_two_pasts(tmp_path: Path, made: 
     assert tree.EMPTY not in cosigned
 
 
-def test_a_folder_without_witness_and_a_taken_port_are_told(tmp_path: Path, made: Made) -> None:
+def test_a_folder_without_witness_and_a_taken_port_are_told(tmp_path: Path) -> None:
     folder = tmp_path / "witness"
     none = refused(folder)
     assert (none.returncode, "is not the folder of a witness" in none.stderr) == (2, True)
-    init(folder, made("true", []))
+    said = subprocess.run(cli("witness", "init", str(folder), "--name", NAME), check=True, capture_output=True, text=True)
+    assert Cosignatory.parse(next(word for word in said.stdout.split() if word.startswith(f"{NAME}+"))).name == NAME
     with serving(folder) as (place, _):
         port = place.rpartition(":")[2]
         taken = refused(folder, "--port", port)

@@ -14,11 +14,25 @@ import pytest
 from sovereign.connecting import KEYWORDS
 from sovereign.egress import policy_of
 from sovereign.errors import BadSettings, NoSite
-from sovereign.settings import Connection, Timestamps, add_connection, load, parse, remove_connection, template
+from sovereign.settings import (
+    AuditSettings,
+    Connection,
+    Timestamps,
+    Witness,
+    add_connection,
+    load,
+    parse,
+    remove_connection,
+    template,
+)
 from sovereign.settings import schema as tables
 from sovereign.settings.load import expectation
 from sovereign.settings.reference import reference
+from vault import notes
+from vault.cosignatures import Cosignatory
 
+WITNESS_KEY = notes.Verifier("w.example", bytes(32)), Cosignatory("w.example", bytes(32))
+WITNESS = f'[audit.witnesses.w1]\nurl = "https://w.example"\nkey = "{WITNESS_KEY[1].vkey}"\n'
 ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
 STAMPS = '[audit.timestamps]\nurl = "https://tsa.ville.fr"\nauthority = "tsa.pem"\n'
 
@@ -59,6 +73,21 @@ def wrong(text: str) -> BadSettings:
         (STAMPS + 'policy = "1.2.03"', "audit.timestamps.policy"), (STAMPS + "every_hours = 0", "audit.timestamps.every_hours"),
         (STAMPS + "network = { privat = true }", "audit.timestamps.network.privat"),
         (STAMPS + 'network = { proxy_secret = "x" }', "audit.timestamps.network.proxy_secret"),
+        (WITNESS + "clef = 1", "audit.witnesses.w1.clef"), ("[audit.witnesses.W1]", "audit.witnesses.W1"),
+        ("audit = 1", "audit"), ("[audit]\nwitnesses = 1", "audit.witnesses"), ("[audit]\nwitness = 1", "audit.witness"),
+        ('[audit.witnesses.w1]\nurl = "https://w"', "audit.witnesses.w1.key"),
+        (WITNESS.replace("https", "http"), "audit.witnesses.w1.url"),
+        (WITNESS.replace("https://", "https://u:p@"), "audit.witnesses.w1.url"),
+        (WITNESS.replace("w.example\"", "w.example?a\"", 1), "audit.witnesses.w1.url"),
+        (WITNESS.replace("https://w.example", "w.example"), "audit.witnesses.w1.url"),
+        (WITNESS.replace("https://w.example", "folder:w"), "audit.witnesses.w1.url"),
+        (WITNESS.replace(WITNESS_KEY[1].vkey, WITNESS_KEY[0].vkey), "audit.witnesses.w1.key"),
+        (WITNESS + 'network = { proxy = "proxy:3128" }', "audit.witnesses.w1.network.proxy"),
+        (WITNESS + "network = { ca_bundle = 3 }", "audit.witnesses.w1.network.ca_bundle"),
+        (WITNESS + 'network = { allow = ["https://x"] }', "audit.witnesses.w1.network.allow"),
+        (WITNESS + "[audit]\ncosignatures = 2", "audit.cosignatures"), ("[audit]\ncosignatures = 1", "audit.cosignatures"),
+        (WITNESS + "[audit]\ncosignatures = 0", "audit.cosignatures"),
+        (WITNESS + WITNESS.replace("w1", "w2").replace("//w", "//x"), "audit.witnesses.w2.key"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
@@ -136,6 +165,8 @@ def test_every_field_says_what_it_expects_in_both_languages() -> None:
         tables.ConnectionLimits,
         tables.Guards,
         Timestamps,
+        AuditSettings,
+        Witness,
         Connection,
     )
     for struct in structs:
@@ -144,6 +175,12 @@ def test_every_field_says_what_it_expects_in_both_languages() -> None:
                 fr, en = expectation(hint)
                 assert fr != en, f"{struct.__name__}.{field}"
                 assert "another value" not in en, f"{struct.__name__}.{field}"
+
+
+def test_all_witnesses_are_wanted_unless_fewer_are_asked_for() -> None:
+    two = WITNESS + WITNESS.replace("w1", "w2").replace(WITNESS_KEY[1].vkey, Cosignatory("v.example", bytes(32)).vkey)
+    for text, wanted in (("", 0), (WITNESS, 1), (two, 2), (two + "[audit]\ncosignatures = 1", 1)):
+        assert parse(text, Path("x")).audit.wanted == wanted
 
 
 def test_the_reference_page_says_what_the_fields_are() -> None:
