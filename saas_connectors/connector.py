@@ -240,6 +240,20 @@ class Presented:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a write would make of one record of a stream, in the words of the local copy.
+
+    `names`: the fields that say which record, as text; empty when it is new and nothing names it yet. `fields`: what is
+    written, by column, plain values; None empties a field. `replace` empties the fields that are not written as well.
+    """
+
+    kind: Literal["create", "update", "replace", "delete"]
+    stream: str
+    names: tuple[tuple[str, str], ...] = ()
+    fields: Mapping[str, Json] = field(default_factory=dict)
+
+
 class Writer(Protocol):
     """A connector that can also write; the gateway alone calls it. Only `apply`, `read_back` and `probe` speak to the vendor.
 
@@ -249,7 +263,8 @@ class Writer(Protocol):
        if it were asked again; otherwise its outcome is unknown, or (429, 503) it asks to wait.
     3. `BadPayload` is always definitive and names a place in the payload, never a value.
     4. `read_back` and `probe` only read. An answer that they cannot understand is a fault, or says nothing; never a landing.
-    5. Paths of the pass-through (`is_read`, `mirror`) are as sent to the vendor: from the root of its origin, with their query.
+    5. Paths of the pass-through (`is_read`, `mirror`, `passed`) are as sent to the vendor: from the root of its origin, with
+       their query.
     """
 
     def operations(self) -> tuple[Operation, ...]:
@@ -262,6 +277,14 @@ class Writer(Protocol):
 
     def classes(self, operation: str, payload: Json, /) -> frozenset[Class]:
         """Classes of the data in a payload; a field that no one classified is personal."""
+        ...
+
+    def changes(self, operation: str, payload: Json, /) -> tuple[Change, ...]:
+        """The records of the local copy that a payload would change, each once; none when that cannot be said of it."""
+        ...
+
+    def passed(self, method: str, path: str, body: Json, /) -> tuple[Change, ...]:
+        """The same of a call of the pass-through that writes. body: its JSON, None when it has none; never raises."""
         ...
 
     def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:

@@ -1,12 +1,13 @@
 """What every writer needs: its operations by name, a vendor's verdict on a write, reads of the pass-through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from saas_connectors.connector import (
     Applied,
+    Change,
     Class,
     Exchange,
     Json,
@@ -65,6 +66,31 @@ def below(base: str, path: str) -> tuple[str, str] | None:
     return path.removeprefix(root), query
 
 
+_KINDS: Final[Mapping[str, Literal["update", "replace", "delete"]]] = {
+    "PUT": "replace", "PATCH": "update", "POST": "update", "DELETE": "delete",
+}  # fmt: skip
+
+
+def called(
+    asked: MirrorQuery | None, method: str, body: Json, columns: Callable[[str, Mapping[str, Json]], Mapping[str, Json]]
+) -> tuple[Change, ...]:
+    """What a call that writes changes, known by the read that the same path answers.
+
+    asked: that read, its query apart. columns: what a body gives, by column of a stream. A call whose body is no object, or
+    that writes to a list as a whole, says nothing.
+    """
+    if asked is None or asked.kind == "streams" or method not in _KINDS:
+        return ()
+    kind = _KINDS[method]
+    if asked.kind == "list":
+        if method != "POST" or asked.filters or not isinstance(body, Mapping):
+            return ()
+        return (Change("create", asked.stream, (), columns(asked.stream, body)),)
+    if kind == "delete":
+        return (Change(kind, asked.stream, asked.filters),)
+    return (Change(kind, asked.stream, asked.filters, columns(asked.stream, body)),) if isinstance(body, Mapping) else ()
+
+
 class Unmirrored:
     """The reads of a writer whose vendor alone can answer them."""
 
@@ -77,6 +103,14 @@ class Unmirrored:
     def mirror(self, _method: str, _path: str, /) -> MirrorQuery | None:
         """Nothing."""
         return None
+
+    def changes(self, _operation: str, _payload: Json, /) -> tuple[Change, ...]:
+        """Nothing that can be said."""
+        return ()
+
+    def passed(self, _method: str, _path: str, _body: Json, /) -> tuple[Change, ...]:
+        """Nothing that can be said."""
+        return ()
 
     def present(self, _query: MirrorQuery, _rows: Sequence[Mapping[str, Json]], _total: int, /) -> Presented:
         """Nothing: no query was given."""

@@ -1,17 +1,19 @@
-"""What approvers see and do, put together for a site: a request with its payload, and a voice that moves the delivery.
+"""What approvers see and do, put together for a site: a request with its payload, who may decide, and a voice that moves it.
 
 Whoever holds the site may look; only the key of an enrolled approver decides.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from sovereign.gateway.approvals import Asked
-from sovereign.gateway.ballot import Verdict
+from sovereign.gateway.ballot import Ballot, Verdict
 from sovereign.gateway.deliveries import Deliveries
-from sovereign.gateway.errors import Altered
+from sovereign.gateway.entitled import Entitled, entitled
+from sovereign.gateway.errors import Altered, PayloadGone
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.kept import kept
 from sovereign.gateway.receipt import heard
@@ -25,39 +27,59 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be decided: the request, the intent in clear, why it was held, and who spoke."""
+    """What is to be decided: the request, the intent in clear (None once erased), why it was held, who spoke, who can."""
 
     asked: Asked
-    intent: WriteIntent
+    intent: WriteIntent | None
     fr: str
     en: str
     policies: tuple[str, ...]
     findings: tuple[Any, ...]
-    voices: dict[str, str]
+    voices: tuple[Ballot, ...]
+    who: tuple[Entitled, ...]
+
+
+def clearance(site: "Site", person: str, connection: str) -> str | None:
+    """The highest class that someone may read of a connection. Errors: UnknownPerson."""
+    site.outbound.people.get(person)
+    return site.outbound.rights.clearance(person, connection=connection)
 
 
 def request(site: "Site", intent: str) -> Request:
-    """Look at one request; the look is entered. Errors: NotAsked, PayloadGone, Altered."""
-    approvals = site.outbound.approvals
+    """Look at one request. Errors: NotAsked, Altered. The look is entered by `looked`, once it is known at which clearance."""
+    outbound, approvals = site.outbound, site.outbound.approvals
     with site.state.read() as reader:
         asked = approvals.find(reader, intent)
         decided = reader.execute(select(decisions).where(decisions.c.intent == intent)).one()
-        voices = {person: ballot.verdict for person, ballot in approvals.voices(reader, intent).items()}
-        held = kept(reader, Sealing(site.keys, site.settings.keys.period), site.audit, intent)
-    if not approvals.covers(asked, held.digest):
+        voices = sorted(approvals.voices(reader, intent).values(), key=lambda each: each.at)
+        who = entitled(reader, approvals, asked, outbound.people, outbound.rights) if asked.state == "open" else ()
+        held = None
+        with suppress(PayloadGone):  # its time is past: what was decided stays told
+            held = kept(reader, _sealing(site), site.audit, intent)
+    if held is not None and not approvals.covers(asked, held.digest):
         raise Altered(intent=intent)
-    site.audit.append("approval.shown", {"connection": asked.connection, "intent": intent})
-    return Request(asked, held, decided.fr, decided.en, tuple(decided.policies), tuple(decided.findings), voices)
+    found = tuple(decided.findings)
+    return Request(asked, held, decided.fr, decided.en, tuple(decided.policies), found, tuple(voices), who)
 
 
-def decide(site: "Site", intent: str, verdict: Verdict, person: str, signer: notes.Signer) -> str:
+def looked(site: "Site", asked: Asked, clearance: str | None, person: str | None = None) -> None:
+    """Enter that a request was looked at, at which clearance, and by whom when it is known."""
+    subject, body = {"connection": asked.connection, "intent": asked.intent}, {} if person is None else {"person": person}
+    site.audit.append("approval.shown", subject, {"clearance": clearance}, body)
+
+
+def decide(site: "Site", intent: str, verdict: Verdict, person: str, signer: notes.Signer, reason: str = "") -> str:
     """Sign a verdict and have it counted; gives what it came to. Errors: BadBallot, NotAsked, PayloadGone, Altered."""
     approvals = site.outbound.approvals
     with site.state.read() as reader:
-        held = kept(reader, Sealing(site.keys, site.settings.keys.period), site.audit, intent)
-        ballot = approvals.ballot(approvals.find(reader, intent), held.digest, verdict, person)
-    note = notes.sign(ballot.text(), signer)
+        asked = approvals.find(reader, intent)
+        held = kept(reader, _sealing(site), site.audit, intent)
+    note = notes.sign(approvals.ballot(asked, held.digest, verdict, person, reason).text(), signer)
     with site.state.begin() as transaction:
         _, outcome = approvals.vote(transaction, note)
         heard(Deliveries(site.state, site.audit), transaction, intent, outcome, site.clock())
     return outcome
+
+
+def _sealing(site: "Site") -> Sealing:
+    return Sealing(site.keys, site.settings.keys.period)

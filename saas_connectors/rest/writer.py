@@ -11,13 +11,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from saas_connectors.answer import ERRORS, MISSING, accept, cut, decode
 from saas_connectors.comparison import differences
 from saas_connectors.connector import (
     Applied,
+    Change,
     Class,
     Exchange,
     Fetch,
@@ -36,9 +37,10 @@ from saas_connectors.rest import mirroring
 from saas_connectors.rest.operations import PLACE, VENDOR_ID, LookSettings, OperationSettings, compared
 from saas_connectors.rest.operations import load as load_operations
 from saas_connectors.rest.settings import ConnectionSettings, StreamSettings, classes, load
-from saas_connectors.writing import FRESH, GONE, READS, below, declared, refused, written
+from saas_connectors.writing import FRESH, GONE, READS, below, called, declared, refused, written
 
 _ACCEPT: Final = ("Accept", "application/json")
+_KINDS: Final[Mapping[str, Literal["update", "replace"]]] = {"PUT": "replace"}
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "RestWriter":
@@ -81,6 +83,34 @@ class RestWriter:
         given = classes("", self.streams[said.stream]) if said.stream else {}
         fields = payload[said.body] if said.body and isinstance(payload[said.body], dict) else payload
         return frozenset(given.get(field, "personal") for field in {*fields, *payload} - {said.body})
+
+    def changes(self, operation: str, payload: Json, /) -> tuple[Change, ...]:
+        """One record of the operation's stream: the fields sent, under their own names, and those that `look` expects.
+
+        A PUT replaces the record (RFC 9110 section 9.3.4). Without its whole key, only a new record can be meant.
+        """
+        said = self._declared(operation, payload)
+        if said.stream is None:
+            return ()
+        key = self.streams[said.stream].primary_key
+        names = tuple((name, mirroring.text(payload[name])) for name in key if isinstance(payload.get(name), str | int))
+        if len(names) < len(key):
+            names = ()
+        if self.known[operation].removes:
+            return (Change("delete", said.stream, names),) if names else ()
+        if not names and said.method != "POST":
+            return ()
+        content = self._content(said, payload)
+        if not isinstance(content, Mapping):
+            return ()
+        fields = {**content, **({} if said.look is None else said.look.expect)}
+        sent = {name: value for name, value in fields.items() if name not in dict(names) and "." not in name}
+        return (Change(_KINDS.get(said.method, "update") if names else "create", said.stream, names, sent),)
+
+    def passed(self, method: str, path: str, body: Json, /) -> tuple[Change, ...]:
+        """A call to a record's own path, or a POST to the path of a list."""
+        query = self.mirror("GET", path.partition("?")[0])
+        return called(query, method, body, lambda _stream, fields: fields)
 
     def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:
         """Send the one request of an operation."""
@@ -151,11 +181,15 @@ class RestWriter:
         path = PLACE.sub(lambda found: quote(_plain(found[1], values[found[1]]), safe=""), template)
         return f"{self.settings.url.rstrip('/')}/{path.lstrip('/')}"
 
-    def _request(self, said: OperationSettings, payload: Mapping[str, Json], key: str | None) -> Request:
+    def _content(self, said: OperationSettings, payload: Mapping[str, Json]) -> Json:
+        """What of a payload goes in the body."""
         aside = {*PLACE.findall(said.path), *said.query}
+        return payload[said.body] if said.body else {name: value for name, value in payload.items() if name not in aside}
+
+    def _request(self, said: OperationSettings, payload: Mapping[str, Json], key: str | None) -> Request:
         params = [(name, mirroring.text(value)) for name, value in self.settings.params.items()]
         params += [(name, _plain(name, payload[name])) for name in said.query if payload.get(name) is not None]
-        content = payload[said.body] if said.body else {name: value for name, value in payload.items() if name not in aside}
+        content = self._content(said, payload)
         headers = [
             (name, value) for name, value in {"Accept": "application/json", **self.settings.headers, **said.headers}.items()
         ]

@@ -12,12 +12,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from saas_connectors.answer import accept, cut, decode
 from saas_connectors.comparison import COORDINATES, differences
-from saas_connectors.connector import Applied, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
+from saas_connectors.connector import Applied, Change, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
 from saas_connectors.errors import Malformed, SettingsError, Unauthorized
 from saas_connectors.lookup import Lookup, Names
 from saas_connectors.payloads import encode
@@ -28,9 +28,12 @@ from saas_connectors.urban.mirroring import QUERY_NAMES, Mirroring
 from saas_connectors.urban.ogc_features import GEOJSON, load
 from saas_connectors.urban.operations import operations
 from saas_connectors.urban.pull import CollectionSettings
-from saas_connectors.writing import FRESH, GONE, declared, refused, written
+from saas_connectors.writing import FRESH, GONE, called, declared, refused, written
 
 PATCH: Final = "application/merge-patch+json"
+_KINDS: Final[Mapping[str, Literal["replace", "update", "delete"]]] = {
+    "replace_item": "replace", "update_item": "update", "delete_item": "delete",
+}  # fmt: skip
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "Editing":
@@ -88,6 +91,21 @@ class Editing(Mirroring):
         fields |= {features.column(name) for name in sorted(part.get("properties") or {})}
         return frozenset(given.get(field, "personal") for field in fields)
 
+    def changes(self, operation: str, payload: Json, /) -> tuple[Change, ...]:
+        """The feature: by its identifier, or by its reference when it is new."""
+        self._declared(operation, payload)
+        stream = payload["collection"]
+        fields = self._columns(stream, payload.get("feature") or payload.get("changes") or {})
+        if operation == "create_item":
+            names = self._names(stream, payload["feature"]["properties"])
+            column = Features(stream).column
+            return (Change("create", stream, tuple((column(name), value) for name, value in names.items()), fields),)
+        return (Change(_KINDS[operation], stream, (("id", payload["id"]),), fields),)
+
+    def passed(self, method: str, path: str, body: Json, /) -> tuple[Change, ...]:
+        """See `saas_connectors.connector.Writer`."""
+        return called(self.mirror("GET", path.partition("?")[0]), method, body, self._columns)
+
     def apply(self, operation: str, payload: Json, _key: str | None = None, /) -> Exchange[Applied]:
         """Create, replace, update or delete one feature."""
         self._declared(operation, payload)
@@ -133,6 +151,12 @@ class Editing(Mirroring):
         if seen.outcome == "unsupported":
             return Probed("inconclusive")
         return Probed("landed", payload["id"]) if seen.outcome == "confirmed" else Probed("did_not_happen")
+
+    def _columns(self, stream: str, part: Mapping[str, Json]) -> dict[str, Json]:
+        """What a feature, or changes to one, give by column of the copy."""
+        given, features = part.get("properties"), Features(stream)
+        made = {features.column(name): value for name, value in sorted(given.items())} if isinstance(given, Mapping) else {}
+        return made | ({"geometry": part["geometry"]} if "geometry" in part else {})
 
     def _declared(self, operation: str, payload: Json) -> Operation:
         return declared(self.known, self.name, operation, payload)

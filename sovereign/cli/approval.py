@@ -1,7 +1,7 @@
 """`sovereign approval`: what is held until people decide, and their signatures."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -9,6 +9,9 @@ from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.output import Column
 from sovereign.language import say
+
+if TYPE_CHECKING:
+    from sovereign.gateway.ballot import Verdict
 
 command = Noun(
     "approval",
@@ -24,28 +27,10 @@ REQUESTS: Final = (
     Column("expires_at", "échéance", "until", "time"),
     Column("state", "état", "state", "state"),
 )
-FACTS: Final = (
-    Column("intent", "remise", "delivery"),
-    Column("connection", "connexion", "connection"),
-    Column("client", "application", "client"),
-    Column("operation", "opération", "operation"),
-    Column("why", "retenue parce que", "held because"),
-    Column("findings", "trouvé", "found"),
-    Column("quorum", "quorum", "quorum", "number"),
-    Column("groups", "groupes", "groups"),
-    Column("voices", "voix", "voices"),
-    Column("expires_at", "échéance", "until", "time"),
-    Column("digest", "empreinte", "digest"),
-    Column("person", "pour", "on behalf of"),
-    Column("entity", "entité", "entity"),
-    Column("path", "chemin", "path"),
-    Column("content_type", "type", "content type"),
-    Column("headers", "en-têtes", "headers"),
-    Column("payload", "contenu", "payload"),
-)
 KEY: Final = option(
     "--key", required=True, type=click.Path(path_type=Path, dir_okay=False), fr="Votre fichier de clé.", en="Your key file."
 )
+REASON: Final = option("--reason", default="", metavar="TEXT", fr="Pourquoi, signé avec.", en="Why, signed with it.")
 AS: Final = option("--as", "person", required=True, metavar="PERSON", fr="Qui vous êtes.", en="Who you are.")
 
 
@@ -93,63 +78,63 @@ def list_(door: Door, all_: bool) -> None:
     door.out.table("approval", REQUESTS, rows, empty=("Rien n'attend de décision.", "Nothing awaits a decision."))
 
 
-@command.verb("show", fr="Montre ce qui est demandé, contenu compris.", en="Show what is asked, payload included.")
+@command.verb("show", fr="Montre ce qui est demandé, ce qui changerait, qui peut décider.", en="Show one request whole.")
 @argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
-def show(door: Door, intent: str) -> None:
-    """What will leave is shown in clear to whoever decides; the look is entered in the audit log."""
-    from sovereign.deciding import request
+@option(
+    "--as", "person", default=None, metavar="PERSON", fr="Qui regarde : son habilitation.", en="Who looks: their clearance."
+)
+@option(
+    "--clearance", default="internal", show_default=True, type=click.Choice(["internal", "personal", "sensitive"]),
+    fr="La plus haute classe montrée, sans --as.", en="The highest class shown, without --as.",
+)  # fmt: skip
+def show(door: Door, intent: str, person: str | None, clearance: str) -> None:
+    """Before and after come from the local copy; the look is entered in the audit log, with its clearance."""
+    from sovereign import deciding
+    from sovereign.cli.approval_shown import show as tell
+    from sovereign.comparing import Comparison
 
-    found = request(door.site(), intent)
-    sent = found.intent
-    values = {
-        "intent": found.asked.intent,
-        "connection": found.asked.connection,
-        "client": sent.client,
-        "operation": sent.operation,
-        "why": say(found.fr, found.en),
-        "findings": ", ".join(f"{kind}: {count}" for kind, count, *_ in found.findings),
-        "quorum": found.asked.quorum,
-        "groups": ", ".join(found.asked.groups),
-        "voices": ", ".join(f"{person} ({verdict})" for person, verdict in sorted(found.voices.items())),
-        "expires_at": found.asked.expires_at,
-        "digest": sent.digest.hex(),
-        "person": sent.person or "",
-        "entity": sent.entity,
-        "path": f"{sent.method} {sent.path}".strip(),
-        "content_type": sent.content_type,
-        "headers": "; ".join(f"{name}: {value}" for name, value in sent.headers),
-        "payload": sent.body.decode(errors="replace"),
-    }
-    door.out.facts("approval", [(column, values[column.key]) for column in FACTS])
+    site = door.site()
+    found = deciding.request(site, intent)
+    seen: str | None = clearance if person is None else deciding.clearance(site, person, found.asked.connection)
+    effect = None if found.intent is None else Comparison(site)(found.intent, seen)
+    deciding.looked(site, found.asked, seen, person)
+    tell(door, found, effect)
 
 
 @command.verb("approve", fr="Signe une approbation.", en="Sign an approval.")
 @argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
 @AS
 @KEY
-def approve(door: Door, intent: str, person: str, key: Path) -> None:
+@REASON
+def approve(door: Door, intent: str, person: str, key: Path, reason: str) -> None:
     """Exactly this intent: its digest is what is signed."""
-    _decide(door, intent, person, key, refuses=False)
+    _decide(door, intent, person, key, reason, refuses=False)
 
 
 @command.verb("refuse", fr="Signe un refus : il met fin à la demande.", en="Sign a refusal: it ends the request.")
 @argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
 @AS
 @KEY
-def refuse(door: Door, intent: str, person: str, key: Path) -> None:
+@REASON
+def refuse(door: Door, intent: str, person: str, key: Path, reason: str) -> None:
     """One refusal is enough."""
-    _decide(door, intent, person, key, refuses=True)
+    _decide(door, intent, person, key, reason, refuses=True)
 
 
-def _decide(door: Door, intent: str, person: str, key: Path, *, refuses: bool) -> None:
+def _decide(door: Door, intent: str, person: str, key: Path, reason: str, *, refuses: bool) -> None:
     from sovereign.cli.passphrase import ask_signer
     from sovereign.deciding import decide
     from vault import approver
 
+    if len(reason) > 200 or not reason.isprintable() or reason != reason.strip():
+        raise click.BadParameter(
+            say("une raison est un texte d'au plus 200 caractères", "a reason is a text of at most 200 characters")
+        )
     if not key.is_file():
         raise click.BadParameter(say("il n'y a pas de fichier de clé à cet endroit", "there is no key file there"))
     site = door.site()
-    outcome = decide(site, intent, "refuse" if refuses else "approve", person, approver.unlock(key, ask_signer(key)))
+    verdict: Verdict = "refuse" if refuses else "approve"
+    outcome = decide(site, intent, verdict, person, approver.unlock(key, ask_signer(key)), reason)
     said = {
         "open": ("Voix comptée ; d'autres sont attendues.", "Voice counted; others are awaited."),
         "approved": ("Approuvé : l'écriture part à son tour.", "Approved: the write leaves in its turn."),

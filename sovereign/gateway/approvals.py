@@ -144,9 +144,16 @@ class Approvals:
         """Whether a request is about an intent of this digest."""
         return hmac.compare_digest(self._digests.intent(asked.intent, digest), asked.keyed)
 
-    def ballot(self, asked: Asked, digest: bytes, verdict: Verdict, person: str) -> Ballot:
+    def excludes(self, reader: Connection, intent: str, person: str) -> bool:
+        """Whether someone may not approve a request because it is theirs, or their application's."""
+        held = select(approval_requests.c.excluded).where(approval_requests.c.intent == intent)
+        return self._alike(person) in reader.execute(held).scalar_one()
+
+    def ballot(self, asked: Asked, digest: bytes, verdict: Verdict, person: str, reason: str = "") -> Ballot:
         """What someone is to sign now to decide on a request. digest: of the intent that they were shown."""
-        return Ballot(asked.intent, digest, verdict, person, self._clock(), asked.expires_at, asked.quorum, asked.groups)
+        return Ballot(
+            asked.intent, digest, verdict, person, self._clock(), asked.expires_at, asked.quorum, asked.groups, reason
+        )  # fmt: skip
 
     def find(self, reader: Connection, intent: str) -> Asked:
         """One request. Errors: NotAsked."""
@@ -219,8 +226,7 @@ class Approvals:
         ballot = self._checked(note, asked, keys)
         if ballot.at > present + SKEW or ballot.at < asked.asked_at - SKEW:
             raise BadBallot(reason_fr="signé à un instant impossible", reason_en="signed at an impossible instant")
-        held = select(approval_requests.c.excluded).where(approval_requests.c.intent == intent)
-        if ballot.verdict == "approve" and self._alike(ballot.person) in transaction.execute(held).scalar_one():
+        if ballot.verdict == "approve" and self.excludes(transaction, intent, ballot.person):
             raise BadBallot(reason_fr="on n'approuve pas sa propre demande", reason_en="nobody decides on their own request")
         if not self._voters.may(ballot.person, APPROVE, connection=asked.connection):
             raise BadBallot(reason_fr="sans le droit d'approuver ici", reason_en="without the right to approve here")

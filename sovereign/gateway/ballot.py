@@ -8,6 +8,7 @@
     at INSTANT              when it was signed, UTC
     until INSTANT           the request's end: a signature never outlives what it answered
     quorum N [GROUP,…]      what the approver was told was asked, so that asking less afterwards voids the voice
+    reason TEXT             why, in the approver's words: at most 200 characters; the line is absent without one
 
 The text is signed as a C2SP note by the approver's own key. A quorum is so many different people; when groups are named, each
 group gives at least one of them, and nobody stands for two.
@@ -29,6 +30,7 @@ _LINES: Final = re.compile(
     rf"{FORMAT}\nintent (?P<intent>w-[0-9a-z]{{26}})\ndigest (?P<digest>[0-9a-f]{{64}})\nverdict (?P<verdict>approve|refuse)\n"
     r"person (?P<person>[^\n]{1,128})\nat (?P<at>[0-9T:.-]{26}Z)\nuntil (?P<until>[0-9T:.-]{26}Z)\n"
     r"quorum (?P<quorum>[0-9]{1,3})(?P<groups>(?: [a-z][a-z0-9_-]{0,62}(?:,[a-z][a-z0-9_-]{0,62}){0,15})?)\n"
+    r"(?:reason (?P<reason>[^\n]{1,200})\n)?"
 )
 _MARKS: Final = ("Mn", "Cf")
 """Unicode categories of what tells no two people apart: accents once decomposed, and signs that are not seen."""
@@ -46,6 +48,7 @@ class Ballot:
     until: datetime
     quorum: int
     groups: tuple[str, ...] = ()
+    reason: str = ""
 
     def text(self) -> str:
         """What is signed."""
@@ -53,6 +56,7 @@ class Ballot:
             f"{FORMAT}\nintent {self.intent}\ndigest {self.digest.hex()}\nverdict {self.verdict}\nperson {self.person}\n"
             f"at {instant_text(self.at)}\nuntil {instant_text(self.until)}\n"
             f"quorum {self.quorum}{' ' if self.groups else ''}{','.join(self.groups)}\n"
+            f"{f'reason {self.reason}' + chr(10) if self.reason else ''}"
         )
 
 
@@ -66,7 +70,8 @@ def parse(text: str) -> Ballot:
     except ValueError:
         raise BadBallot(reason_fr="instant illisible", reason_en="an instant that cannot be read") from None
     digest, groups = bytes.fromhex(found["digest"]), tuple(found["groups"].strip().split(",")) if found["groups"] else ()
-    return Ballot(found["intent"], digest, found["verdict"], found["person"], at, until, int(found["quorum"]), groups)
+    quorum, reason = int(found["quorum"]), found["reason"] or ""
+    return Ballot(found["intent"], digest, found["verdict"], found["person"], at, until, quorum, groups, reason)
 
 
 def plain(name: str) -> str:
