@@ -58,6 +58,7 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
     from sovereign import governing
     from sovereign.api.app import House
     from sovereign.api.metrics import Metrics
+    from sovereign.comparing import Comparison
     from sovereign.gateway import dlp
     from sovereign.gateway.gateway import Gateway
     from sovereign.gateway.ports import Parts, Standing
@@ -114,6 +115,10 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
                 monotonic=time.monotonic,
                 mirror=Copy(site),
                 metrics=Metrics(gauges),
+                compare=Comparison(site),
+                people=outbound.people,
+                rights=outbound.rights,
+                site=site.keys.verifier.name,
             )
         finally:
             await gateway.close()

@@ -110,6 +110,10 @@ class RestWriter:
     def passed(self, method: str, path: str, body: Json, /) -> tuple[Change, ...]:
         """A call to a record's own path, or a POST to the path of a list."""
         query = self.mirror("GET", path.partition("?")[0])
+        place = below(self.settings.url, path)
+        for name, stream in self.streams.items():
+            if place is not None and stream.method == "GET" and place[0] == "/" + stream.path.strip("/"):
+                query = MirrorQuery("list", name)
         return called(query, method, body, lambda _stream, fields: fields)
 
     def apply(self, operation: str, payload: Json, key: str | None = None, /) -> Exchange[Applied]:

@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from saas_connectors.connector import Json
 from saas_connectors.request import Pairs
+from sovereign.access import People, Rights
 from sovereign.access.clients import Client, Clients
 from sovereign.access.clients import Limits as ClientLimits
 from sovereign.access.errors import NotAuthenticated
 from sovereign.api.answers import Answered, answer, as_json, requested, shown
+from sovereign.api.approving import Approving
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
 from sovereign.api.errors import Defect, NoSuchPlace, NotJson, NotReached, NotThis, NotYours, bad
 from sovereign.api.limits import Limits, origin_of
@@ -29,11 +31,10 @@ from sovereign.api.routes import Route, led
 from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
+from sovereign.gateway.effect import Compare, no_comparison
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
-from sovereign.gateway.kept import kept
 from sovereign.gateway.reading import Mirror, Read, no_copy
-from sovereign.gateway.receipt import heard
 from sovereign.gateway.vendor import Vendors
 from sovereign.settings import GatewaySettings
 from sovereign.state import State
@@ -44,14 +45,14 @@ _LOG: Final = logging.getLogger("sovereign.api")
 _NOTE: Final = 16_384
 _SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _VOTER: Final = Client("~", "", "", frozenset(), ClientLimits(rate=2, concurrency=2, max_bytes=_NOTE), _SINCE, None, None)
-"""Whoever posts a signed vote, from one address: the signature says who."""
+"""Whoever posts a note signed by an approver, from one address: the signature says who."""
 _VOTERS: Final = replace(_VOTER, limits=ClientLimits(rate=50, concurrency=16, max_bytes=_NOTE))
 """All of them together."""
 
 
 @dataclass(frozen=True)
 class House:
-    """What the door opens onto. held: bytes of all bodies in hand together, at most. mirror: the local copy."""
+    """What the door opens onto. site: its key's name. held: bytes of all bodies in hand at most. mirror, compare: the copy."""
 
     settings: GatewaySettings
     state: State
@@ -63,8 +64,12 @@ class House:
     clock: Clock
     entropy: Callable[[int], bytes]
     monotonic: Callable[[], float]
+    people: People
+    rights: Rights
+    site: str
     held: int = 2**28
     mirror: Mirror = no_copy
+    compare: Compare = no_comparison
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -74,6 +79,7 @@ class App:
     def __init__(self, house: House) -> None:
         self._house = house
         self._limits, self._voters = Limits(house.monotonic, house.held), Limits(house.monotonic, 0)
+        self._approving = Approving(house)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem in the caller's language."""
@@ -107,7 +113,7 @@ class App:
         if route.door == "voter":
             voter = replace(_VOTER, id=f"~{origin_of(arrival.address)}")
             with self._voters.place(voter), self._limits.place(_VOTERS):
-                return await self._vote(arrival, receive, *given)
+                return await self._signed(arrival, receive, route.name, *given)
         if route.name == "health":
             return as_json(200, {"status": "ok"})
         text = self._house.metrics.text().encode()
@@ -146,14 +152,7 @@ class App:
                 return as_json(200, {"approvals": [requested(a) for a in waiting]})
             case ("approval", intent):
                 self._own(client, intent)
-                with house.state.read() as reader:
-                    return as_json(
-                        200,
-                        requested(
-                            house.approvals.find(reader, intent),
-                            kept(reader, house.gateway.sealing, house.gateway.deliveries.audit, intent),
-                        ),
-                    )
+                return as_json(200, await asyncio.to_thread(self._approving.own, intent, client.owner, arrival.language))
         host = arrival.fields.get("host", "")
         scheme = "https" if house.settings.certificate else "http"
         offered = {name: self._operations(name) for name in self._reached(client)}
@@ -217,25 +216,17 @@ class App:
         finally:
             self._limits.give(len(body))
 
-    async def _vote(self, arrival: Arrival, receive: Receive, intent: str) -> Answered:
-        house = self._house
+    async def _signed(self, arrival: Arrival, receive: Receive, name: str, intent: str) -> Answered:
+        """What a note that an approver signed asks for: to see, or to decide."""
         body = await body_of(arrival, receive, self._limits, _NOTE)
         self._limits.give(len(body))
         try:
             note = body.decode()
         except UnicodeDecodeError:
             raise bad("une note signée est du texte UTF-8", "a signed note is UTF-8 text") from None
-
-        def vote() -> str:
-            # Whoever is nobody's key costs one look, and never a write transaction.
-            if house.approvals.signed(note) != intent:
-                raise bad("la note porte sur une autre demande", "the note is about another request")
-            with house.state.begin() as transaction:
-                _, outcome = house.approvals.vote(transaction, note)
-                heard(house.gateway.deliveries, transaction, intent, outcome, house.clock())
-                return outcome
-
-        return as_json(200, {"intent": intent, "outcome": await asyncio.to_thread(vote)})
+        if name == "look":
+            return as_json(200, await asyncio.to_thread(self._approving.look, intent, note, arrival.language))
+        return as_json(200, {"intent": intent, "outcome": await asyncio.to_thread(self._approving.vote, intent, note)})
 
     # Who, and what is theirs
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
+from sovereign.gateway.effect import KINDS
 from sovereign.gateway.states import STATES
 
 Say = Callable[[str, str], str]
@@ -57,13 +58,37 @@ _EVENT: Final = _object({"at": _INSTANT, "was": _NO_TEXT, "state": _STATE, "why"
 _ASKED: Final = {
     "intent": {"type": "string", "pattern": INTENT},
     "connection": _TEXT,
-    "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "quorum": _COUNT,
     "groups": _TEXTS,
     "asked_at": _INSTANT,
     "expires_at": _INSTANT,
     "state": _TEXT,
 }
+_CHANGED: Final = _object(
+    {"field": _TEXT, "class": _TEXT, "changes": {"type": "boolean"}, "seen": {"type": "boolean"}}, {"before": {}, "after": {}}
+)
+_RECORD: Final = _object(
+    {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "stream": _TEXT,
+        "key": {"type": "object", "additionalProperties": _NO_TEXT},
+        "fields": {"type": "array", "items": _CHANGED},
+    }
+)
+_CONTENT: Final = {
+    "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "operation": _TEXT,
+    "method": _TEXT,
+    "path": _NO_TEXT,
+    "entity": _NO_TEXT,
+    "person": _NO_TEXT,
+    "content_type": _TEXT,
+    "headers": {"type": "array", "items": _TEXTS},
+    "bytes": _COUNT,
+    "effect": schema("Effect"),
+}
+_VOICE: Final = _object({"person": _TEXT, "verdict": _TEXT, "at": _INSTANT, "reason": _TEXT})
+_WHO: Final = _object({"person": _TEXT, "groups": _TEXTS, "can": {"type": "boolean"}, "why": _TEXT})
 SCHEMAS: Final[dict[str, Any]] = {
     "Problem": _object(
         {
@@ -80,17 +105,27 @@ SCHEMAS: Final[dict[str, Any]] = {
     "Receipt": _object(_RECEIPT, {"dry_run": {"type": "boolean"}}),
     "Delivery": _object(_RECEIPT | {"events": {"type": "array", "items": _EVENT}}),
     "ApprovalRequest": _object(_ASKED),
-    "ApprovalContent": _object(
+    "ApprovalContent": _object(_ASKED | _CONTENT),
+    "ApprovalLook": _object(
         _ASKED
+        | _CONTENT
         | {
-            "operation": _TEXT,
-            "method": _TEXT,
-            "path": _TEXT,
-            "entity": _TEXT,
-            "person": _NO_TEXT,
-            "content_type": _TEXT,
-            "headers": {"type": "array", "items": _TEXTS},
-            "bytes": _COUNT,
+            "client": _TEXT,
+            "body": _NO_TEXT,
+            "sentence": _NO_TEXT,
+            "voices": {"type": "array", "items": _VOICE},
+            "who": {"type": "array", "items": _WHO},
+        }
+    ),
+    "Effect": _object(
+        {
+            "compared": {"type": "boolean"},
+            "absent": _NO_TEXT,
+            "clearance": _NO_TEXT,
+            "copy_at": _NO_TEXT,
+            "copy_age": _NO_COUNT,
+            "counts": {"anyOf": [{"type": "object", "additionalProperties": _COUNT}, {"type": "null"}]},
+            "records": {"type": "array", "items": _RECORD},
         }
     ),
     "Vote": _object({"intent": _TEXT, "outcome": _TEXT}),

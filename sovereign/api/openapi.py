@@ -127,6 +127,22 @@ def _fixed(say: Say) -> dict[str, Any]:
                 (404,),
             )
         },
+        "/v1/approvals/{id}/look": {
+            "post": {
+                **_one(
+                    "lookApproval",
+                    say("La demande entière, pour qui signe.", "The request whole, for whoever signs."),
+                    _answers("ApprovalLook", "OK"),
+                    named,
+                    (403, 404, 409, 410, 429),
+                    open_=True,
+                ),
+                "requestBody": {
+                    "required": True,
+                    "content": {"text/plain": {"schema": {"type": "string", "maxLength": 16_384}}},
+                },
+            }
+        },
         "/v1/approvals/{id}/votes": {
             "post": {
                 **_one("vote", note, _answers("Vote", vote), named, (403, 404, 409, 410, 429), open_=True),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sovereign.cli.door import Door
 from sovereign.cli.marks import lasting, number
 from sovereign.cli.output import Column, shown
-from sovereign.language import say
+from sovereign.language import language, say
 
 if TYPE_CHECKING:
     from sovereign.deciding import Request
@@ -55,7 +55,8 @@ def show(door: Door, found: "Request", effect: "Effect | None") -> None:
     pairs = [(column, values[column.key]) for column in FACTS if values[column.key] not in (None, "")]
     if door.out.json:
         door.out.record(
-            "approval", **{column.key: value for column, value in pairs}, effect=None if effect is None else effect.record(),
+            "approval", **{column.key: value for column, value in pairs},
+            effect=None if effect is None else effect.record(language()),
             voices=[{"person": v.person, "verdict": v.verdict, "at": v.at, "reason": v.reason} for v in found.voices],
             who=[{"person": w.person, "groups": list(w.groups), "can": w.why is None, "why": _because(w)} for w in found.who],
         )  # fmt: skip

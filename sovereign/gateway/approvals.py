@@ -209,6 +209,15 @@ class Approvals:
             raise _unsigned()
         return intent
 
+    def signer(self, note: str) -> tuple[str, str]:
+        """Whose enrolled key signed a note, and its text. Errors: BadBallot."""
+        with self._state.read() as reader:
+            known = self._approvers(reader)
+        found = next((each for each in known if each.revoked_at is None and _signed(note, each)), None)
+        if found is None:
+            raise _unsigned()
+        return found.person, notes.verify(note, [notes.Verifier.parse(found.vkey)])
+
     def vote(self, transaction: Connection, note: str) -> tuple[str, str]:
         """Take a signed note; gives the intent, and what it came to: `open`, `approved` or `refused`.
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol
 
 from saas_connectors.connector import Json
 from sovereign.gateway.intent import WriteIntent
+from sovereign.language import Language
 
 Kind = Literal["create", "update", "delete", "unchanged"]
 KINDS: Final[tuple[Kind, ...]] = ("create", "update", "delete", "unchanged")
@@ -67,11 +68,11 @@ class Effect:
         """Whether what says which record is written to lies above the clearance."""
         return any(value is None for each in self.records for _, value in each.names)
 
-    def record(self) -> dict[str, Any]:
-        """As JSON."""
+    def record(self, language: Language) -> dict[str, Any]:
+        """As JSON, its words in a language."""
         return {
-            "compared": self.absent is None, "clearance": self.clearance, "copy_age": self.age,
-            "copy_at": None if self.at is None else self.at.isoformat(),
+            "compared": self.absent is None, "absent": None if self.absent is None else self.absent[language == "en"],
+            "clearance": self.clearance, "copy_at": None if self.at is None else self.at.isoformat(), "copy_age": self.age,
             "counts": dict(self.counts) if self.absent is None else None,
             "records": [
                 {
@@ -85,6 +86,11 @@ class Effect:
                 for each in self.records
             ],
         }  # fmt: skip
+
+
+def no_comparison(_intent: WriteIntent, clearance: str | None, /) -> Effect:
+    """Compare with nothing, and say so."""
+    return Effect(clearance, (), frozenset({"personal"}), ("Aucune copie locale.", "No local copy."))
 
 
 class Compare(Protocol):

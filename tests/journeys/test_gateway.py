@@ -135,7 +135,8 @@ def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_
         held = _write(address, token, "N1")
         assert held.status_code == 202, held.text
         intent = held.json()["intent"]
-        shown = town.run("approval", "show", intent)[0]
+        assert '"N1"' not in str(town.run("approval", "show", intent)[0]["payload"])
+        shown = town.run("approval", "show", intent, "--clearance", "personal")[0]
         assert '"N1"' in shown["payload"]
         assert (shown["content_type"], bool(shown["entity"])) == ("application/json", True)
         own = ("approval", "approve", intent, "--as", "agathe", "--key", str(tmp_path / "agathe.key"))

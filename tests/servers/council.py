@@ -43,7 +43,7 @@ class Council:
     def __post_init__(self) -> None:
         parts = self.parts
         self.clients = Clients(parts.state, parts.audit, self.clock)
-        people = People(parts.state, parts.audit, self.clock)
+        people = self.people = People(parts.state, parts.audit, self.clock)
         self.rights = Rights(parts.state, parts.audit, self.clock, people)
         self.approvals = Approvals(parts.state, parts.audit, parts.keys, self.clock, self.rights)
         self.signers: dict[str, notes.Signer] = {}

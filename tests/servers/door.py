@@ -96,7 +96,7 @@ async def rooms(
     async with sitting(root, url, force or ByName(), limits=limits) as (gateway, council):
         house = House(
             settings or LOCAL, council.parts.state, council.clients, gateway, council.parts.vendors, council.approvals,
-            lambda: ["ledger"], council.clock, os.urandom, time.monotonic,
+            lambda: ["ledger"], council.clock, os.urandom, time.monotonic, council.people, council.rights, "town",
         )  # fmt: skip
         yield house, council
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from saas_connectors.connector import (
     Applied,
+    Change,
     Class,
     Exchange,
     Fetch,
@@ -188,6 +189,12 @@ class LedgerConnector:
     def _found(self, payload: Json) -> Exchange[bool]:
         (response,) = yield Fetch((Request("GET", f"{self._url}/lines?ref={payload['ref']}"),))
         return bool(json.loads(response.body))
+
+    def changes(self, operation: str, payload: Json) -> tuple[Change, ...]:
+        return ()
+
+    def passed(self, method: str, path: str, body: Json) -> tuple[Change, ...]:
+        return ()
 
     def is_read(self, method: str, path: str) -> bool:
         return method == "GET"
