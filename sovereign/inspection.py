@@ -224,7 +224,13 @@ def _timestamps(site: "Site") -> Iterator[Finding]:
     yield from findings(site)
 
 
+def _export(site: "Site") -> Iterator[Finding]:
+    from sovereign.exporting import findings
+
+    yield from findings(site, timedelta(hours=1))
+
+
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
     of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines, _timestamps, _witnesses,
+    _quarantines, _timestamps, _export, _witnesses,
 )  # fmt: skip

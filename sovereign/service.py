@@ -52,6 +52,13 @@ def stamping(site: "Site", stop: threading.Event, trouble: Callable[[Fault], Non
     return Stamping(stamper, trouble)
 
 
+def exporting(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContextManager[object]:
+    """Have the audit log followed by its receiver, in a thread; trouble: told of what goes wrong. Errors: BadSettings."""
+    from sovereign import exporting
+
+    return exporting.forwarder(site, trouble) or nullcontext()
+
+
 @asynccontextmanager
 async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["House"]:
     """Open the rooms on the running loop."""

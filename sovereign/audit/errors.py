@@ -7,6 +7,7 @@ AuditError
 ├── Forked       a checkpoint was signed over another past than the one that is here: nothing more is signed
 ├── NotEntered   there is no entry of that number, or it was pruned
 ├── NotDue       nothing is old enough to be pruned
+├── Awaited      what is old enough to be pruned was not confirmed by the receiver of events
 ├── NotStamped   a time-stamping authority did not answer with a token, or it could not be kept
 ├── BadStamp     a token kept beside the log proves nothing of it, or is gone
 ├── Unpublished  what was entered is safe in state.db, but the folder `audit/` could not be written
@@ -189,3 +190,14 @@ class Contradicted(WitnessError):
     def __init__(self, *, witness: str, what: str, size: int) -> None:
         what_fr, what_en = WHAT[what]
         super().__init__(witness=witness, what=what, size=size, what_fr=what_fr, what_en=what_en)
+
+
+class Awaited(AuditError):
+    """What is old enough to be pruned was not confirmed by the receiver of events. Field `seq`: the first such entry."""
+
+    code = "audit.awaited"
+    kind = "partial"
+    fr = "Rien n'est élagué : le récepteur d'[audit.export] n'a rien confirmé à partir de l'entrée {seq}."
+    en = "Nothing is pruned: the receiver of [audit.export] has confirmed nothing from entry {seq} on."
+    todo_fr = "Rétablissez le récepteur, ou retirez [audit.export] s'il n'en faut plus."
+    todo_en = "Restore the receiver, or take [audit.export] out when it is no longer wanted."

@@ -190,6 +190,11 @@ class AuditLog:
         query = rows.chosen().where(audit_entries.c.seq >= seq).order_by(audit_entries.c.seq)
         return self._all(query.limit(limit))
 
+    def bare(self, seq: int, *, limit: int) -> tuple[tuple[int, entry.Entry, bytes], ...]:
+        """Entries from number `seq` on, bodies left sealed: number, entry, leaf hash. Errors: Damaged."""
+        with self._state.read() as reader:
+            return rows.bare(reader, seq, limit)
+
     def last_commit(self, connection: str, stream: str) -> LastCommit | None:
         """The head of a dataset as the log witnessed it last; None when it never did. Errors: Damaged."""
         query = (
@@ -263,11 +268,14 @@ class AuditLog:
         self._state.scrub()
         return said
 
-    def prune(self, before: datetime, reason: str = "") -> int:
-        """Let go of the whole bundles of 256 entries that are older; returns how many went. Errors: NotDue, StateBusy."""
+    def prune(self, before: datetime, reason: str = "", *, unconfirmed: int | None = None) -> int:
+        """Let go of the whole bundles of 256 entries that are older; returns how many went.
+
+        unconfirmed: the first entry that a receiver still waits for. Errors: NotDue, Awaited, StateBusy.
+        """
         from sovereign.audit.pruning import prune
 
-        gone = prune(self._state, self, before, reason=reason)
+        gone = prune(self._state, self, before, reason=reason, unconfirmed=unconfirmed)
         self.publication.publish()
         return gone
 

@@ -4,7 +4,8 @@
    proof over what is kept, and every receipt given before, still holds (C2SP tlog-tiles, pruning).
 2. Some entries are spared, without their bodies, because the site goes on needing what they say: heads of datasets and acts on
    keys.
-3. The pruning is an entry: the first number kept, and how many below it were spared. Anything else that is missing is damage.
+3. What a receiver of events has not confirmed (`forwarding`) stays, however old.
+4. The pruning is an entry: the first number kept, and how many below it were spared. Anything else that is missing is damage.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from sovereign.audit import entry
 from sovereign.audit.acts import SPARED
-from sovereign.audit.errors import Damaged, NotDue
+from sovereign.audit.errors import Awaited, Damaged, NotDue
 from sovereign.audit.tree import WIDTH
 from sovereign.state import State
 from sovereign.state.schema import audit_bodies, audit_entries, instant_text
@@ -49,17 +50,21 @@ def pruned(connection: Connection) -> Pruned:
     return Pruned(first, spared)
 
 
-def prune(state: State, log: "AuditLog", before: datetime, *, reason: str = "") -> int:
+def prune(state: State, log: "AuditLog", before: datetime, *, reason: str = "", unconfirmed: int | None = None) -> int:
     """Let go of the whole bundles whose entries are all older than `before`; returns how many entries went.
 
-    Errors: NotDue; StateBusy when they went, but a long reader keeps their bytes in the write-ahead log.
+    unconfirmed: the first entry that is still awaited elsewhere. Errors: NotDue; Awaited; StateBusy when they went, but a
+    long reader keeps their bytes in the write-ahead log.
     """
     with state.begin() as connection:
         former = pruned(connection)
         # Time may have gone back: the first entry that is not older ends what goes, whatever comes after it.
         kept = connection.execute(select(func.min(_seq)).where(_at >= before, _seq >= former.first)).scalar()
         end = connection.execute(select(func.max(_seq))).scalar() or 0
-        first = (kept if kept is not None else end) // WIDTH * WIDTH
+        due = (kept if kept is not None else end) // WIDTH * WIDTH
+        first = due if unconfirmed is None else min(due, unconfirmed // WIDTH * WIDTH)
+        if first <= former.first < due:
+            raise Awaited(seq=unconfirmed)
         if first <= former.first:
             raise NotDue(before=f"{before:%Y-%m-%d %H:%M}")
         connection.execute(delete(audit_bodies).where(audit_bodies.c.seq < first))

@@ -149,14 +149,43 @@ def prove(door: Door, seq: int, output: Path | None) -> None:
 
 @command.verb(
     "export",
-    fr="Copie le journal publié dans un dossier, pour qui le vérifiera ailleurs ; rien de personnel n'y est.",
-    en="Copy the published log to a folder, for whoever checks it elsewhere; nothing personal is in it.",
+    fr="Copie le journal, sans rien de personnel : publié, pour qui le vérifiera ailleurs, ou en événements OCSF.",
+    en="Copy the log, with nothing personal in it: as published, for whoever checks it elsewhere, or as OCSF events.",
 )
-@argument("folder", type=NEW_FOLDER, fr="Un dossier absent ou vide.", en="An absent or empty folder.")
-def export(door: Door, folder: Path) -> None:
+@argument(
+    "folder",
+    type=click.Path(path_type=Path),
+    fr="Un dossier absent ou vide ; un fichier absent pour des événements.",
+    en="An absent or empty folder; an absent file for events.",
+)
+@option(
+    "--format",
+    "form",
+    type=click.Choice(["tiles", "ocsf"]),
+    default="tiles",
+    show_default=True,
+    fr="tiles : le journal signé (C2SP tlog-tiles) ; ocsf : un événement JSON par ligne.",
+    en="tiles: the signed log (C2SP tlog-tiles); ocsf: one JSON event a line.",
+)
+@option(
+    "--from",
+    "first",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    fr="La première entrée, pour ocsf.",
+    en="The first entry, for ocsf.",
+)
+def export(door: Door, folder: Path, form: str, first: int) -> None:
     """The entry is written first, so that it is in the copy, and the witnesses are asked to cosign it."""
     from sovereign.audit.errors import Contradicted
 
+    if form == "ocsf":
+        return _export_events(door, folder, first)
+    if first:
+        raise click.UsageError(say("--from va avec --format ocsf", "--from goes with --format ocsf"))
+    if folder.is_file():
+        raise AlreadyThere(path=str(folder))
     if folder.exists() and any(folder.iterdir()):
         raise AlreadyThere(path=str(folder))
     site = door.site()
@@ -178,6 +207,24 @@ def export(door: Door, folder: Path) -> None:
     witnesses = "".join(f" --witness {each.vkey}" for each in site.witnesses.keys.values())
     said = f"sovereign audit verify --folder {folder} --key {key}{witnesses}"
     door.out.remark(f"À vérifier par : {said}", f"To be checked by: {said}")
+    return None
+
+
+def _export_events(door: Door, path: Path, first: int) -> None:
+    from sovereign.audit.syslog import lines
+
+    audit, count = door.site().audit, 0
+    with written_privately(path, replace=False) as sink:
+        audit.append("audit.exported", {}, {"entries": audit.size() - first, "format": "ocsf"})
+        for line in lines(audit, first, audit.size()):
+            sink.write(line)
+            count += 1
+    door.out.done(
+        "audit.exported",
+        f"{number(count)} événements dans {path}",
+        f"{number(count)} events in {path}",
+        entries=count, path=str(path),
+    )  # fmt: skip
 
 
 @command.verb(
@@ -190,6 +237,7 @@ def export(door: Door, folder: Path) -> None:
 @option("--yes", is_flag=True, fr="Ne demande pas de confirmation.", en="Ask for no confirmation.")
 def prune(door: Door, before: str, reason: str, yes: bool) -> None:
     """What is gone is gone: a person confirms."""
+    from sovereign import exporting
     from sovereign.cli.keys import confirm
 
     site = door.site()
@@ -200,5 +248,5 @@ def prune(door: Door, before: str, reason: str, yes: bool) -> None:
             f"Les entrées antérieures au {before} seront perdues ; leurs empreintes restent.",
             f"The entries older than {before} will be lost; their hashes stay.",
         )
-    gone = site.audit.prune(instant, reason)
+    gone = site.audit.prune(instant, reason, unconfirmed=exporting.unconfirmed(site))
     door.out.done("audit.pruned", f"{number(gone)} entrées élaguées", f"{number(gone)} entries pruned", entries=gone)

@@ -14,7 +14,7 @@ from sovereign.cli.sync import stopped_by_signals
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
-    from sovereign import service
+    from sovereign import exporting, service
     from sovereign.audit.publication import Publisher
     from sovereign.audit.witnessing import Witnessing
     from sovereign.cli.progress import Lines
@@ -40,7 +40,8 @@ def command(door: Door) -> None:
         Witnessing(site.witnesses, door.out.fault, back) as witnessing,
         Publisher(lambda: witnessing.wake(site.audit.publication.publish()), door.out.fault),
         service.stamping(site, stop, door.out.fault),
-        service.door(site, stop, witnessing.gauges) as address,
+        service.exporting(site, door.out.fault),
+        service.door(site, stop, lambda: witnessing.gauges() + exporting.gauges(site)) as address,
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)

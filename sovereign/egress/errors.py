@@ -10,6 +10,7 @@
     ├── Interrupted     we were asked to stop
     ├── TimedOut        sent, and the answer did not come, or not whole, in time
     ├── Broken          sent, and the connection broke before the whole answer came
+    ├── Unconfirmed     sent by a stream that the peer closed without ending TLS: it may not have read all of it
     ├── Unfinished      what was to be sent broke off, or passed its cap, when a part of it had left
     ├── Echoed          the answer repeats the credential: it was cut before it
     ├── TooLarge        the answer, or what it decompresses to, passes the cap
@@ -167,6 +168,22 @@ class Broken(EgressError):
     en = "The answer of {host} broke off ({reason})."
     todo_fr = "Réessayez plus tard ; si cela dure, signalez-le au fournisseur."
     todo_en = "Try again later; if it lasts, tell the vendor."
+
+
+class Unconfirmed(EgressError):
+    """The peer closed a stream without ending TLS: it may not have read all that was sent."""
+
+    code = "egress.unconfirmed"
+    fr = "{host} a clos sans fin TLS : ce qui est envoyé n'est pas confirmé, et le sera de nouveau."
+    en = "{host} closed without ending TLS: what was sent is not confirmed, and will be sent again."
+    todo_fr = (
+        "Si ce récepteur clôt toujours ainsi (rsyslog avec gtls le fait), mettez close_notify = false dans [{connection}] ; "
+        "sinon cherchez ce qui coupe."
+    )
+    todo_en = (
+        "If this receiver always closes so (rsyslog with gtls does), put close_notify = false in [{connection}]; "
+        "else find out what cuts it."
+    )
 
 
 class Unfinished(EgressError):

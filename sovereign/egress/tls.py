@@ -14,11 +14,12 @@ from sovereign.egress.policy import EgressPolicy
 _REFUSED_BY_PEER = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
 
 
-def context(policy: EgressPolicy) -> ssl.SSLContext:
-    """Make the TLS context of a connection; errors: TlsFailed when one of its files cannot be used."""
+def context(policy: EgressPolicy, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+    """Make the TLS context of a connection; protocols: what ALPN offers. Errors: TlsFailed when a file cannot be used."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.set_alpn_protocols(["http/1.1"])
+    if protocols:
+        made.set_alpn_protocols(protocols)
     step = "ca_bundle"
     try:
         made.load_verify_locations(cafile=str(policy.ca_bundle or certifi.where()))

@@ -10,7 +10,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 `options`.
 """
 
-from sovereign.settings.audit import AuditSettings, Timestamps, Witness
+from sovereign.settings.audit import AuditSettings, Export, Timestamps, Witness
 from sovereign.settings.edit import add_connection, remove_connection
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
@@ -31,6 +31,7 @@ __all__ = [
     "AuditSettings",
     "Connection",
     "ConnectionLimits",
+    "Export",
     "GatewaySettings",
     "Guards",
     "KeySettings",

@@ -59,6 +59,48 @@ class Witness(Strict, frozen=True, kw_only=True):
     network: Annotated[Network, said("une table", "a table")] = Network()
 
 
+class Export(Strict, frozen=True, kw_only=True):
+    """`[audit.export]`: which receiver of syslog over TLS is sent every entry, as an OCSF event."""
+
+    host: Annotated[
+        str,
+        said(
+            "le nom du récepteur, celui de son certificat",
+            "the receiver's name, the one in its certificate",
+            pattern=r"^[A-Za-z0-9]([A-Za-z0-9.\-]{0,252})\Z",
+        ),
+    ]
+    port: Annotated[int, said("un port, de 1 à 65535", "a port, 1 to 65535", ge=1, le=65_535)] = 6514
+    ca_bundle: File
+    client_certificate: File | None = None
+    client_key: File | None = None
+    facility: Annotated[
+        int, said("un code de la RFC 5424, de 0 à 23 (13 : audit)", "a code of RFC 5424, 0 to 23 (13: audit)", ge=0, le=23)
+    ] = 13
+    enterprise: Annotated[
+        int,
+        said(
+            "votre numéro d'entreprise IANA (PEN) ; 32473 est celui des exemples",
+            "your IANA enterprise number (PEN); 32473 is the one of examples",
+            ge=1,
+            le=2**31 - 1,
+        ),
+    ] = 32473
+    close_notify: Annotated[
+        bool,
+        said(
+            "false pour un récepteur qui clôt sans fin TLS (RFC 5425, 4.4), sinon true",
+            "false for a receiver that closes without ending TLS (RFC 5425, 4.4), else true",
+        ),
+    ] = True
+    private: Annotated[
+        bool, said("false pour interdire les réseaux privés, sinon true", "false to forbid private networks, else true")
+    ] = True
+    loopback: Annotated[
+        bool, said("true pour permettre cette machine, sinon false", "true to allow this machine, else false")
+    ] = False
+
+
 class AuditSettings(Strict, frozen=True, kw_only=True):
     """`[audit]`: what is done with the audit log beside keeping it."""
 
@@ -78,6 +120,7 @@ class AuditSettings(Strict, frozen=True, kw_only=True):
         msgspec.field(default_factory=dict)
     )
     timestamps: Annotated[Timestamps | None, said("une table", "a table")] = None
+    export: Annotated[Export | None, said("une table", "a table")] = None
 
     @property
     def wanted(self) -> int:

@@ -159,6 +159,12 @@ def _audit(value: object) -> AuditSettings:
     audit = msgspec.structs.replace(audit, witnesses=witnesses)
     if audit.wanted > len(witnesses):
         raise wrong("audit.cosignatures", *expectation(hints["cosignatures"]))
+    if audit.export is not None and audit.export.client_key is not None and audit.export.client_certificate is None:
+        raise wrong(
+            "audit.export.client_certificate",
+            "le certificat qui va avec client_key",
+            "the certificate that goes with client_key",
+        )
     return audit
 
 

@@ -24,6 +24,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[audit]", audit.AuditSettings),
     ("[audit.witnesses.NAME]", audit.Witness),
     ("[audit.timestamps]", audit.Timestamps),
+    ("[audit.export]", audit.Export),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),

@@ -30,6 +30,17 @@ query_seconds = 60
 # certificate = "tls/cert.pem"
 # key = "tls/key.pem"
 
+# Le journal d'audit, horodaté chaque jour (RFC 3161) et suivi par votre SIEM (syslog, TLS).
+# The audit log, time-stamped every day (RFC 3161) and followed by your SIEM (syslog, TLS).
+#
+# [audit.timestamps]
+# url = "https://tsa.exemple.fr"
+# authority = "tsa.pem"                           # ses certificats / its certificates
+#
+# [audit.export]
+# host = "siem.ville.fr"
+# ca_bundle = "siem-ca.pem"
+#
 # Un témoin du journal d'audit : « sovereign witness init » ailleurs donne sa clé.
 # A witness of the audit log: `sovereign witness init` elsewhere gives its key.
 #

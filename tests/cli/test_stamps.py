@@ -32,10 +32,10 @@ def tsa(tmp_path: Path) -> Iterator[Tsa]:
 @pytest.fixture
 def stamped(site: Path, tsa: Tsa) -> Path:
     """A site that names the authority."""
-    shutil.copy(tsa.folder / "ca.pem", site / "tsa.pem")
+    shutil.copy(tsa.folder / "ca.pem", site / "ours.pem")
     settings = site / "sovereign.toml"
     table = (
-        f'\n[audit.timestamps]\nurl = "{tsa.url}"\nauthority = "tsa.pem"\nnetwork = {{ loopback = true, plaintext = true }}\n'
+        f'\n[audit.timestamps]\nurl = "{tsa.url}"\nauthority = "ours.pem"\nnetwork = {{ loopback = true, plaintext = true }}\n'
     )
     settings.write_text(settings.read_text() + table)
     return site
@@ -95,12 +95,12 @@ def test_a_bad_answer_is_refused_with_its_reason_and_nothing_of_it_is_kept(
 def test_an_authority_of_another_root_or_policy_and_one_that_is_away_are_refused(run: Run, stamped: Path, tsa: Tsa) -> None:
     settings = stamped / "sovereign.toml"
     good = settings.read_text()
-    shutil.copy(certify(stamped.parent / "stranger"), stamped / "tsa.pem")
+    shutil.copy(certify(stamped.parent / "stranger"), stamped / "ours.pem")
     assert run("audit", "stamp").code == 20
-    shutil.copy(tsa.folder / "ca.pem", stamped / "tsa.pem")
-    settings.write_text(good.replace('"tsa.pem"', f'"tsa.pem"\npolicy = "{OTHER_POLICY}"'))
+    shutil.copy(tsa.folder / "ca.pem", stamped / "ours.pem")
+    settings.write_text(good.replace('"ours.pem"', f'"ours.pem"\npolicy = "{OTHER_POLICY}"'))
     assert run("audit", "stamp", "--json").of("stamp")[0]["policy"] == OTHER_POLICY
-    settings.write_text(good.replace('"tsa.pem"', '"absent.pem"'))
+    settings.write_text(good.replace('"ours.pem"', '"absent.pem"'))
     assert run("audit", "stamp", "--json").errors[0]["field"] == "audit.timestamps.authority"
     settings.write_text(good.replace(", plaintext = true", ""))
     assert run("audit", "stamp").code == 2

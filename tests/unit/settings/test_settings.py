@@ -17,6 +17,7 @@ from sovereign.errors import BadSettings, NoSite
 from sovereign.settings import (
     AuditSettings,
     Connection,
+    Export,
     Timestamps,
     Witness,
     add_connection,
@@ -34,6 +35,7 @@ from vault.cosignatures import Cosignatory
 WITNESS_KEY = notes.Verifier("w.example", bytes(32)), Cosignatory("w.example", bytes(32))
 WITNESS = f'[audit.witnesses.w1]\nurl = "https://w.example"\nkey = "{WITNESS_KEY[1].vkey}"\n'
 ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
+EXPORT = '[audit.export]\nhost = "siem"\nca_bundle = "ca.pem"\n'
 STAMPS = '[audit.timestamps]\nurl = "https://tsa.ville.fr"\nauthority = "tsa.pem"\n'
 
 
@@ -72,6 +74,9 @@ def wrong(text: str) -> BadSettings:
         (STAMPS.replace("https", "ftp"), "audit.timestamps.url"), (STAMPS.replace("https", "http"), "audit.timestamps.url"),
         (STAMPS + 'policy = "1.2.03"', "audit.timestamps.policy"), (STAMPS + "every_hours = 0", "audit.timestamps.every_hours"),
         (STAMPS + "network = { privat = true }", "audit.timestamps.network.privat"),
+        ('[audit.export]\nhost = "siem"', "audit.export.ca_bundle"), (EXPORT + "port = 0", "audit.export.port"),
+        (EXPORT + "facility = 24", "audit.export.facility"), (EXPORT + 'client_key = "k"', "audit.export.client_certificate"),
+        (EXPORT.replace("siem", "si em"), "audit.export.host"),
         (STAMPS + 'network = { proxy_secret = "x" }', "audit.timestamps.network.proxy_secret"),
         (WITNESS + "clef = 1", "audit.witnesses.w1.clef"), ("[audit.witnesses.W1]", "audit.witnesses.W1"),
         ("audit = 1", "audit"), ("[audit]\nwitnesses = 1", "audit.witnesses"), ("[audit]\nwitness = 1", "audit.witness"),
@@ -167,6 +172,7 @@ def test_every_field_says_what_it_expects_in_both_languages() -> None:
         Timestamps,
         AuditSettings,
         Witness,
+        Export,
         Connection,
     )
     for struct in structs:
