@@ -167,7 +167,10 @@ class _Reading:
                 self.pruned = max(self.pruned, said) if isinstance(said, int) else self.pruned
             elif data.startswith(_STAMPED):
                 told = entry.read(data, first + offset)
-                self.stamped[int(told.subject["size"])] = str(told.facts["token"])
+                size, token = told.subject.get("size"), told.facts.get("token")
+                if not isinstance(size, int) or not isinstance(token, str):
+                    raise Damaged(seq=first + offset, what="entry")
+                self.stamped[size] = token
 
     def _held(self, level: int | str, number: int, width: int, limit: int) -> tuple[bytes | None, int]:
         """A tile or bundle, and how many it holds: the whole one when a later checkpoint took the place of the partial one."""

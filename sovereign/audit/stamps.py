@@ -88,7 +88,7 @@ def _stamp(
     except (FileNotFoundError, UnicodeDecodeError, Corrupt, NotSigned):
         said = "ce qu'il horodate n'est pas un point de contrôle de ce journal", "what it stamps is no checkpoint of this log"
         raise _bad(at, *said) from None
-    if checkpoint.size != at or (entered is not None and not compare_digest(entered, digest(answer))):
+    if checkpoint.size != at or (entered is not None and not compare_digest(entered.encode(), digest(answer).encode())):
         raise _bad(at, "un autre a pris sa place", "another one has taken its place")
     try:
         if at > size or not compare_digest(root(at), checkpoint.root):
