@@ -28,7 +28,7 @@ OF_CODE: Final[Mapping[str, int]] = {
     "egress.timeout": 504,
 }
 """Codes whose status says more than their kind."""
-_OF_FAMILY: Final = (("vendor", 502), ("egress", 502), ("connector", 500))
+_OF_FAMILY: Final = (("vendor", 502), ("egress", 502), ("connector", 500), ("state", 503))
 _OF_KIND: Final[Mapping[str, int]] = {
     "usage": 400, "unauthenticated": 401, "denied": 403, "held": 202, "locked": 409, "sealed": 503, "partial": 503,
 }  # fmt: skip

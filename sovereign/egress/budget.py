@@ -2,7 +2,8 @@
 
 1. Rate: a token bucket that holds a tenth of a second of tokens, at least one; requests are served in the order they came.
 2. Concurrency: at most so many requests in flight. Where several connections share a host, the smallest limits hold for all.
-3. When the vendor says `Retry-After`, the host is closed to everyone until then, however long that is.
+3. When the vendor says `Retry-After`, the host is closed to everyone until then, however long that is; a clock that is set back
+   keeps it closed no longer.
 4. Threads (pulls) and tasks (the gateway) stand in one line: who came first goes first, and no thread waits for a task.
 
 Our own pace is waited for; a closed host is waited for within the caller's patience, beyond which `Waiting` is raised. Another
@@ -10,6 +11,7 @@ process has budgets of its own.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -54,17 +56,20 @@ class HostBudget:
         self._tokens = 1.0
         self._refilled = monotonic()
         self._closed_until: datetime | None = None
+        self._open_at = math.inf
+        """The same, by the clock that nobody sets: a host is open once either says so."""
 
     @property
     def closed_until(self) -> datetime | None:
         """Until when the vendor asked everyone to stay away; an instant, UTC."""
         return self._closed_until
 
-    def close(self, until: datetime) -> None:
-        """Stay away until then; an earlier instant than the present one changes nothing."""
+    def close(self, until: datetime, seconds: float = math.inf) -> None:
+        """Stay away until then, and no longer than so many seconds; an earlier instant than the present one changes nothing."""
         with self._lock:
-            if self._closed_until is None or until > self._closed_until:
-                self._closed_until = until
+            opens = self._monotonic() + seconds
+            if self._closed_until is None or until > self._closed_until or opens > self._open_at:
+                self._closed_until, self._open_at = until, opens
 
     def heed(self, status: int, headers: Mapping[str, str], present: datetime, guess: float) -> bool:
         """Close the host for as long as an answer asks; returns whether it asked.
@@ -78,7 +83,8 @@ class HostBudget:
             until = _later(present, guess)
         if until is not None:
             # A vendor that says "now" again and again still costs its caller some patience.
-            self.close(max(until, present + timedelta(seconds=BASE / 2)))
+            until = max(until, present + timedelta(seconds=BASE / 2))
+            self.close(until, (until - present).total_seconds())
         return until is not None
 
     def reopen(self) -> None:
@@ -154,7 +160,7 @@ class HostBudget:
         until = self._closed_until
         if until is None:
             return None, 0.0
-        seconds = (until - clock()).total_seconds()
+        seconds = min((until - clock()).total_seconds(), self._open_at - self._monotonic())
         if seconds > patience:
             raise Waiting(host=self.host, until=until)
         return until, max(seconds, 0.0)

@@ -6,6 +6,7 @@
    the command line changed is found that way.
 4. A delivery is in one hand at a time: `hands`. What fails where it should not rests for `REST` seconds before it is looked at
    again, and holds neither a hand nor a slot meanwhile; what can never leave (its payload is gone) is closed.
+5. A clock that was set back keeps no retry, probe or read-back waiting longer than it was to wait.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ from sovereign.state.group import GroupCommit
 from vault.errors import Fault
 
 POLL: Final = 1.0
-REST: Final = timedelta(seconds=30)
+REST: Final = 30.0
+DRIFT: Final = timedelta(seconds=60)
+"""By how much a clock that is kept right may go back without having been set back."""
 _LOG: Final = logging.getLogger(__name__)
 MOST: Final = 64
 """Deliveries looked at in one go."""
@@ -62,7 +65,8 @@ class Dispatcher:
         self._told, self._reconsider = told, reconsider
         self.lanes, self.slots = Lanes(state), slots
         self.hands: set[str] = set()
-        self._resting: dict[str, datetime] = {}
+        self._resting: dict[str, float] = {}
+        self._seen: datetime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         slots.wake = self.wake
@@ -138,12 +142,16 @@ class Dispatcher:
     async def look(self) -> datetime | None:
         """Begin all that may begin now; gives when something next will."""
         now = self._clock()
+        if self._seen is None or now < self._seen - DRIFT:
+            await self._set_back(now)
+        self._seen = now
         with self._state.read() as reader:
             due = self.lanes.due(reader, now, MOST)
             approved = self.lanes.within(reader, "approved", MOST)
             waiting = self.lanes.waiting(reader)
             soonest = self.lanes.soonest(reader)
-        self._resting = {intent: until for intent, until in self._resting.items() if until > now}
+        present = asyncio.get_running_loop().time()
+        self._resting = {intent: until for intent, until in self._resting.items() if until > present}
         rested = [each for each in (*due, *approved) if each.intent not in self._resting]
         for each in rested:
             if each.intent not in self.hands:
@@ -159,6 +167,16 @@ class Dispatcher:
         if soonest is None or soonest > now:
             return soonest
         return now + timedelta(seconds=0.05 if rested else POLL)
+
+    async def _set_back(self, now: datetime) -> None:
+        """Have what waits by an earlier clock wait as long by this one."""
+
+        def piece(transaction: Connection) -> None:
+            for each in self.lanes.stranded(transaction, now + DRIFT):
+                if each.next_at is not None:
+                    self._deliveries.put_off(transaction, each, now + (each.next_at - each.since), each.outcome)
+
+        await self._group.write(piece)
 
     async def _dispatch(self, connection: str, now: datetime) -> None:
         """Send what is first in its lane, as far as slots and circuit allow."""
@@ -330,7 +348,7 @@ class Dispatcher:
             with suppress(StateMoved, StateError):
                 await work
         except Exception as error:  # noqa: BLE001 - a defect of one delivery must stop no other, nor be retried at once
-            self._resting[delivery.intent] = self._clock() + REST
+            self._resting[delivery.intent] = asyncio.get_running_loop().time() + REST
             _LOG.error("delivery %s rests after %s", delivery.intent, type(error).__name__)
         finally:
             self._drop(delivery, slot=False)

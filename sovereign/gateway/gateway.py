@@ -80,6 +80,7 @@ class Gateway:
         self._open = ExitStack()
         self._dispatcher: Dispatcher | None = None
         self._closing = False
+        self._began = parts.clock(), parts.monotonic()
 
     # Its life
 
@@ -337,11 +338,16 @@ class Gateway:
         digest, known, expires_at = row
         with self._parts.state.read() as reader:
             over = over_since(self.deliveries.get(reader, known)) is not None
-        if over and datetime.fromisoformat(expires_at) <= self._parts.clock():
+        if over and datetime.fromisoformat(expires_at) <= self._steady():
             return None  # a key outlives what it began: a request made again late is the same request
         if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), digest):
             raise KeyReused(intent=known)
         return replace(self.receipt(known), replayed=True)
+
+    def _steady(self) -> datetime:
+        """The present, as far as the clock and the time that went by agree: a clock set forwards makes nothing forgotten."""
+        at, then = self._began
+        return min(self._parts.clock(), at + timedelta(seconds=self._parts.monotonic() - then))
 
     async def _reconsider(self, delivery: Delivery) -> None:
         """A held delivery whose time is up, or an approved or replayed one that is to take its turn."""

@@ -3,7 +3,8 @@
 1. A delivery that is not over keeps what it carries, however old: it may still leave, or waits for a person.
 2. The act is entered, a count a connection, in the very transaction that erases. What was asked, decided and done stays told:
    only the sealed columns go, and their bytes with them (`State`: secure_delete, then `scrub`).
-3. An idempotency key goes once its time is up and what it began is over; until then it answers as before.
+3. An idempotency key goes a day after its time is up, so that a clock set forwards by a day takes none away, and not before
+   what it began is over; until its time is up it answers as before.
 4. It goes by pieces, so that writes are made in between; a delivery that moved meanwhile is left alone.
 """
 
@@ -21,6 +22,8 @@ from sovereign.state.statements import Statement
 
 PIECE: Final = 500
 """Deliveries, or keys, in one transaction."""
+SLACK: Final = timedelta(days=1)
+"""How long a key whose time is up stays in the table."""
 _FINAL: Final = ", ".join(f"'{state}'" for state in sorted(FINAL))
 _OVER: Final = f"(d.state IN ({_FINAL}) OR (d.state = 'delivered' AND d.next_at IS NULL))"
 """Nothing more happens by itself; an acceptance that is not to be read back included."""
@@ -78,5 +81,5 @@ def _forget(state: State, present: datetime) -> None:
     )
     while True:
         with state.begin() as transaction:
-            if forget(transaction, present=instant_text(present), most=PIECE).rowcount < PIECE:
+            if forget(transaction, present=instant_text(present - SLACK), most=PIECE).rowcount < PIECE:
                 return

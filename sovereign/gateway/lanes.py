@@ -39,6 +39,11 @@ class Lanes:
             state,
             f"SELECT {_ALL} FROM deliveries d WHERE d.blocks = 1 AND d.state = 'delivered' ORDER BY d.turn LIMIT 10000",  # noqa: S608 - names of ours
         )
+        self._stranded = Statement(
+            state,
+            f"SELECT {_ALL} FROM deliveries d WHERE d.next_at IS NOT NULL AND d.since > :now AND d.next_at >= d.since "  # noqa: S608 - names of ours
+            "AND d.state IN ('to_retry', 'unknown', 'delivered') ORDER BY d.next_at LIMIT 10000",
+        )
         self._in = Statement(state, f"SELECT {_ALL} FROM deliveries d WHERE d.state = :state ORDER BY d.turn LIMIT :most")  # noqa: S608 - names of ours
 
     def ready(self, reader: Connection, connection: str, most: int) -> list[Delivery]:
@@ -61,6 +66,10 @@ class Lanes:
     def unread(self, reader: Connection) -> list[Delivery]:
         """The deliveries that the vendor accepted and nobody has read back yet, by turn."""
         return [read(row) for row in self._unread(reader).fetchall()]
+
+    def stranded(self, reader: Connection, now: datetime) -> list[Delivery]:
+        """The deliveries whose next look was set by a clock that was set back since."""
+        return [read(row) for row in self._stranded(reader, now=instant_text(now))]
 
     def within(self, reader: Connection, state: str, most: int = 1000) -> list[Delivery]:
         """The deliveries in a state, by turn."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,3 +100,4 @@ class Parts:
     terms: Terms = field(default_factory=Terms)
     entropy: Callable[[int], bytes] = os.urandom
     chance: Callable[[], float] = random.random
+    monotonic: Callable[[], float] = time.monotonic

@@ -1,5 +1,6 @@
 """A gateway whose people, applications, approvals and Cedar policies are real ones, over a ledger; and keys to vote with."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,12 +34,16 @@ PEOPLE = {"agathe": "rssi", "berthe": "rssi", "carole": "dsi", "hélène": "rssi
 
 @dataclass
 class Council:
-    """The people and applications of a site around its gateway. ahead: how far its clock runs before the machine's."""
+    """The people and applications of a site around its gateway.
+
+    ahead: how far its time runs before the machine's; jumped: by how much its clock was set forwards, no time going by.
+    """
 
     parts: Parts
     force: Policy = field(default_factory=lambda: policy(HELD))
     limits: Limits | None = None
     ahead: timedelta = timedelta()
+    jumped: timedelta = timedelta()
 
     def __post_init__(self) -> None:
         parts = self.parts
@@ -63,13 +68,18 @@ class Council:
         """What it puts in the place of a drill's parts."""
         key = self.parts.keys.derive("gateway/pseudonym")
         return {
-            "clock": self.clock, "policy": self, "approvals": self.approvals, "standing": self.standing, "scan": dlp.scan,
+            "clock": self.clock, "monotonic": self.monotonic, "policy": self, "approvals": self.approvals,
+            "standing": self.standing, "scan": dlp.scan,
             "pseudonymise": lambda body, kind, pointers: dlp.pseudonymise(body, kind, pointers, key),
         }  # fmt: skip
 
     def clock(self) -> datetime:
         """The present, for the gateway and its people."""
-        return now() + self.ahead
+        return now() + self.ahead + self.jumped
+
+    def monotonic(self) -> float:
+        """The time that went by, in seconds."""
+        return time.monotonic() + self.ahead.total_seconds()
 
     @property
     def digest(self) -> str:

@@ -80,6 +80,23 @@ def test_a_closure_only_grows() -> None:
     assert waiting.value.fields["until"] == time.present + timedelta(hours=2)
 
 
+def test_a_clock_that_is_set_back_keeps_a_host_closed_no_longer_than_it_asked() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=None, concurrency=4)
+    back = timedelta(days=1)
+    assert budget.heed(429, {"retry-after": "60"}, time.present, 1.0)
+    time.present += timedelta(seconds=59)
+    with pytest.raises(Waiting):
+        budget.enter(lambda: time.present - back, time.sleep, threading.Event(), 0.5)
+    time.present += timedelta(seconds=2)
+    budget.enter(lambda: time.present - back, time.sleep, threading.Event(), 0.5)
+    assert budget.heed(429, {"retry-after": "60"}, time.present, 1.0)
+    assert budget.heed(429, {"retry-after": "120"}, time.present - back, 1.0)
+    time.present += timedelta(seconds=61)
+    with pytest.raises(Waiting):
+        budget.enter(lambda: time.present - back, time.sleep, threading.Event(), 0.5)
+
+
 def test_a_host_can_be_reopened_by_whoever_knows_better() -> None:
     time = Time()
     budgets = Budgets(time.monotonic)

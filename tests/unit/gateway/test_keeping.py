@@ -101,7 +101,9 @@ def test_an_idempotency_key_is_forgotten_once_its_time_is_up_and_not_before(tmp_
             first = await gateway.submit(intent("add", "a", key="k"), wait=5)
             sweep(gateway, 0.9)
             assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
-            sweep(gateway, 1.1)
+            sweep(gateway, 1.9)
+            assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
+            sweep(gateway, 2.1)
             assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent != first.intent
 
     with serving(Ledger()) as url:

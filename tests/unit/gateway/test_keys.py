@@ -50,6 +50,8 @@ def test_the_key_of_a_write_that_waits_for_approvers_answers_past_its_day_and_no
         await gateway.cancel(fresh.intent)
         assert keys(council) == 1
         council.ahead += timedelta(hours=25)
+        assert keys(council) == 1, "a day more, for clocks that jump"
+        council.ahead += timedelta(hours=24)
         assert keys(council) == 0
 
     drill(tmp_path, work, HELD)
@@ -79,3 +81,15 @@ def test_the_key_of_a_delivered_write_is_free_after_a_day_and_not_before(tmp_pat
         assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent != first.intent
 
     drill(tmp_path, work, OPEN)
+
+
+def test_a_clock_set_forwards_frees_no_key(tmp_path: Path) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        first = await gateway.submit(intent("add", "a", key="k"), wait=5)
+        council.jumped = timedelta(hours=25)
+        assert keys(council) == 1
+        assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
+
+    ledger = Ledger()
+    drill(tmp_path, work, OPEN, ledger)
+    assert ledger.landed("a") == 1

@@ -1,8 +1,10 @@
 """What the dispatcher does when it fails itself: nothing is held for ever, and nothing is tried without a rest."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import update
@@ -10,10 +12,11 @@ from sqlalchemy import update
 from sovereign.clock import now
 from sovereign.gateway.deliveries import Delivery
 from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.ports import Parts
 from sovereign.gateway.receipt import Receipt
 from sovereign.state import LeaseLost, StateBusy
 from sovereign.state.outbound import deliveries
-from tests.servers.gate import gate, intent
+from tests.servers.gate import QUICK, gate, intent
 from tests.servers.ledger import Ledger, serving
 
 
@@ -124,3 +127,36 @@ def test_after_a_restart_a_probe_waits_for_what_the_vendor_may_still_do(tmp_path
 
     with serving(Ledger()) as url:
         asyncio.run(drill(url))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_is_set_back_makes_a_retry_wait_no_longer_than_it_was_to_wait(tmp_path: Path, restarted: bool) -> None:
+    ahead = timedelta(days=1)
+
+    def changed(_: Parts) -> dict[str, Any]:
+        return {"clock": lambda: now() + ahead}
+
+    async def drill(url: str) -> None:
+        nonlocal ahead
+        asked = intent("set", "a")
+
+        async def go(gateway: Gateway, *states: str) -> None:
+            stop = asyncio.Event()
+            running = asyncio.create_task(gateway.run(stop))
+            await settled(gateway, asked.id, *states)
+            stop.set()
+            await running
+
+        async with gate(tmp_path / "g", url, terms=replace(QUICK, first=2.0, longest=2.0), changed=changed) as gateway:
+            await gateway.submit(asked, wait=None)
+            await go(gateway, "to_retry")
+            ahead = timedelta()
+            if not restarted:
+                await go(gateway, "delivered")
+        async with gate(tmp_path / "g", url, changed=changed) as gateway:
+            await go(gateway, "delivered")
+
+    ledger = Ledger(lambda number: "overloaded" if number == 0 else "ok")
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+    assert ledger.landed("a") == 1
