@@ -69,7 +69,7 @@ class Lanes:
 
     def stranded(self, reader: Connection, now: datetime) -> list[Delivery]:
         """The deliveries whose next look was set by a clock that was set back since."""
-        return [read(row) for row in self._stranded(reader, now=instant_text(now))]
+        return [read(row) for row in self._stranded(reader, now=instant_text(now)).fetchall()]
 
     def within(self, reader: Connection, state: str, most: int = 1000) -> list[Delivery]:
         """The deliveries in a state, by turn."""

@@ -54,7 +54,8 @@ def test_a_step_that_the_state_cannot_take_is_taken_later(tmp_path: Path, monkey
                 await settled(gateway, each.id, "delivered")
             stop.set()
             await running
-            assert not dispatcher.hands
+            while dispatcher.hands:  # noqa: ASYNC110 - what was just settled is let go at once, and the test ends in time
+                await asyncio.sleep(0.02)
 
     ledger = Ledger(lambda number: "overloaded" if number == 0 and step == "_requeue" else "ok")
     with serving(ledger) as url:
