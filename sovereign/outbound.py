@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sovereign.access import Clients, People, Rights
+    from sovereign.access.callbacks import Callbacks
     from sovereign.gateway.approvals import Approvals
     from sovereign.parts import Parts
 
@@ -38,6 +39,13 @@ class Outbound:
         from sovereign.access import Clients
 
         return Clients(self._site.state, self._site.audit, self._site.clock)
+
+    @cached_property
+    def callbacks(self) -> "Callbacks":
+        """Where those applications are told what became of their writes."""
+        from sovereign.access.callbacks import Callbacks
+
+        return Callbacks(self._site.state, self._site.audit, self._site.secrets, self._site.clock)
 
     @cached_property
     def approvals(self) -> "Approvals":

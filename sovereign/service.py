@@ -34,7 +34,8 @@ def door(site: "Site", stop: threading.Event, gauges: Callable[[], str] = str) -
         return
     from sovereign.api.running import Running
 
-    opened = (site.keys, site.state, site.audit, site.leases, site.outbound.clients, site.outbound.approvals)
+    out = site.outbound
+    opened = (site.keys, site.state, site.audit, site.leases, out.clients, out.approvals, out.callbacks)
     with Running(lambda: _house(site, gauges), site.settings.gateway, site.root, stop) as running:
         yield running.address
     del opened
@@ -67,7 +68,9 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
     from sovereign.api.metrics import Metrics
     from sovereign.comparing import Comparison
     from sovereign.gateway import dlp
+    from sovereign.gateway.callbacks import Announcer
     from sovereign.gateway.gateway import Gateway
+    from sovereign.gateway.messages import Messages
     from sovereign.gateway.ports import Parts, Standing
     from sovereign.mirroring import Copy
     from sovereign.ways import Ways
@@ -107,26 +110,29 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
             period=site.settings.keys.period,
         )
         gateway = Gateway(parts)
+        messages = Messages(site.state, site.audit, gateway.sealing, clock)
+        told = Announcer(outbound.callbacks, messages, clock, parts.chance)
         try:
             await gateway.open()
-            yield House(
-                settings=site.settings.gateway,
-                state=site.state,
-                clients=outbound.clients,
-                gateway=gateway,
-                vendors=ways,
-                approvals=outbound.approvals,
-                connections=lambda: sorted(site.settings.connections),
-                clock=clock,
-                entropy=os.urandom,
-                monotonic=time.monotonic,
-                mirror=Copy(site),
-                metrics=Metrics(gauges),
-                compare=Comparison(site),
-                people=outbound.people,
-                rights=outbound.rights,
-                site=site.keys.verifier.name,
-            )
+            async with told.running():
+                yield House(
+                    settings=site.settings.gateway,
+                    state=site.state,
+                    clients=outbound.clients,
+                    gateway=gateway,
+                    vendors=ways,
+                    approvals=outbound.approvals,
+                    connections=lambda: sorted(site.settings.connections),
+                    clock=clock,
+                    entropy=os.urandom,
+                    monotonic=time.monotonic,
+                    mirror=Copy(site),
+                    metrics=Metrics(gauges),
+                    compare=Comparison(site),
+                    people=outbound.people,
+                    rights=outbound.rights,
+                    site=site.keys.verifier.name,
+                )
         finally:
             await gateway.close()
             await ways.close()

@@ -247,10 +247,11 @@ class Site(Parts):
     def housekeep(self, spared: frozenset[str] = frozenset()) -> None:
         """Remove what has had its time: payloads of writes, raw archives (not of `spared` connections), marts, dead spill."""
         from snapshots import engine
-        from sovereign.gateway import keeping
+        from sovereign.gateway import keeping, messages
         from sovereign.sync import retention
 
         keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock())
+        messages.sweep(self.state, self.settings.gateway.keep_days, self.clock())
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         self.marts.sweep()

@@ -13,7 +13,7 @@ import re
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -24,7 +24,7 @@ from sovereign.access.errors import BadRight, NotAuthenticated, UnknownClient
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
 from sovereign.state import State
-from sovereign.state.outbound import clients, credentials
+from sovereign.state.outbound import client_callbacks, clients, credentials
 from sovereign.state.schema import counters
 
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application. `connections` is what it may write to, every one when it holds `*`."""
+    """An application. `connections` is what it may write to, every one when it holds `*`. callbacks: where it may be told."""
 
     id: str
     owner: str
@@ -54,6 +54,7 @@ class Client:
     added_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    callbacks: tuple[str, ...] = ()
 
     def lives(self, at: datetime) -> bool:
         """Whether it is let in at an instant, as far as the application itself goes."""
@@ -227,9 +228,9 @@ class Clients:
             with self._state.read() as reader:
                 revision = reader.execute(select(counters.c.value).where(counters.c.name == _REVISION)).scalar() or 0
                 if revision != self._revision:
-                    known = {
-                        row.id: _client(row) for row in reader.execute(select(clients).where(clients.c.revoked_at.is_(None)))
-                    }
+                    told = {row.client: tuple(row.urls) for row in reader.execute(select(client_callbacks))}
+                    living = reader.execute(select(clients).where(clients.c.revoked_at.is_(None)))
+                    known = {row.id: replace(_client(row), callbacks=told.get(row.id, ())) for row in living}
                     live = reader.execute(select(credentials).where(credentials.c.revoked_at.is_(None)))
                     held = {}
                     for row in live:
@@ -266,18 +267,19 @@ class Clients:
             "expires_at": expires_at,
         }  # fmt: skip
         transaction.execute(insert(credentials).values(**row))
-        self._moved(transaction)
+        moved(transaction)
         return _credential(transaction.execute(select(credentials).where(credentials.c.id == row["id"])).one())
 
     def _say(self, act: str, client: str, facts: dict[str, object], body: dict[str, object], transaction: Connection) -> None:
-        self._moved(transaction)
+        moved(transaction)
         self._audit.append(act, {"client": client}, facts, body, within=transaction)
 
-    def _moved(self, transaction: Connection) -> None:
-        """Count a change, so that every process that holds the clients in memory reads them again."""
-        moved = update(counters).where(counters.c.name == _REVISION).values(value=counters.c.value + 1)
-        if not transaction.execute(moved).rowcount:
-            transaction.execute(insert(counters).values(name=_REVISION, value=1))
+
+def moved(transaction: Connection) -> None:
+    """Count a change, so that every process that holds the clients in memory reads them again."""
+    held = update(counters).where(counters.c.name == _REVISION).values(value=counters.c.value + 1)
+    if not transaction.execute(held).rowcount:
+        transaction.execute(insert(counters).values(name=_REVISION, value=1))
 
 
 def _client(row: Row[Any]) -> Client:

@@ -19,7 +19,7 @@ from sovereign.access.errors import NotAuthenticated
 from sovereign.api.answers import Answered, answer, as_json, requested, shown
 from sovereign.api.approving import Approving
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
-from sovereign.api.errors import Defect, NoSuchPlace, NotJson, NotReached, NotThis, NotYours, bad
+from sovereign.api.errors import Defect, NoSuchPlace, NotJson, NotReached, NotThis, NotToBeCalled, NotYours, bad
 from sovereign.api.limits import Limits, origin_of
 from sovereign.api.members import once
 from sovereign.api.metrics import Metrics
@@ -156,13 +156,14 @@ class App:
         host = arrival.fields.get("host", "")
         scheme = "https" if house.settings.certificate else "http"
         offered = {name: self._operations(name) for name in self._reached(client)}
-        certificates = house.settings.client_ca is not None
-        return as_json(200, description(offered, f"{scheme}://{host}", arrival.language, certificates=certificates))
+        mutual = house.settings.client_ca is not None
+        made = description(offered, f"{scheme}://{host}", arrival.language, certificates=mutual, callbacks=client.callbacks)
+        return as_json(200, made)
 
     # Writes and reads
 
     async def _operate(self, arrival: Arrival, receive: Receive, client: Client, connection: str, name: str) -> Answered:
-        house, key, dry_run = self._house, arrival.key, arrival.dry_run
+        house, key, dry_run, callback = self._house, arrival.key, arrival.dry_run, _callback(arrival, client)
         writer, operation = house.vendors(connection).operation(name)
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson
@@ -179,7 +180,7 @@ class App:
                 id=new_id(now, house.entropy), client=client.id, connection=connection, door="operation", operation=name,
                 body=body, content_type="application/json", entity=entity, received_at=now,
                 person=arrival.person, priority=FIRST if operation.departure else USUAL,
-                idempotency_key=None if dry_run else key,
+                idempotency_key=None if dry_run else key, callback=callback,
             ).read(payload)  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
             return answer(await house.gateway.submit(intent, wait=wait, dry_run=dry_run), arrival.language)
@@ -192,7 +193,7 @@ class App:
         path = target(arrival.path[len(prefix) :], arrival.query)
         vendor = house.vendors(connection)
         reads = arrival.method in ("GET", "HEAD") or bool(vendor.writer and vendor.writer.is_read(arrival.method, path))
-        key = None if reads else arrival.key
+        key, callback = (None, None) if reads else (arrival.key, _callback(arrival, client))
         body = await body_of(arrival, receive, self._limits, self._most(client))
         try:
             headers: Pairs = outward(arrival.pairs)
@@ -209,6 +210,7 @@ class App:
                 id=new_id(now, house.entropy), client=client.id, connection=connection, door="http", operation=BY_HTTP,
                 body=body, content_type=kind, entity=path.partition("?")[0], received_at=now, person=arrival.person,
                 method=arrival.method, path=path, headers=headers, idempotency_key=None if arrival.dry_run else key,
+                callback=callback,
             )  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
             receipt = await house.gateway.submit(intent, wait=wait, dry_run=arrival.dry_run)
@@ -270,6 +272,14 @@ class App:
 def _only(arrival: Arrival, route: Route) -> None:
     if arrival.method not in route.methods:
         raise NotThis(allowed=", ".join(route.methods))
+
+
+def _callback(arrival: Arrival, client: Client) -> str | None:
+    """Where the application asks to be told of this write. Errors: NotToBeCalled, unless an operator allows that address."""
+    asked = arrival.fields.get("sovereign-callback")
+    if asked is not None and asked not in client.callbacks:
+        raise NotToBeCalled
+    return asked
 
 
 def _route(path: str) -> str:

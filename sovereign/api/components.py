@@ -1,6 +1,6 @@
 """The shapes that the description names: what comes back, what may be asked with, and each refusal by its status."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -133,13 +133,20 @@ SCHEMAS: Final[dict[str, Any]] = {
     "Operations": _object(
         {"operations": {"type": "array", "items": _object({"name": _TEXT, "title": _TEXT, "schema": {"type": "object"}})}}
     ),
+    "Callback": _object(
+        {
+            "type": _TEXT,
+            "timestamp": _INSTANT,
+            "data": _object({"intent": {"type": "string", "pattern": INTENT}, "state": _STATE, "delivery": _TEXT}),
+        }
+    ),
     "Health": _object({"status": _TEXT}),
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
 }
 
 
-def parameters(say: Say) -> dict[str, Any]:
-    """What a request may say beside its body."""
+def parameters(say: Say, callbacks: Sequence[str]) -> dict[str, Any]:
+    """What a request may say beside its body. callbacks: where the application may be told."""
     key = say(
         "Une clé tirée au hasard par écriture voulue (un UUID) ; la même quand on redemande.",
         "A random key for each write that is wanted (a UUID); the same one when asking again.",
@@ -153,11 +160,16 @@ def parameters(say: Say) -> dict[str, Any]:
         "Pour qui l'application demande ; UTF-8, sous forme composée (NFC).",
         "On whose behalf the application asks; UTF-8, in composed form (NFC).",
     )
+    told = say(
+        "Où prévenir de la suite : une des adresses permises à l'application, à la lettre ; la première d'office.",
+        "Where to tell what follows: an address that the application is allowed, to the letter; the first when left out.",
+    )
     return {
         "key": _field("Idempotency-Key", key, {"type": "string", "pattern": "^[!-~]{1,255}$"}, required=True),
         "trial": _field("Sovereign-Dry-Run", trial, {"type": "string", "enum": ["0", "1"]}),
         "prefer": _field("Prefer", prefer, {"type": "string", "examples": ["wait=5", "respond-async"]}),
         "person": _field("Sovereign-Person", person, {"type": "string", "pattern": r"^[^\u0000-\u001f\u007f]{1,200}$"}),
+        "callback": _field("Sovereign-Callback", told, {"type": "string", "enum": list(callbacks) or [""]}),
         "language": _field(
             "Accept-Language", say("« fr » ou « en ».", "`fr` or `en`."), {"type": "string", "examples": ["fr", "en"]}
         ),

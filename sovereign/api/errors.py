@@ -14,6 +14,7 @@ SovereignError
     ├── TooMany             429   more than this application may ask
     ├── TooSlow             408   a request that takes too long to arrive
     ├── NotReached          403   a connection that this application may not write to
+    ├── NotToBeCalled       403   a callback to an address that no operator allows this application
     ├── NotYours            404   a delivery of another application
     ├── Full                503   no room for more at this instant
     └── Defect              500   an error of ours
@@ -162,6 +163,18 @@ class NotReached(ApiError):
     en = "This application has no access to the connection asked for."
     todo_fr = "GET /v1/connections donne celles qu'elle peut employer ; les autres s'ouvrent par « sovereign client »."
     todo_en = "GET /v1/connections gives those it may use; others are opened with `sovereign client`."
+
+
+class NotToBeCalled(ApiError):
+    """A callback to an address that no operator allows this application."""
+
+    code = "api.callback"
+    kind = "denied"
+    status = 403
+    fr = "Sovereign-Callback n'est pas une des adresses permises à cette application."
+    en = "Sovereign-Callback is not one of the addresses that this application is allowed."
+    todo_fr = "Donnez-en une à la lettre, ou faites-la permettre : sovereign client callback."
+    todo_en = "Give one of them to the letter, or have it allowed: sovereign client callback."
 
 
 class NotYours(ApiError):

@@ -1,6 +1,6 @@
 """The description of the door (OpenAPI 3.1), made of what one application may call; it names every address of `routes`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -20,9 +20,18 @@ _LINKS: Final = {
 
 
 def description(
-    offered: Mapping[str, Iterable[Operation]], origin: str, wanted: str, *, certificates: bool = False
+    offered: Mapping[str, Iterable[Operation]],
+    origin: str,
+    wanted: str,
+    *,
+    certificates: bool = False,
+    callbacks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The whole description. offered: operations by connection; wanted: `fr` or `en`; certificates: of clients, are taken."""
+    """The whole description.
+
+    offered: operations by connection; wanted: `fr` or `en`; certificates: of clients, are taken; callbacks: the addresses
+    where the application may be told.
+    """
 
     def say(fr: str, en: str) -> str:
         return fr if wanted == "fr" else en
@@ -30,6 +39,7 @@ def description(
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if certificates:
         schemes["certificate"] = {"type": "mutualTLS"}
+    asked = parameter("key", "trial", "prefer", "person", "language", *(["callback"] if callbacks else []))
     known = {name: list(operations) for name, operations in sorted(offered.items())}
     return {
         "openapi": "3.1.0",
@@ -42,11 +52,12 @@ def description(
         },
         "servers": [{"url": origin}],
         "security": [{name: []} for name in schemes],
-        "paths": {**_fixed(say), **_written(known, say, wanted), **_passed(known, say)},
+        "paths": {**_fixed(say), **_written(known, say, wanted, asked), **_passed(known, say, asked)},
+        "webhooks": {"delivery": {"post": _webhook(say)}},
         "components": {
             "securitySchemes": schemes,
             "schemas": components.SCHEMAS,
-            "parameters": components.parameters(say),
+            "parameters": components.parameters(say, callbacks),
             "responses": components.responses(say),
         },
     }  # fmt: skip
@@ -155,14 +166,30 @@ def _fixed(say: Say) -> dict[str, Any]:
     }
 
 
-def _written(offered: Mapping[str, list[Operation]], say: Say, wanted: str) -> dict[str, Any]:
+def _webhook(say: Say) -> dict[str, Any]:
+    """What an application that has a callback is sent."""
+    said = say(
+        "Une écriture est close ou attend une personne (Standard Webhooks) ; renvoyé jusqu'à 2xx.",
+        "A write is over or waits for a person (Standard Webhooks); sent again until 2xx.",
+    )
+    text = {"type": "string"}
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    return {
+        "operationId": "deliveryMoved", "summary": said, "security": [],
+        "parameters": [{"name": name, "in": "header", "required": True, "schema": text} for name in names],
+        "requestBody": {"required": True, "content": {JSON: {"schema": schema("Callback")}}},
+        "responses": {"2XX": {"description": say("pris", "taken")}, "410": {"description": say("plus jamais", "never again")}},
+    }  # fmt: skip
+
+
+def _written(offered: Mapping[str, list[Operation]], say: Say, wanted: str, asked: list[dict[str, Any]]) -> dict[str, Any]:
     """The operations, each typed by its own schema."""
     return {
         f"/v1/connections/{connection}/operations/{each.name}": {
             "post": {
                 **_one(
                     f"{connection}.{each.name}", each.title_fr if wanted == "fr" else each.title_en, _receipts(say),
-                    parameter("key", "trial", "prefer", "person", "language"), _WRITTEN,
+                    asked, _WRITTEN,
                 ),
                 "requestBody": {"required": True, "content": {JSON: {"schema": _payload(connection, each)}}},
             }
@@ -172,7 +199,7 @@ def _written(offered: Mapping[str, list[Operation]], say: Say, wanted: str) -> d
     }  # fmt: skip
 
 
-def _passed(offered: Mapping[str, Any], say: Say) -> dict[str, Any]:
+def _passed(offered: Mapping[str, Any], say: Say, asked: list[dict[str, Any]]) -> dict[str, Any]:
     """The vendor's own interface, when there is a connection to pass by."""
     if not offered:
         return {}
@@ -199,7 +226,13 @@ def _passed(offered: Mapping[str, Any], say: Say) -> dict[str, Any]:
     for method in ("delete", "patch", "post", "put"):
         answers = {**own, "202": _receipts(say)["202"]}
         item[method] = {
-            **_one(f"{method}Vendor", writes, answers, parameter("key", "trial", "prefer", "person", "language"), _PASSED),
+            **_one(
+                f"{method}Vendor",
+                writes,
+                answers,
+                asked,
+                _PASSED,
+            ),
             "requestBody": {"content": {JSON: {}, "*/*": {}}},
         }
     for method in item.keys() - {"parameters"}:

@@ -30,7 +30,7 @@ FIELDS: Final = 128
 _ONCE: Final = frozenset(
     {
         b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"idempotency-key", b"expect",
-        b"sovereign-person", b"sovereign-dry-run",
+        b"sovereign-person", b"sovereign-dry-run", b"sovereign-callback",
     }
 )  # fmt: skip
 _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})

@@ -63,6 +63,15 @@ ACTS: dict[str, Act] = {
     "client.rotated": Act("jeton d'application renouvelé", "application's token renewed"),
     "client.bound": Act("certificat rattaché à une application", "certificate bound to an application"),
     "client.revoked": Act("application ou justificatif exclus", "application or credential shut out"),
+    "client.callback_set": Act("adresses de rappel d'une application fixées", "callback addresses of an application set"),
+    "client.callback_rotated": Act("secret de rappel renouvelé", "callback secret renewed"),
+    "client.callback_removed": Act("rappels d'une application arrêtés", "callbacks of an application stopped"),
+    "callback.due": Act("rappel à envoyer à une application", "callback due to an application"),
+    "callback.told": Act("application prévenue", "application told"),
+    "callback.given_up": Act("application restée sourde à un rappel", "application that never took a callback"),
+    "callback.dropped": Act(
+        "rappel abandonné : adresse ou application retirée", "callback dropped: address or application gone"
+    ),
     "approver.enrolled": Act("clé d'approbateur inscrite", "approver's key enrolled"),
     "approver.revoked": Act("clé d'approbateur exclue", "approver's key shut out"),
     "approval.shown": Act("demande d'approbation regardée", "approval request looked at"),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,9 @@ from sovereign.cli.door import Door
 from sovereign.cli.naming import instant
 from sovereign.cli.output import Column
 from sovereign.language import say
+
+if TYPE_CHECKING:
+    from sovereign.access.callbacks import Reach
 
 command = Noun(
     "client",
@@ -27,7 +30,28 @@ CLIENTS: Final = (
     Column("expires_at", "échéance", "until", "time"),
     Column("state", "état", "state", "state"),
 )
+CALLBACKS: Final = (
+    Column("url", "adresse", "address"),
+    Column("default", "d'office", "default"),
+    Column("network", "réseau", "network"),
+    Column("plaintext", "http:", "http:"),
+)
+_OUTCOMES: Final = {
+    "waiting": ("à dire", "waiting"), "told": ("dits", "told"), "given_up": ("restés sans réponse", "given up"),
+    "dropped": ("abandonnés", "dropped"),
+}  # fmt: skip
 _CERTIFICATE: Final = 64 * 1024
+_CALLBACK: Final = option(
+    "--callback", "callbacks", multiple=True, metavar="URL",
+    fr="Où la prévenir (répétable ; la première d'office, une autre si elle la demande).",
+    en="Where to tell it (repeatable; the first unless it asks for another).",
+)  # fmt: skip
+_NETWORK: Final = option(
+    "--network", type=click.Choice(("public", "private", "loopback")), default="public", show_default=True,
+    fr="Le réseau de ces adresses : internet, celui de la ville, ou cette machine.",
+    en="The network of these addresses: the internet, the city's, or this machine.",
+)  # fmt: skip
+_PLAINTEXT: Final = option("--plaintext", is_flag=True, fr="Permet http: pour prévenir.", en="Allow http: to tell it.")
 
 
 @command.verb("list", fr="Liste les applications et leurs justificatifs.", en="List applications and their credentials.")
@@ -71,6 +95,9 @@ def list_(door: Door) -> None:
 @option("--rate", type=float, default=50.0, show_default=True, fr="Requêtes par seconde.", en="Requests a second.")
 @option("--concurrency", type=int, default=16, show_default=True, fr="Requêtes simultanées.", en="Requests at once.")
 @option("--until", default=None, metavar="DATE", fr="L'échéance.", en="When it ends.")
+@_CALLBACK
+@_NETWORK
+@_PLAINTEXT
 def add(
     door: Door,
     client: str,
@@ -80,11 +107,17 @@ def add(
     rate: float,
     concurrency: int,
     until: str | None,
+    callbacks: tuple[str, ...],
+    network: "Reach",
+    plaintext: bool,
 ) -> None:
-    """The token goes to standard output and nowhere else."""
+    """The token and the callback's secret go to standard output and nowhere else."""
     from sovereign.access import Limits
+    from sovereign.access.callbacks import checked
 
     site = door.site()
+    if callbacks:
+        checked(client, callbacks, network, plaintext=plaintext)
     for name in connections:
         if name != "*":
             site.connection(name)
@@ -97,6 +130,58 @@ def add(
         expires_at=instant(until, site.settings.site.zone) if until else None,
     )
     _show(door, issued.token, client)
+    if callbacks:
+        _show_secret(door, site.outbound.callbacks.put(client, callbacks, network=network, plaintext=plaintext), client)
+
+
+@command.verb(
+    "callback",
+    fr="Dit où une application est prévenue, le change, ou renouvelle le secret qui signe.",
+    en="Say where an application is told, change it, or renew the secret that signs.",
+)
+@argument("client", fr="L'application.", en="The application.")
+@_CALLBACK
+@_NETWORK
+@_PLAINTEXT
+@option(
+    "--rotate",
+    is_flag=True,
+    fr="Donne un nouveau secret ; l'ancien signe encore un jour.",
+    en="Give a new secret; the old one signs for a day more.",
+)
+@option("--remove", is_flag=True, fr="Ne la prévient plus.", en="Tell it no more.")
+def callback(
+    door: Door, client: str, callbacks: tuple[str, ...], network: "Reach", plaintext: bool, rotate: bool, remove: bool
+) -> None:
+    """Without an option it shows; a secret that is made goes to standard output and nowhere else."""
+    if bool(callbacks) + rotate + remove > 1:
+        raise click.UsageError(say("--callback, --rotate ou --remove : un seul", "--callback, --rotate or --remove: only one"))
+    held = door.site().outbound.callbacks
+    if callbacks:
+        _show_secret(door, held.put(client, callbacks, network=network, plaintext=plaintext), client)
+    elif rotate:
+        _show_secret(door, held.rotate(client), client)
+    elif remove:
+        held.remove(client)
+        door.out.done("callback.removed", f"N'est plus prévenue : {client}", f"No longer told: {client}", client=client)
+    else:
+        door.site().outbound.clients.get(client)
+        found, told = held.get(client), held.told(client)
+        rows = (
+            [
+                {"url": url, "default": place == 0, "network": found.network, "plaintext": found.plaintext}
+                for place, url in enumerate(found.urls)
+            ]
+            if found
+            else []
+        )
+        door.out.table("callback", CALLBACKS, rows, empty=("N'est prévenue nulle part.", "Told nowhere."))
+        counts = {name: told.get(name, 0) for name in _OUTCOMES}
+        door.out.record("callback.messages", client=client, **counts)
+        door.out.remark(
+            " · ".join(f"{_OUTCOMES[name][0]} {count}" for name, count in counts.items()),
+            " · ".join(f"{_OUTCOMES[name][1]} {count}" for name, count in counts.items()),
+        )
 
 
 @command.verb(
@@ -150,6 +235,19 @@ def revoke(door: Door, client: str, credential: str | None) -> None:
     """It acts within a second, in every process."""
     door.site().outbound.clients.revoke(client, credential)
     door.out.done("client.revoked", f"Exclu : {client}", f"Shut out: {client}", client=client, credential=credential)
+
+
+def _show_secret(door: Door, secret: str | None, client: str) -> None:
+    """Show a secret that was just made; None when the one it has still signs."""
+    if secret is None:
+        door.out.done("callback.set", f"Adresses fixées : {client}", f"Addresses set: {client}", client=client)
+        return
+    door.out.record("callback.secret", client=client, secret=secret)
+    door.out.say(secret, secret)
+    door.out.remark(
+        "Ce secret, qui signe les rappels, n'est montré qu'une fois : déposez-le dans le coffre de l'application.",
+        "This secret, which signs callbacks, is shown only once: put it in the application's secret store.",
+    )
 
 
 def _show(door: Door, token: str, client: str) -> None:

@@ -35,7 +35,7 @@ class WriteIntent:
     person: on whose behalf the client asks, as the client says. door, operation: how it came; the pass-through's operation is
     `http`, with `method`, `path` (and query, as sent to the vendor) and the end-to-end `headers`; for an operation these are
     empty and `body` is its JSON payload. entity: what it is written to, in the vendor's own words: intents of one entity keep
-    their order. Instants are UTC.
+    their order. callback: where the application asked to be told, one of the addresses that an operator gave. Instants are UTC.
     """
 
     id: str

@@ -35,6 +35,11 @@ credentials = table(
     {"client": String, "kind": String, "digest": LargeBinary, "added_at": Instant},
     maybe={"expires_at": Instant, "revoked_at": Instant},
 )
+client_callbacks = table(
+    "client_callbacks",
+    {"client": String},
+    {"urls": JsonText, "network": String, "plaintext": Integer, "since": BigInteger},
+)
 approvers = table(
     "approvers",
     {"key_id": String},
@@ -96,6 +101,12 @@ delivery_events = table(
     {"intent": String, "number": Integer},
     {"at": Instant, "state": String, "why": String},
     maybe={"was": String, "actor": String, "entry": BigInteger},
+)
+callback_messages = table(
+    "callback_messages",
+    {"intent": String, "number": Integer},
+    {"client": String, "url": String, "state": String, "at": Instant, "attempts": Integer, "outcome": String, "since": Instant},
+    maybe={"next_at": Instant, "why": String},
 )
 idempotency = table(
     "idempotency",
