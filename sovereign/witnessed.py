@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from sovereign.audit.errors import WHAT
+from sovereign.audit.errors import HOW
 from vault.errors import Finding
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _of(each: "Standing", url: str) -> Finding:
             en = f"{en_at}, does not follow this log since {since} (HTTP {each.reason}): there, `witness trust`"
             return Finding("error", code, each.name, fr, en)
         case _:
-            what_fr, what_en = WHAT.get(each.reason, ("", ""))
+            what_fr, what_en = HOW.get(each.reason, ("", ""))
             fr = f"contredit ce journal depuis le {since} : {what_fr} ; « sovereign audit verify », et gardez tout"
             en = f"contradicts this log since {since}: {what_en}; `sovereign audit verify`, and keep everything"
             return Finding("error", code, each.name, fr, en)

@@ -72,7 +72,7 @@ def converse(name: str, witness: Cosignatory, seen: int, log: Log, key: str) -> 
     for _ in range(ROUNDS):
         checkpoint = log.latest(old)
         if old > checkpoint.size:
-            raise Contradicted(witness=name, what="shorter", size=old)
+            raise Contradicted(witness=name, how="shorter", size=old)
         reply = yield request(old, log.consistency(old, checkpoint), checkpoint)
         match reply.status:
             case 200:
@@ -82,12 +82,12 @@ def converse(name: str, witness: Cosignatory, seen: int, log: Log, key: str) -> 
             case 409:
                 theirs = _size(reply.body)
                 if theirs in (old, None) and old == checkpoint.size:
-                    raise Contradicted(witness=name, what="fork", size=old)
+                    raise Contradicted(witness=name, how="fork", size=old)
                 if theirs is None:
                     raise Unreachable(witness=name, reason="size")
                 old = theirs
             case 422:
-                raise Contradicted(witness=name, what="rewritten", size=old)
+                raise Contradicted(witness=name, how="rewritten", size=old)
             case status if status in _DECLINES:
                 raise Declined(witness=name, reason=str(status), key=key)
             case status:

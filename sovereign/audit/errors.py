@@ -163,7 +163,7 @@ class Declined(WitnessError):
     todo_en = "On its machine: sovereign witness trust FOLDER '{key}'"
 
 
-WHAT: dict[str, tuple[str, str]] = {
+HOW: dict[str, tuple[str, str]] = {
     "fork": ("il a vu une autre fin à cette taille", "it saw another end at this size"),
     "rewritten": ("il a vu un autre passé", "it saw another past"),
     "shorter": ("il en a vu davantage qu'il n'y en a ici", "it saw more of it than there is here"),
@@ -172,12 +172,12 @@ WHAT: dict[str, tuple[str, str]] = {
 
 
 class Contradicted(WitnessError):
-    """A witness saw another past of this log, or more of it. Fields: `what` of `WHAT`; `size`, what it saw, in entries."""
+    """A witness saw another past of this log, or more of it. Fields: `how`, of `HOW`; `size`, what it saw, in entries."""
 
     code = "audit.contradicted"
     kind = "unverified"
-    fr = "Le témoin {witness} contredit ce journal ({what}, {size} entrées) : {what_fr}."
-    en = "Witness {witness} contradicts this log ({what}, {size} entries): {what_en}."
+    fr = "Le témoin {witness} contredit ce journal ({size} entrées) : {how_fr}."
+    en = "Witness {witness} contradicts this log ({size} entries): {how_en}."
     todo_fr = (
         "Le journal a été réécrit, ou un state.db plus ancien remis : arrêtez, gardez tout, comparez avec les sauvegardes et "
         "avec le dossier « refused » du témoin."
@@ -187,9 +187,9 @@ class Contradicted(WitnessError):
         "witness's `refused` folder."
     )
 
-    def __init__(self, *, witness: str, what: str, size: int) -> None:
-        what_fr, what_en = WHAT[what]
-        super().__init__(witness=witness, what=what, size=size, what_fr=what_fr, what_en=what_en)
+    def __init__(self, *, witness: str, how: str, size: int) -> None:
+        how_fr, how_en = HOW[how]
+        super().__init__(witness=witness, how=how, size=size, how_fr=how_fr, how_en=how_en)
 
 
 class Awaited(AuditError):

@@ -107,13 +107,13 @@ def hold(connection: Connection, standings: Iterable[Standing]) -> None:
         if each.checkpoint is None:
             continue
         if each.size > size:
-            raise Contradicted(witness=each.name, what="shorter", size=each.size)
+            raise Contradicted(witness=each.name, how="shorter", size=each.size)
         try:
             found = root(each.size, read)
         except BadProof:
             raise Damaged(seq=each.size, what="tile") from None
         if not compare_digest(found, each.checkpoint.root):
-            raise Contradicted(witness=each.name, what="rewritten", size=each.size)
+            raise Contradicted(witness=each.name, how="rewritten", size=each.size)
 
 
 def witnessed(sizes: Sequence[int], wanted: int) -> int:

@@ -57,7 +57,7 @@ def continued(
             if not by:
                 raise Forked(size=each.size)
             what = "shorter" if each.size > present.size else "rewritten"
-            raise Contradicted(witness=", ".join(by), what=what, size=each.size)
+            raise Contradicted(witness=", ".join(by), how=what, size=each.size)
 
 
 def vouched(

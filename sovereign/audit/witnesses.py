@@ -148,7 +148,7 @@ class Witnesses:
         What is worse stands until a cosignature: whoever rewrote the log cannot hide it by cutting the network.
         """
         present, state = self._clock(), _STATES[type(fault)]
-        reason = str(fault.fields.get("what") or fault.fields["reason"])
+        reason = str(fault.fields.get("how") or fault.fields["reason"])
         with self._state.begin() as connection:
             former = self._one(connection, name)
             held = replace(former, asked_at=present, since=former.since or present)

@@ -75,7 +75,7 @@ class Witnessing:
                     pause, failed = self._first, ""
                     woken.wait(self._again)
                     continue
-                said = f"{fault.code} {fault.fields.get('what', '')}"
+                said = f"{fault.code} {fault.fields.get('how', '')}"
                 if said != failed:
                     self._trouble(fault)
                 failed = said

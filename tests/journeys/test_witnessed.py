@@ -1,106 +1,31 @@
 """A site whose log is cosigned by a true witness, in a process of its own, over the network; one that is down stops nothing."""
 
-import io
-import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copytree, rmtree
 from threading import Thread
-from typing import Any
 
 import pytest
 import trustme
 
 from sovereign.audit import Receipt
 from sovereign.audit.errors import Declined, Unreachable
-from sovereign.audit.publication import Publisher
-from sovereign.audit.witnesses import Witnesses
-from sovereign.audit.witnessing import Witnessing
-from sovereign.cli.main import main
-from sovereign.cli.output import Output
-from sovereign.site import Site
-from tests.servers.sites import Wandering, credentials
+from tests.servers.city import City, new_city
 from tests.servers.witness import NAME, cli, init, serving
-from vault.cosignatures import Cosignatory, Cosigner, times
-from vault.errors import Fault
+from vault.cosignatures import Cosigner, times
 
 SECONDS = 30.0
 
 
-@dataclass
-class City:
-    """A site, its folder, the clock it lives by, what its witnesses were told to say."""
-
-    root: Path
-    clock: Wandering = field(default_factory=Wandering)
-    told: list[str] = field(default_factory=list)
-    _site: Site | None = None
-
-    @property
-    def site(self) -> Site:
-        if self._site is None:
-            self._site = Site.open(self.root, clock=self.clock)
-        return self._site
-
-    def close(self) -> None:
-        if self._site is not None:
-            self._site.close()
-            self._site = None
-
-    def witness(self, name: str, url: str, key: Cosignatory, network: str = "plaintext = true") -> None:
-        """Name a witness in the settings."""
-        self.close()
-        with (self.root / "sovereign.toml").open("a") as file:
-            file.write(f'\n[audit.witnesses.{name}]\nurl = "{url}"\nkey = "{key.vkey}"\n')
-            file.write(f"network = {{ loopback = true, {network} }}\n")
-
-    def run(self, *words: str) -> tuple[int, list[dict[str, Any]], str]:
-        """Type a command: its code, its JSON lines, what it said beside."""
-        self.close()
-        out, err = io.StringIO(), io.StringIO()
-        code = main(["--site", str(self.root), "--json", "--lang", "en", *words], out=Output(out=out, err=err))
-        return code, [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
-
-    def enter(self, many: int = 1) -> None:
-        for number in range(many):
-            self.site.audit.append("query.ran", {}, {"number": number})
-
-    @contextmanager
-    def witnessing(self, *, patience: float = 0.0) -> Iterator[Witnessing]:
-        """What `serve` does, faster."""
-        site = self.site
-        asked = Witnesses(
-            site.settings.audit, site.root, site.state, site.audit, self.clock, patience=timedelta(seconds=patience)
-        )
-
-        def trouble(fault: Fault) -> None:
-            self.told.append(fault.code)
-
-        with (
-            Witnessing(asked, trouble, lambda name: self.told.append(f"back {name}"), first=0.1) as witnessing,
-            Publisher(lambda: witnessing.wake(site.audit.publication.publish()), trouble, every=0.05),
-        ):
-            yield witnessing
-
-    def acts(self) -> list[str]:
-        """What was entered of witnesses."""
-        return [each.act for each in self.site.audit.entries(act="witness")]
-
-
 @pytest.fixture
 def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[City]:
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials(tmp_path)))
-    made = City(tmp_path / "city")
-    Site.create(made.root, provider="systemd-cred:sovereign", clock=made.clock).close()
-    yield made
-    made.close()
+    with new_city(tmp_path, monkeypatch) as made:
+        yield made
 
 
 def until(true: Callable[[], object]) -> None:
@@ -110,10 +35,6 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def seen(city: City) -> list[int]:
-    return [each.size for each in city.site.witnesses.standings()]
-
-
 def test_a_served_site_has_its_last_entry_witnessed_and_anyone_can_check_it(city: City, tmp_path: Path) -> None:
     log = city.site.audit.checkpoints.verifier
     witness = init(tmp_path / "witness", log)
@@ -121,7 +42,7 @@ def test_a_served_site_has_its_last_entry_witnessed_and_anyone_can_check_it(city
         city.witness("archives", place, witness)
         service = subprocess.Popen(cli("--site", str(city.root), "--json", "serve"), stdout=subprocess.PIPE, text=True)
         try:
-            until(lambda: seen(city) != [0])
+            until(lambda: city.seen() != [0])
             city.close()
             service.send_signal(signal.SIGTERM)
             assert service.wait(SECONDS) == 0
@@ -132,7 +53,7 @@ def test_a_served_site_has_its_last_entry_witnessed_and_anyone_can_check_it(city
                 service.stdout.close()
         entries = city.site.audit.size()
         assert city.site.audit.entries(limit=1)[0].act == "serve.stopped"
-        assert seen(city) == [entries]
+        assert city.seen() == [entries]
         assert list(times((city.root / "audit" / "checkpoint").read_text(), [witness])) == [NAME]
 
         # Without the network, without the site, and asking the witness.
@@ -185,7 +106,7 @@ def test_a_witness_that_is_down_stops_nothing_and_catches_up(city: City, tmp_pat
         city.witness("archives", place, witness)
         with city.witnessing() as witnessing:
             city.enter(300)
-            until(lambda: seen(city) == [301])
+            until(lambda: city.seen() == [301])
             until(lambda: 'sovereign_audit_witness_entries{witness="archives"} 301' in witnessing.gauges())
     city.told.clear()
     with city.witnessing(patience=0.0) as witnessing:
@@ -198,7 +119,7 @@ def test_a_witness_that_is_down_stops_nothing_and_catches_up(city: City, tmp_pat
         assert {finding.code: finding.severity for finding in city.site.doctor()}["doctor.witness_unreachable"] == "warning"
         with serving(folder, port=port):
             until(lambda: "witness.returned" in city.acts())
-            until(lambda: seen(city) == [city.site.audit.size()])
+            until(lambda: city.seen() == [city.site.audit.size()])
             assert city.site.witnesses.window().witnessed == city.site.audit.size()
     assert city.acts() == ["witness.unreachable", "witness.returned"], "a change is entered once"
     assert city.told == ["audit.witness_unreachable", "back archives"]
@@ -223,11 +144,11 @@ def test_as_many_witnesses_as_are_wanted_must_have_seen_an_entry(city: City, tmp
         city.witness("one", here, keys[0])
         city.witness("two", there, keys[1])
         with city.witnessing():
-            until(lambda: seen(city) == [1, 1])
+            until(lambda: city.seen() == [1, 1])
     with serving(tmp_path / "one", port=int(here.rpartition(":")[2])):
         with city.witnessing(patience=3600.0):
             city.enter(9)
-            until(lambda: seen(city) == [10, 1])
+            until(lambda: city.seen() == [10, 1])
         assert city.site.witnesses.window().witnessed == 1, "both are wanted"
         city.witness("unused", "http://127.0.0.1:1", init(tmp_path / "three", log, "witness.example/three"))
         text = (city.root / "sovereign.toml").read_text()
@@ -321,7 +242,7 @@ def test_over_tls_the_witness_is_known_by_its_authority(city: City, tmp_path: Pa
         city.close()
         (city.root / "sovereign.toml").write_text(text)
         assert city.site.witnesses.ask_all() == ()
-        assert seen(city) == [1]
+        assert city.seen() == [1]
     city.close()
     (city.root / "authority.pem").unlink()
     code, _, said = city.run("serve")
@@ -395,5 +316,5 @@ def test_a_witness_that_lies_gives_nothing_and_breaks_nothing(city: City, lie: s
         server.shutdown()
     assert isinstance(fault, Unreachable)
     assert fault.fields["reason"] == reason
-    assert seen(city) == [0]
+    assert city.seen() == [0]
     assert NAME not in (city.root / "audit" / "checkpoint").read_text()

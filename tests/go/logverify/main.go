@@ -2,11 +2,15 @@
 //
 //	logverify checkpoint VKEY FOLDER [OLDER-CHECKPOINT]
 //	    the signed checkpoint, the root drawn from the tiles, every entry proved from them, and the older checkpoint continued
-//	logverify proof VKEY FILE
-//	    a tlog-proof: the signed checkpoint, and the entry in its tree
+//	logverify proof VKEY FILE [WITNESS-VKEY]
+//	    a tlog-proof: the signed checkpoint, and the entry in its tree; cosigned by the witness when one is given
+//	logverify cosigned VKEY FILE WITNESS-VKEY
+//	    a checkpoint that a witness cosigned (C2SP tlog-cosignature, Ed25519)
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -33,21 +37,85 @@ func run(args []string) error {
 	if len(args) >= 3 && args[0] == "checkpoint" {
 		return checkFolder(args[1], args[2], args[3:])
 	}
-	if len(args) == 3 && args[0] == "proof" {
-		return checkProof(args[1], args[2])
+	if len(args) >= 3 && args[0] == "proof" {
+		return checkProof(args[1], args[2], args[3:])
 	}
-	return fmt.Errorf("usage: logverify checkpoint VKEY FOLDER [OLDER] | proof VKEY FILE")
+	if len(args) == 4 && args[0] == "cosigned" {
+		signed, err := ioutil.ReadFile(args[2])
+		if err != nil {
+			return err
+		}
+		tree, err := open(args[1], signed, args[3])
+		if err != nil {
+			return err
+		}
+		fmt.Println("size", tree.N, "cosigned")
+		return nil
+	}
+	return fmt.Errorf("usage: logverify checkpoint VKEY FOLDER [OLDER] | proof VKEY FILE [WITNESS] | cosigned VKEY FILE WITNESS")
 }
 
-// open checks a signed checkpoint and gives the tree that it names. tlog.ParseTree wants the origin of Go's own database.
-func open(vkey string, signed []byte) (tlog.Tree, error) {
+// witness is the public key of a cosigner: note.Verifier over `cosignature/v1`, which the note package does not know.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+const cosignature = 4
+
+func newWitness(vkey string) (*witness, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("not a vkey")
+	}
+	hash, err := strconv.ParseUint(parts[1], 16, 32)
+	if err != nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	if len(key) != 1+ed25519.PublicKeySize || key[0] != cosignature || binary.BigEndian.Uint32(sum[:]) != uint32(hash) {
+		return nil, fmt.Errorf("not the vkey of a witness")
+	}
+	return &witness{parts[0], uint32(hash), ed25519.PublicKey(key[1:])}, nil
+}
+
+func (w *witness) Name() string    { return w.name }
+func (w *witness) KeyHash() uint32 { return w.hash }
+
+func (w *witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(signature), text)
+	return ed25519.Verify(w.key, []byte(message), signature[8:])
+}
+
+// open checks a signed checkpoint, and its cosignatures by the witnesses given, and gives the tree that it names.
+// tlog.ParseTree wants the origin of Go's own database.
+func open(vkey string, signed []byte, witnesses ...string) (tlog.Tree, error) {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return tlog.Tree{}, err
 	}
-	opened, err := note.Open(signed, note.VerifierList(verifier))
+	verifiers := []note.Verifier{verifier}
+	for _, each := range witnesses {
+		known, err := newWitness(each)
+		if err != nil {
+			return tlog.Tree{}, err
+		}
+		verifiers = append(verifiers, known)
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifiers...))
 	if err != nil {
 		return tlog.Tree{}, err
+	}
+	if len(opened.Sigs) != len(verifiers) {
+		return tlog.Tree{}, fmt.Errorf("%d of %d signatures", len(opened.Sigs), len(verifiers))
 	}
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 4 || lines[0] != verifier.Name() {
@@ -157,7 +225,7 @@ func checkFolder(vkey, folder string, older []string) error {
 	return nil
 }
 
-func checkProof(vkey, path string) error {
+func checkProof(vkey, path string, witnesses []string) error {
 	data, err := ioutil.ReadFile(path)
 	if err != nil {
 		return err
@@ -183,7 +251,7 @@ func checkProof(vkey, path string) error {
 		}
 		proof = append(proof, hash)
 	}
-	tree, err := open(vkey, []byte(parts[1]))
+	tree, err := open(vkey, []byte(parts[1]), witnesses...)
 	if err != nil {
 		return err
 	}

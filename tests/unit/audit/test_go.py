@@ -10,6 +10,8 @@ from sovereign.state import State
 from tests.servers.golang import LogVerifier, build
 from tests.servers.masters import Mortal
 from tests.servers.wayout import Time
+from vault import notes
+from vault.cosignatures import Cosigner
 from vault.keys import Keys
 
 
@@ -64,3 +66,25 @@ def test_go_checks_a_receipt_and_refuses_it_for_another_entry(go: LogVerifier, l
         assert go.run("proof", key, path).stdout == f"size 700 index {seq}\n"
     path.write_text(log.prove(5).encode().replace("index 5\n", "index 6\n"))
     assert go.run("proof", key, path).returncode == 1
+
+
+def test_go_checks_a_cosigned_checkpoint_and_receipt_and_refuses_any_other(
+    go: LogVerifier, log: AuditLog, tmp_path: Path
+) -> None:
+    enter(log, 300)
+    key, witness, path = log.checkpoints.verifier.vkey, Cosigner("witness.example/w1", bytes(32)), tmp_path / "checkpoint"
+    signed = log.publication.publish()
+    line = witness.cosign(notes.split(signed.note)[0], 1_800_000_000)
+    cosigned, vkey = log.checkpoints.attach(300, [line]), witness.verifier.vkey
+    path.write_text(cosigned.note)
+    assert go.run("cosigned", key, path, vkey).stdout == "size 300 cosigned\n"
+    path.write_text(log.prove(7).encode())
+    assert go.run("proof", key, path, vkey).stdout == "size 300 index 7\n"
+
+    later = witness.cosign(notes.split(signed.note)[0], 1_800_000_001).rpartition(" ")[2]
+    moved = line.rpartition(" ")[2][:16] + later[16:]  # the time of one, the signature of the other
+    for wrong in (signed.note, signed.with_signatures([f"— witness.example/w1 {moved}"]).note):
+        path.write_text(wrong)
+        assert go.run("cosigned", key, path, vkey).returncode == 1
+    path.write_text(cosigned.note)
+    assert go.run("cosigned", key, path, Cosigner("witness.example/w1", bytes(range(32))).verifier.vkey).returncode == 1
