@@ -56,16 +56,18 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
-    """The log, as a conversation with a witness wants it."""
+class Shown:
+    """The log, as it is shown to a witness."""
 
     audit: AuditLog
 
     def latest(self, at_least: int) -> Checkpoint:
+        """The checkpoint signed last; one signed now when it has fewer entries."""
         found = self.audit.checkpoints.latest()
         return found if found is not None and found.size >= at_least else self.audit.publication.publish()
 
     def consistency(self, old: int, new: Checkpoint) -> tuple[bytes, ...]:
+        """Prove that the tree of `old` entries is the beginning of the one that `new` signed."""
         return self.audit.consistency(old, new)
 
 
@@ -216,7 +218,7 @@ class Asking:
     def _converse(self) -> Cosigned:
         audit, key = self._of.audit, self._of.keys[self.name]
         seen = next(each.size for each in self._of.standings() if each.name == self.name)
-        steps = converse(self.name, key, seen, _Log(audit), audit.checkpoints.verifier.vkey)
+        steps = converse(self.name, key, seen, Shown(audit), audit.checkpoints.verifier.vkey)
         body = next(steps)
         while True:
             reply = self._post(body)
