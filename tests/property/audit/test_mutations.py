@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from sovereign.audit import AuditLog, NewEntry
+from sovereign.audit import AuditLog, Damaged, NewEntry
 from sovereign.audit import folder as published
 from sovereign.audit.witness import Witness
 from sovereign.audit.witnesses import Witnesses
@@ -123,7 +124,9 @@ def _one_row(site: Site, copy: Path, data: some.DataObject) -> None:
             with pytest.raises(Fault):
                 check(state, site)
         else:
-            check(state, site)
+            # A line that is no one's is passed over, as the specification says; one that cannot be read is damage.
+            with nullcontext() if found == rows or latest else suppress(Damaged):
+                check(state, site)
 
 
 def _said(table: str, row: tuple[object, ...]) -> tuple[object, ...]:
