@@ -31,6 +31,14 @@ KEY: Final = option(
     "--key", required=True, type=click.Path(path_type=Path, dir_okay=False), fr="Votre fichier de clé.", en="Your key file."
 )
 REASON: Final = option("--reason", default="", metavar="TEXT", fr="Pourquoi, signé avec.", en="Why, signed with it.")
+ALL_OF: Final = option(
+    "--all-of", metavar="BATCH", default=None, fr="Tout un lot, comme « list --batch » le nomme.",
+    en="A whole batch, as `list --batch` names it.",
+)  # fmt: skip
+COUNT: Final = option(
+    "--count", type=click.IntRange(1), default=None, fr="Combien il en compte : sinon rien n'est signé.",
+    en="How many it holds: else nothing is signed.",
+)  # fmt: skip
 AS: Final = option("--as", "person", required=True, metavar="PERSON", fr="Qui vous êtes.", en="Who you are.")
 
 
@@ -61,8 +69,14 @@ def enrol(door: Door, person: str, key: Path | None, vkey: str | None) -> None:
 
 @command.verb("list", fr="Liste ce qui attend une décision.", en="List what awaits a decision.")
 @option("--all", "all_", is_flag=True, fr="Les décisions passées aussi.", en="Past decisions too.")
-def list_(door: Door, all_: bool) -> None:
-    """One row a request, the oldest first."""
+@option("--batch", is_flag=True, fr="Par lots, avec ce qu'ils changent.", en="By batches, with what they change.")
+def list_(door: Door, all_: bool, batch: bool) -> None:
+    """One row a request, the oldest first; or one a batch of them that may be decided together."""
+    from sovereign.cli.approval_batch import batches
+
+    if batch:
+        batches(door)
+        return
     rows = [
         {
             "intent": each.intent,
@@ -72,6 +86,7 @@ def list_(door: Door, all_: bool) -> None:
             "asked_at": each.asked_at,
             "expires_at": each.expires_at,
             "state": each.state,
+            "batch": each.together,
         }
         for each in door.site().outbound.approvals.list(open_only=not all_)
     ]
@@ -101,39 +116,61 @@ def show(door: Door, intent: str, person: str | None, clearance: str) -> None:
     tell(door, found, effect)
 
 
-@command.verb("approve", fr="Signe une approbation.", en="Sign an approval.")
-@argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
+@command.verb(
+    "approve", fr="Signe une approbation, d'une demande ou d'un lot.", en="Sign an approval, of one request or of a batch."
+)
+@argument("intent", metavar="[ID]", required=False, fr="La remise.", en="The delivery.")
+@ALL_OF
+@COUNT
 @AS
 @KEY
 @REASON
-def approve(door: Door, intent: str, person: str, key: Path, reason: str) -> None:
-    """Exactly this intent: its digest is what is signed."""
-    _decide(door, intent, person, key, reason, refuses=False)
+def approve(door: Door, intent: str | None, all_of: str | None, count: int | None, person: str, key: Path, reason: str) -> None:
+    """Exactly what is open now: the digests of the intents are what is signed."""
+    _decide(door, intent, all_of, count, person, key, reason, "approve")
 
 
 @command.verb("refuse", fr="Signe un refus : il met fin à la demande.", en="Sign a refusal: it ends the request.")
-@argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
+@argument("intent", metavar="[ID]", required=False, fr="La remise.", en="The delivery.")
+@ALL_OF
+@COUNT
 @AS
 @KEY
 @REASON
-def refuse(door: Door, intent: str, person: str, key: Path, reason: str) -> None:
+def refuse(door: Door, intent: str | None, all_of: str | None, count: int | None, person: str, key: Path, reason: str) -> None:
     """One refusal is enough."""
-    _decide(door, intent, person, key, reason, refuses=True)
+    _decide(door, intent, all_of, count, person, key, reason, "refuse")
 
 
-def _decide(door: Door, intent: str, person: str, key: Path, reason: str, *, refuses: bool) -> None:
+def _decide(
+    door: Door,
+    intent: str | None,
+    all_of: str | None,
+    count: int | None,
+    person: str,
+    key: Path,
+    reason: str,
+    verdict: "Verdict",
+) -> None:
+    from sovereign.cli.approval_batch import decide_all
     from sovereign.cli.passphrase import ask_signer
     from sovereign.deciding import decide
     from vault import approver
 
+    if (intent is None) == (all_of is None):
+        raise click.UsageError(
+            say("Donnez une remise ou --all-of, l'un des deux.", "Give a delivery or --all-of, one of them.")
+        )
     if len(reason) > 200 or not reason.isprintable() or reason != reason.strip():
         raise click.BadParameter(
             say("une raison est un texte d'au plus 200 caractères", "a reason is a text of at most 200 characters")
         )
     if not key.is_file():
         raise click.BadParameter(say("il n'y a pas de fichier de clé à cet endroit", "there is no key file there"))
+    if intent is None:
+        decide_all(door, str(all_of), count, verdict, person, lambda: approver.unlock(key, ask_signer(key)), reason)
+        return
     site = door.site()
-    verdict: Verdict = "refuse" if refuses else "approve"
     outcome = decide(site, intent, verdict, person, approver.unlock(key, ask_signer(key)), reason)
     said = {
         "open": ("Voix comptée ; d'autres sont attendues.", "Voice counted; others are awaited."),

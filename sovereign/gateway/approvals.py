@@ -21,6 +21,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
+from sovereign.gateway import batch as batches
 from sovereign.gateway.ballot import Ballot, Verdict, met, parse, plain
 from sovereign.gateway.decision import Decision
 from sovereign.gateway.digests import Digests
@@ -76,6 +77,12 @@ class Asked:
     asked_at: datetime
     expires_at: datetime
     state: str
+    operation: str = ""
+
+    @property
+    def together(self) -> str:
+        """What it may be decided together with: its batch, else the requests of the same client for the same operation."""
+        return self.batch or f"{self.client}/{self.connection}/{self.operation}"
 
 
 class Approvals:
@@ -205,7 +212,8 @@ class Approvals:
         intent = _named(note)
         with self._state.read() as reader:
             known = self._approvers(reader)
-        if not any(each.revoked_at is None and _signed(note, each) for each in known):
+        signed = _note(note)
+        if not any(each.revoked_at is None and _signed(signed, each) for each in known):
             raise _unsigned()
         return intent
 
@@ -219,7 +227,7 @@ class Approvals:
         return found.person, notes.verify(note, [notes.Verifier.parse(found.vkey)])
 
     def vote(self, transaction: Connection, note: str) -> tuple[str, str]:
-        """Take a signed note; gives the intent, and what it came to: `open`, `approved` or `refused`.
+        """Take a voice, a note or one out of a batch; gives the intent, and what it came to: `open`, `approved` or `refused`.
 
         Errors: BadBallot, NotAsked. Whoever signs may sign anything: the note is checked against the request, its end, the
         key's owner and their rights.
@@ -243,7 +251,7 @@ class Approvals:
             raise BadBallot(reason_fr="d'aucun des groupes demandés", reason_en="of none of the groups asked")
         if ballot.person in self.voices(transaction, intent):
             raise BadBallot(reason_fr="cette personne a déjà tranché", reason_en="this person has decided already")
-        key = next(each.key_id for each in keys.values() if each.person == ballot.person and _signed(note, each))
+        key = next(each.key_id for each in keys.values() if each.person == ballot.person and _signed(_note(note), each))
         row = {
             "intent": intent, "person": self._pseudonym(ballot.person), "key_id": key, "verdict": ballot.verdict, "at": present,
             "sealed_note": envelope.seal(self._sealing, _context(intent, key), note.encode()),
@@ -268,12 +276,17 @@ class Approvals:
         present = self._clock()
         return tuple(each.intent for each in self._asked(reader) if each.state == "open" and each.expires_at < present)
 
-    def _checked(self, note: str, asked: Asked, keys: Mapping[str, Approver]) -> Ballot:
-        """Read a note that an enrolled key signed for its own person, on this very request. Errors: BadBallot."""
+    def _checked(self, given: str, asked: Asked, keys: Mapping[str, Approver]) -> Ballot:
+        """Read a voice that an enrolled key signed for its own person, on this very request. Errors: BadBallot."""
+        one = batches.member(given)
+        note = given if one is None else one.note
         signer = next((each for each in keys.values() if _signed(note, each)), None)
         if signer is None:
             raise _unsigned()
-        ballot = parse(notes.verify(note, [notes.Verifier.parse(signer.vkey)]))
+        known = [notes.Verifier.parse(signer.vkey)]
+        ballot = (
+            parse(notes.verify(note, known)) if one is None else batches.ballot(one, lambda each: notes.verify(each, known))
+        )
         if ballot.person != signer.person:
             raise BadBallot(reason_fr="signé par la clé d'un autre", reason_en="signed by somebody else's key")
         if ballot.intent != asked.intent or not self.covers(asked, ballot.digest):
@@ -289,7 +302,7 @@ class Approvals:
     def _asked(self, reader: Connection, intent: str | None = None) -> Sequence[Asked]:
         joined = approval_requests.join(intents, intents.c.id == approval_requests.c.intent)
         query = (
-            select(approval_requests, intents.c.connection, intents.c.client)
+            select(approval_requests, intents.c.connection, intents.c.client, intents.c.operation)
             .select_from(joined)
             .order_by(approval_requests.c.asked_at)
         )
@@ -298,7 +311,7 @@ class Approvals:
         return [
             Asked(
                 row.intent, row.connection, row.client, row.digest, row.quorum, tuple(row.groups), row.batch, row.asked_at,
-                row.expires_at, row.state,
+                row.expires_at, row.state, row.operation,
             )
             for row in reader.execute(query)
         ]  # fmt: skip
@@ -315,8 +328,15 @@ def _unsigned() -> BadBallot:
     return BadBallot(reason_fr="aucune clé inscrite ne l'a signé", reason_en="no enrolled key signed it")
 
 
-def _named(note: str) -> str:
-    return parse(note.rpartition("\n\n")[0] + "\n").intent
+def _named(given: str) -> str:
+    one = batches.member(given)
+    return parse(given.rpartition("\n\n")[0] + "\n").intent if one is None else batches.intent_of(one)
+
+
+def _note(given: str) -> str:
+    """The signed note of a voice."""
+    one = batches.member(given)
+    return given if one is None else one.note
 
 
 def _signed(note: str, key: Approver) -> bool:

@@ -3,15 +3,17 @@
 import base64
 import json
 import re
-import subprocess
-import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
+from sovereign.cli.main import main
+from sovereign.cli.output import Output
 from sovereign.clock import now
 from sovereign.comparing import Comparison
 from sovereign.gateway.effect import Effect
@@ -20,7 +22,7 @@ from sovereign.gateway.looking import Look
 from sovereign.gateway.policy.opening import Flow
 from sovereign.site import Site
 from tests.journeys.test_gateway import SETTINGS, Town, town
-from vault import notes
+from vault import approver, notes
 
 __all__ = ["town"]
 MORE = """
@@ -162,11 +164,24 @@ def test_a_copy_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 
 
 def test_a_held_write_is_shown_before_and_after_at_the_command_line_and_to_an_approver_who_signs_for_it(
-    town: Town, tmp_path: Path
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def typed(*line: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main(line, out=Output()) == code
+        return capsys.readouterr().out
+
+    def run(*line: str, code: int = 0) -> list[dict[str, Any]]:
+        return [json.loads(each) for each in typed(*line, "--json", code=code).splitlines()]
+
     with (town.root / "sovereign.toml").open("a") as file:
         file.write(MORE.replace("{{", "{").replace("}}", "}"))
-    signer = notes.Signer("berthe", bytes([1]) * 32)
+    (tmp_path / "signing").write_text("lanterne verte\n")
+    town.environment["SOVEREIGN_APPROVER_PASSPHRASE_FILE"] = str(tmp_path / "signing")
+    for name, value in town.environment.items():
+        monkeypatch.setenv(name, value)
+    approver.create(tmp_path / "berthe.key", "berthe", "lanterne verte")
+    signer = approver.unlock(tmp_path / "berthe.key", "lanterne verte")
     with Site.open(town.root, passphrase=lambda: "cheval exact pile agrafe", actor="root") as opened:
         for person in ("berthe", "agathe"):
             opened.outbound.people.put(person, ["rssi"])
@@ -178,14 +193,18 @@ def test_a_held_write_is_shown_before_and_after_at_the_command_line_and_to_an_ap
         opened.syncs.run("mail")
         name = opened.keys.verifier.name
     with town.serving() as address:
-        held = requests.post(
-            f"{address}/v1/connections/mail/operations/amend",
-            json={"id": "l1", "subject": "Bonjour"},
-            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "k"},
-            timeout=30,
-        )
-        intent = held.json()["intent"]
-        (shown,) = town.run("approval", "show", intent, "--clearance", "personal")
+
+        def amend(letter: str, **more: str) -> str:
+            answer = requests.post(
+                f"{address}/v1/connections/mail/operations/amend",
+                json={"id": letter, "subject": "Bonjour"},
+                headers={"Authorization": f"Bearer {token}", "Idempotency-Key": letter, **more},
+                timeout=30,
+            )
+            return str(answer.json()["intent"])
+
+        intent = amend("l1")
+        (shown,) = run("approval", "show", intent, "--clearance", "personal")
         (field,) = shown["effect"]["records"][0]["fields"]
         assert (field["before"], field["after"], field["class"]) == ("s", "Bonjour", "personal")
         assert shown["effect"]["counts"]["update"] == 1
@@ -193,13 +212,12 @@ def test_a_held_write_is_shown_before_and_after_at_the_command_line_and_to_an_ap
             "berthe": (True, "named by the mayor"),
             "agathe": (False, "the request is their own, or their application's"),
         }
-        line = [sys.executable, "-m", "sovereign.cli.main", "approval", "show", intent, "--clearance", "personal"]
-        printed = subprocess.run(line, env=town.environment, capture_output=True, text=True, timeout=60, check=True).stdout
+        printed = typed("approval", "show", intent, "--clearance", "personal")
         assert "~ letters id=l1\n    subject [personal]: s → Bonjour\n" in printed
         assert "1 to update" in printed
         assert re.search(r"berthe +yes +named by the mayor +rssi", printed), printed
         assert not [each for each in printed.splitlines() if re.fullmatch(r"[a-z ]+  +·?", each)], printed
-        (shown,) = town.run("approval", "show", intent, "--as", "berthe")  # she may read nothing yet
+        (shown,) = run("approval", "show", intent, "--as", "berthe")  # she may read nothing yet
         assert "Bonjour" not in json.dumps(shown)
 
         def look() -> requests.Response:
@@ -209,7 +227,26 @@ def test_a_held_write_is_shown_before_and_after_at_the_command_line_and_to_an_ap
         told = look()
         assert (told.status_code, told.json()["body"], told.json()["entity"]) == (200, None, None)
         assert "Bonjour" not in told.text
-        town.run("access", "grant", "berthe", "--clearance", "personal", "--until", "2099-01-01", "--reason", "to approve")
+        run("access", "grant", "berthe", "--clearance", "personal", "--until", "2099-01-01", "--reason", "to approve")
         told = look()
         assert base64.b64decode(told.json()["body"]) == b'{"id": "l1", "subject": "Bonjour"}'
         assert told.json()["effect"]["records"][0]["fields"][0]["before"] == "s"
+
+        own, new = amend("l2", **{"Sovereign-Person": "Berthe"}), amend("l9")
+        (lot,) = run("approval", "list", "--batch")
+        assert (lot["batch"], lot["requests"]) == ("desk/mail/amend", 3)
+        assert {kind: count for kind, count in lot["counts"].items() if count} == {"update": 2, "create": 1}
+        act = ("approval", "approve", "--all-of", "desk/mail/amend", "--as", "berthe", "--key", str(tmp_path / "berthe.key"))
+        run(*act, "--count", "2", code=2)
+        said = run(*act, "--count", "3", "--reason", "seen together", code=3)
+        came = {each["intent"]: each["outcome"] or each["code"] for each in said if each["type"] == "decided"}
+        assert came == {intent: "approved", new: "approved", own: "gateway.bad_ballot"}
+        assert said[-1]["outcomes"] == {"approved": 2}
+        for _ in range(100):
+            if len(town.vendor.desk.done) >= 2:
+                break
+            time.sleep(0.2)
+        (shown,) = run("approval", "show", intent)
+        assert [(each["person"], each["reason"]) for each in shown["voices"]] == [("berthe", "seen together")]
+        assert [each["state"] for each in run("approval", "list", "--all")] == ["approved", "open", "approved"]
+    assert all("l2" not in str(done) for done in town.vendor.desk.done)

@@ -52,8 +52,9 @@ class House:
         return self.at
 
     def ask(self, quorum: int = 1, groups: tuple[str, ...] = (), person: str | None = None) -> str:
+        number = len(self.digests)
         intent = WriteIntent(
-            new_id(self.at, bytes),
+            new_id(self.at, number.to_bytes),
             "paie",
             "rh",
             "operation",
