@@ -28,7 +28,7 @@ contracts: $(VENV)/.dev
 
 torture: $(VENV)/.dev
 	tests/provision
-	SOVEREIGN_KILLS=200 tests/run -m "torture or not torture" tests/journeys
+	SOVEREIGN_KILLS=200 SOVEREIGN_STORM=120 tests/run -m "torture or not torture" tests/journeys
 
 bench: $(VENV)/.dev
 	bench/run

@@ -137,10 +137,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(ledger: Ledger) -> Iterator[str]:
-    """Serve a ledger on this machine; gives its address."""
+def serving(ledger: Ledger, port: int = 0) -> Iterator[str]:
+    """Serve a ledger on this machine, on a free port unless told; gives its address."""
     handler = type("Handler", (_Handler,), {"ledger": ledger})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
