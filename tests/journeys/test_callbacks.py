@@ -9,7 +9,7 @@ import requests
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from tests.journeys.test_schemathesis import CONNECTION
 from tests.servers.receiver import Receiver, genuine
-from tests.servers.served import Served, served
+from tests.servers.service import Service, service
 
 
 def until(true: Callable[[], object]) -> None:
@@ -19,7 +19,7 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def waiting(site: Served) -> dict[str, int]:
+def waiting(site: Service) -> dict[str, int]:
     with site.site() as opened:
         return dict(opened.outbound.callbacks.told("desk"))
 
@@ -27,7 +27,7 @@ def waiting(site: Served) -> dict[str, int]:
 def test_what_an_application_is_to_be_told_survives_a_kill_and_a_receiver_that_was_down(tmp_path: Path) -> None:
     vendor, there = Vendor({"letters": Table.of(({"id": "l0", "ref": "R0", "subject": "s"},), ["id"])}), Receiver()
     with Sandbox(vendor) as sandbox:
-        site = served(tmp_path, CONNECTION.format(url=sandbox.url))
+        site = service(tmp_path, CONNECTION.format(url=sandbox.url))
         with there.listening():
             pass  # a port of its own, where nobody listens for now
         made = site.run(

@@ -18,7 +18,7 @@ import requests
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.access import Limits
 from sovereign.cli import demo_writes
-from tests.servers.served import served
+from tests.servers.service import service
 
 ROOT = Path(__file__).parents[2]
 CONNECTION = demo_writes.SETTINGS[demo_writes.SETTINGS.index("[connections.courrier]") :]
@@ -29,7 +29,7 @@ def door(folder: Path) -> Iterator[tuple[str, str]]:
     """The address of a gateway before the sandbox, and the token of an application that may do all."""
     vendor = Vendor({"letters": Table.of(({"id": f"l{n}", "ref": f"R{n}", "subject": "s"} for n in range(3)), ["id"])})
     with Sandbox(vendor) as sandbox:
-        site = served(folder, "wait_seconds = 0.2\n" + CONNECTION.format(url=sandbox.url))
+        site = service(folder, "wait_seconds = 0.2\n" + CONNECTION.format(url=sandbox.url))
         token = site.client("desk", "courrier", limits=Limits(rate=10_000, concurrency=512))
         site.allow("desk", "courrier", "create", "http")
         site.allow("desk", "courrier", "http", reads=True)
