@@ -3,6 +3,7 @@
 `Site.outbound` gives it; each part is made when it is first asked for.
 """
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from sovereign.access import Clients, People, Rights
     from sovereign.access.callbacks import Callbacks
     from sovereign.gateway.approvals import Approvals
+    from sovereign.gateway.openings import Openings
     from sovereign.parts import Parts
 
 
@@ -46,6 +48,13 @@ class Outbound:
         from sovereign.access.callbacks import Callbacks
 
         return Callbacks(self._site.state, self._site.audit, self._site.secrets, self._site.clock)
+
+    @cached_property
+    def openings(self) -> "Openings":
+        """What applications ask to have opened."""
+        from sovereign.gateway.openings import Openings
+
+        return Openings(self._site.state, self._site.audit, self._site.keys, self._site.clock, os.urandom)
 
     @cached_property
     def approvals(self) -> "Approvals":

@@ -131,7 +131,9 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
                     compare=Comparison(site),
                     people=outbound.people,
                     rights=outbound.rights,
+                    openings=outbound.openings,
                     site=site.keys.verifier.name,
+                    zone=ZoneInfo(site.settings.site.zone),
                 )
         finally:
             await gateway.close()

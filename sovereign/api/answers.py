@@ -1,5 +1,6 @@
 """What a receipt becomes over HTTP: the vendor's own answer by the pass-through, else JSON that says where the write stands."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,11 @@ Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers, body."""
 _DONE: Final = frozenset({"delivered", "confirmed", "landed"})
 _OVER: Final = {"rejected": 502, "failed": 502, "refused": 403, "expired": 410, "cancelled": 410}
+
+
+def _nothing(_policies: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Offer nothing."""
+    return "", {}
 
 
 def as_json(status: int, value: object, *more: tuple[bytes, bytes]) -> Answered:
@@ -58,24 +64,33 @@ def requested(asked: Asked, intent: WriteIntent | None = None) -> dict[str, Any]
     }  # fmt: skip
 
 
-def answer(receipt: Receipt, language: Language, *, connection: str = "", origin: str = "") -> Answered:
-    """Tell what became of a write. connection, origin: of the pass-through, whose caller expects the vendor's own answer."""
+def answer(
+    receipt: Receipt,
+    language: Language,
+    *,
+    connection: str = "",
+    origin: str = "",
+    offer: Callable[[Sequence[str]], tuple[str, dict[str, Any]]] = _nothing,
+) -> Answered:
+    """Tell what became of a write.
+
+    connection, origin: of the pass-through, whose caller expects the vendor's own answer. offer: what to do about a denial by
+    these policies, and the members that go with it.
+    """
     decision, said, place = receipt.decision, shown(receipt, language), f"/v1/deliveries/{receipt.intent}".encode()
     marks = [(b"sovereign-intent", receipt.intent.encode()), (b"sovereign-state", receipt.state.encode())]
     if receipt.replayed:
         marks.append((b"idempotency-replayed", b"true"))
     if receipt.dry_run:
-        return as_json(200, {**said, "dry_run": True, "delivery": None}, *marks)
+        denied = decision.policies if decision is not None and decision.effect == "deny" else ()
+        return as_json(200, {**said, "dry_run": True, "delivery": None, **offer(denied)[1]}, *marks)
     if receipt.state == "denied":
         sentence = (said["decision"] or {}).get("sentence", "")
         if decision is not None and decision.effect != "deny" and (why := WHY.get(receipt.why or "")):
             sentence = why[0 if language == "fr" else 1]
-        todo = (
-            "Demandez au RSSI d'ouvrir ce flux (sovereign policy open)."
-            if language == "fr"
-            else "Ask the security officer to open this flow (sovereign policy open)."
-        )
-        status, headers, body = told(403, "policy.denied", sentence, todo, language, **{k: said[k] for k in _MEMBERS})
+        denied = decision.policies if decision is not None and decision.effect == "deny" else ()
+        todo, more = offer(denied)
+        status, headers, body = told(403, "policy.denied", sentence, todo, language, **{k: said[k] for k in _MEMBERS}, **more)
         return status, [*headers, *marks], body
     # What will be sent again is not the vendor's answer yet: a caller that saw a 503 would ask twice.
     settled = receipt.state in _DONE or receipt.state == "rejected"

@@ -5,7 +5,9 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from starlette.types import Receive, Scope, Send
@@ -16,6 +18,7 @@ from sovereign.access import People, Rights
 from sovereign.access.clients import Client, Clients
 from sovereign.access.clients import Limits as ClientLimits
 from sovereign.access.errors import NotAuthenticated
+from sovereign.api import opening
 from sovereign.api.answers import Answered, answer, as_json, requested, shown
 from sovereign.api.approving import Approving
 from sovereign.api.arrival import Arrival, arrived, body_of, parsed
@@ -32,8 +35,10 @@ from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
 from sovereign.gateway.effect import Compare, no_comparison
+from sovereign.gateway.errors import ReadDenied
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.intent import BY_HTTP, FIRST, USUAL, WriteIntent, new_id
+from sovereign.gateway.openings import Openings
 from sovereign.gateway.reading import Mirror, Read, no_copy
 from sovereign.gateway.vendor import Vendors
 from sovereign.settings import GatewaySettings
@@ -66,7 +71,9 @@ class House:
     monotonic: Callable[[], float]
     people: People
     rights: Rights
+    openings: Openings
     site: str
+    zone: ZoneInfo
     held: int = 2**28
     mirror: Mirror = no_copy
     compare: Compare = no_comparison
@@ -108,6 +115,8 @@ class App:
             client = self._who(arrival)
             with self._limits.place(client):
                 _only(arrival, route)
+                if route.name == "openings":
+                    return await self._openings(arrival, receive, client)
                 return await self._known(arrival, receive, client, route.name, *given)
         _only(arrival, route)
         if route.door == "voter":
@@ -183,7 +192,8 @@ class App:
                 idempotency_key=None if dry_run else key, callback=callback,
             ).read(payload)  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
-            return answer(await house.gateway.submit(intent, wait=wait, dry_run=dry_run), arrival.language)
+            receipt = await house.gateway.submit(intent, wait=wait, dry_run=dry_run)
+            return answer(receipt, arrival.language, offer=partial(opening.offer, house, client, intent, arrival.language))
         finally:
             self._limits.give(len(body))
 
@@ -202,7 +212,10 @@ class App:
             if reads:
                 sent = (*headers, ("content-type", kind)) if body and kind else headers
                 read = Read(client.id, connection, arrival.method, path, sent, body or None, arrival.person)
-                got = await house.gateway.reads.answer(read, house.mirror)
+                try:
+                    got = await house.gateway.reads.answer(read, house.mirror)
+                except ReadDenied as denied:
+                    return opening.read_denied(house, client, denied, arrival.language)
                 held = inward(got.headers, connection, vendor.origin)
                 return got.status, [*held, (b"content-length", b"%d" % len(got.body))], got.body
             now = house.clock()
@@ -214,7 +227,8 @@ class App:
             )  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
             receipt = await house.gateway.submit(intent, wait=wait, dry_run=arrival.dry_run)
-            return answer(receipt, arrival.language, connection=connection, origin=vendor.origin)
+            offer = partial(opening.offer, house, client, intent, arrival.language)
+            return answer(receipt, arrival.language, connection=connection, origin=vendor.origin, offer=offer)
         finally:
             self._limits.give(len(body))
 
@@ -229,6 +243,17 @@ class App:
         if name == "look":
             return as_json(200, await asyncio.to_thread(self._approving.look, intent, note, arrival.language))
         return as_json(200, {"intent": intent, "outcome": await asyncio.to_thread(self._approving.vote, intent, note)})
+
+    async def _openings(self, arrival: Arrival, receive: Receive, client: Client) -> Answered:
+        """What an application asked to have opened, or asks."""
+        if arrival.method == "GET":
+            found = await asyncio.to_thread(self._house.openings.list, open_only=False, client=client.id)
+            return as_json(200, {"openings": [opening.told(each) for each in found]})
+        if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise NotJson
+        body = await body_of(arrival, receive, self._limits, _NOTE)
+        self._limits.give(len(body))
+        return await asyncio.to_thread(opening.file, self._house, client, body, self._reached(client))
 
     # Who, and what is theirs
 

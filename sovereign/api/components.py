@@ -89,6 +89,19 @@ _CONTENT: Final = {
 }
 _VOICE: Final = _object({"person": _TEXT, "verdict": _TEXT, "at": _INSTANT, "reason": _TEXT})
 _WHO: Final = _object({"person": _TEXT, "groups": _TEXTS, "can": {"type": "boolean"}, "why": _TEXT})
+_OFFERED: Final = _object(
+    {
+        "client": _TEXT,
+        "connection": _TEXT,
+        "operation": _TEXT,
+        "reads": {"type": "boolean"},
+        "entity": _NO_TEXT,
+        "owner": _TEXT,
+        "policy": _NO_TEXT,
+        "file": _object({"method": {"const": "POST"}, "href": _TEXT}),
+        "command": _TEXT,
+    }
+)
 SCHEMAS: Final[dict[str, Any]] = {
     "Problem": _object(
         {
@@ -99,7 +112,14 @@ SCHEMAS: Final[dict[str, Any]] = {
             "code": {"type": "string", "pattern": r"^[a-z_]+(\.[a-z_]+)*$"},
             "todo": _TEXT,
         },
-        {"intent": _TEXT, "state": _STATE, "why": _NO_TEXT, "entry": _NO_COUNT, "decision": _MAYBE_DECISION},
+        {
+            "intent": _TEXT,
+            "state": _STATE,
+            "why": _NO_TEXT,
+            "entry": _NO_COUNT,
+            "decision": _MAYBE_DECISION,
+            "request": _OFFERED,
+        },
     ),
     "Decision": _DECISION,
     "Receipt": _object(_RECEIPT, {"dry_run": {"type": "boolean"}}),
@@ -126,6 +146,25 @@ SCHEMAS: Final[dict[str, Any]] = {
             "copy_age": _NO_COUNT,
             "counts": {"anyOf": [{"type": "object", "additionalProperties": _COUNT}, {"type": "null"}]},
             "records": {"type": "array", "items": _RECORD},
+        }
+    ),
+    "OpeningWanted": _object(
+        {"connection": _TEXT, "operation": _TEXT, "reason": {"type": "string", "minLength": 1, "maxLength": 500}},
+        {"reads": {"type": "boolean"}},
+    )
+    | {"additionalProperties": False},
+    "Opening": _object(
+        {
+            "opening": {"type": "string", "pattern": "^o-[0-9a-f]{16}$"},
+            "connection": _TEXT,
+            "operation": _TEXT,
+            "reads": {"type": "boolean"},
+            "asked_at": _INSTANT,
+            "times": _COUNT,
+            "state": {"type": "string", "enum": ["open", "accepted", "refused"]},
+            "reason": _TEXT,
+            "decided_at": _NO_TEXT,
+            "answer": _NO_TEXT,
         }
     ),
     "Vote": _object({"intent": _TEXT, "outcome": _TEXT}),

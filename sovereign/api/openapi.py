@@ -122,6 +122,26 @@ def _fixed(say: Say) -> dict[str, Any]:
                 (404, 409),
             )
         },
+        "/v1/openings": {
+            "get": _one(
+                "listOpenings",
+                say("Les ouvertures de flux qu'elle a demandées.", "The flows that it asked to have opened."),
+                _list("openings", "Opening"),
+            ),
+            "post": {
+                **_one(
+                    "fileOpening",
+                    say("Demande l'ouverture d'un flux refusé.", "Ask for a flow that was denied."),
+                    {
+                        **_answers("Opening", say("Déjà demandée, elle attend.", "Asked already, it waits.")),
+                        "201": _answers("Opening", say("Demandée.", "Asked."))["200"],
+                    },
+                    parameter("language"),
+                    (415, 422, 429),
+                ),
+                "requestBody": {"required": True, "content": {JSON: {"schema": schema("OpeningWanted")}}},
+            },
+        },
         "/v1/approvals": {
             "get": _one(
                 "listApprovals",

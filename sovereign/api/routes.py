@@ -35,6 +35,7 @@ ROUTES: Final = (
     Route("cancel", "/v1/deliveries/{id}/cancel", ("POST",)),
     Route("approvals", "/v1/approvals", ("GET",)),
     Route("approval", "/v1/approvals/{id}", ("GET",)),
+    Route("openings", "/v1/openings", ("GET", "POST")),
     Route("look", "/v1/approvals/{id}/look", ("POST",), "voter"),
     Route("vote", "/v1/approvals/{id}/votes", ("POST",), "voter"),
 )

@@ -38,6 +38,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "client": ("Les applications qui écrivent.", "The applications that write."),
     "job": ("Les synchronisations planifiées.", "Scheduled pulls."),
     "serve": ("Fait tourner les synchronisations planifiées.", "Run the scheduled pulls."),
+    "opening": ("Les flux que des applications demandent d'ouvrir.", "The flows that applications ask to have opened."),
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),

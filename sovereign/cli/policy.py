@@ -185,10 +185,8 @@ def open_(
     door: Door, connection: str, operation: str, client: str, owner: str, days: int, reads: bool, hold: str | None, add: bool
 ) -> None:
     """Print the text; with --add, put it in its file, unless the set would then be wrong."""
-    from sovereign import governing
-    from sovereign.gateway.policy import CedarPolicy, Files, read_folder
     from sovereign.gateway.policy.opening import Flow
-    from vault import files
+    from sovereign.opening import put
 
     site = door.site()
     site.connection(connection)
@@ -198,9 +196,7 @@ def open_(
     door.out.record("policy.text", id=flow.id, file=flow.file, text=text, added=add)
     door.out.say(text.rstrip(), text.rstrip())
     if add:
-        folder = governing.folder(site)
-        CedarPolicy(Files({**read_folder(folder).texts, flow.file: text}))
-        files.write(folder / flow.file, text.encode(), new=True)
+        put(site, flow)
         door.out.remark(f"Ajoutée : policies/{flow.file}", f"Added: policies/{flow.file}")
 
 

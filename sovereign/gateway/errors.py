@@ -16,6 +16,9 @@ SovereignError
     ├── VendorBusy          as many requests as the vendor is asked at once are under way already
     ├── NotAsked            no approval is asked for this write, or no more
     ├── BadBallot           a voice that cannot be counted
+    ├── UnknownOpening      no request to open a flow of that name
+    ├── BadOpening          a request to open a flow that cannot be taken, or decided
+    ├── TooManyOpenings     more requests to open flows than one application may file (429)
     └── Stopping            this process is stopping and takes nothing more
 """
 
@@ -191,3 +194,36 @@ class BadBallot(GatewayError):
     en = "This voice is not counted: {reason_en}."
     todo_fr = "Rien n'a changé. « sovereign approval show » redonne ce qui est demandé, à qui, et jusqu'à quand."
     todo_en = "Nothing changed. `sovereign approval show` gives again what is asked, of whom, and until when."
+
+
+class UnknownOpening(GatewayError):
+    """No request to open a flow of that name."""
+
+    code = "gateway.opening"
+    kind = "usage"
+    fr = "Aucune demande d'ouverture ne s'appelle {opening}."
+    en = "No request to open a flow is called {opening}."
+    todo_fr = "« sovereign opening list --all » donne les demandes connues."
+    todo_en = "`sovereign opening list --all` gives the requests on record."
+
+
+class BadOpening(GatewayError):
+    """A request to open a flow that cannot be taken, or decided."""
+
+    code = "gateway.bad_opening"
+    kind = "usage"
+    fr = "Cette demande d'ouverture n'aboutit pas : {reason_fr}."
+    en = "This request to open a flow comes to nothing: {reason_en}."
+    todo_fr = "Rien n'a changé. « sovereign opening list --all » dit où en sont les demandes."
+    todo_en = "Nothing changed. `sovereign opening list --all` says where requests stand."
+
+
+class TooManyOpenings(GatewayError):
+    """More requests to open flows than one application may file."""
+
+    code = "gateway.openings"
+    kind = "locked"
+    fr = "L'application {client} a déjà {most} demandes d'ouverture en attente, ou {a_day} faites en un jour."
+    en = "Application {client} already has {most} requests to open flows waiting, or {a_day} made in a day."
+    todo_fr = "Attendez que le RSSI tranche celles qui attendent (sovereign opening list)."
+    todo_en = "Wait until the security officer decides those that wait (sovereign opening list)."

@@ -94,7 +94,7 @@ class Reads:
             await self._enter("read.denied", read, decision)
             held = "La politique demande une approbation.", "Policy asks for an approval."
             said_fr, said_en = held if decision.effect == "hold" else (decision.fr, decision.en)
-            raise ReadDenied(connection=read.connection, said_fr=said_fr, said_en=said_en)
+            raise ReadDenied(connection=read.connection, said_fr=said_fr, said_en=said_en, by=decision.policies)
         asked = _Asked()
         try:
             act, response = await self._found(vendor, read, circuit, asked, mirror)

@@ -9,7 +9,7 @@ from sqlalchemy import null, select
 from sovereign.reports.labels import CIRCUITS, DUE, coded
 from sovereign.reports.model import Cell, Column, Section, Table, Words
 from sovereign.state import State
-from sovereign.state.outbound import approval_requests, circuits, clients, deliveries, grants, intents
+from sovereign.state.outbound import approval_requests, circuits, clients, deliveries, grants, intents, openings
 
 SOON: Final = timedelta(days=30)
 """How long before its end a right is told."""
@@ -22,11 +22,13 @@ Due = tuple[str, str, str, datetime | None, datetime | None]
 def due(state: State, now: datetime) -> Iterator[Due]:
     """Give what waits, from the state."""
     asked, moved, held, ending, shut = approval_requests.c, deliveries.c, grants.c, clients.c, circuits.c
+    wanted = openings.c
     soon = now + SOON
     queries = {
         "approval": select(asked.intent, intents.c.connection, asked.asked_at, asked.expires_at)
         .join(intents, intents.c.id == asked.intent)
         .where(asked.state == "open"),
+        "opening": select(wanted.id, wanted.connection, wanted.asked_at, null()).where(wanted.state == "open"),
         "delivery": select(moved.intent, moved.connection, moved.since, null()).where(moved.state.in_(TO_SETTLE)),
         "grant": select(held.id, held.connection, held.granted_at, held.expires_at).where(
             held.revoked_at.is_(None), held.expires_at >= now, held.expires_at < soon

@@ -38,6 +38,7 @@ EFFECTS: Final[dict[str, Words]] = {
 }
 DUE: Final[dict[str, Words]] = {
     "approval": Words("approbation attendue", "approval awaited"),
+    "opening": Words("ouverture de flux demandée", "flow asked to be opened"),
     "delivery": Words("remise à trancher", "delivery to be settled"),
     "grant": Words("droit qui prend fin", "right that ends"),
     "client": Words("application dont l'accès prend fin", "application whose access ends"),

@@ -138,6 +138,24 @@ approval_verdicts = table(
     {"intent": String, "person": String},
     {"key_id": String, "verdict": String, "at": Instant, "sealed_note": LargeBinary},
 )
+openings = table(
+    "openings",
+    {"id": String},
+    {
+        "client": String,
+        "connection": String,
+        "operation": String,
+        "reads": Integer,
+        "owner": String,
+        "asked_at": Instant,
+        "times": Integer,
+        "state": String,
+        "sealed_reason": LargeBinary,
+    },
+    maybe={
+        "entity": String, "decided_at": Instant, "decided_by": String, "policy": String, "sealed_answer": LargeBinary,
+    },
+)  # fmt: skip
 policy_sets = table(
     "policy_sets",
     {"digest": String},

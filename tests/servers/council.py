@@ -1,5 +1,6 @@
 """A gateway whose people, applications, approvals and Cedar policies are real ones, over a ledger; and keys to vote with."""
 
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from sovereign.gateway.decision import Decision, Policy, Question
 from sovereign.gateway.decree import Desk
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.kept import kept
+from sovereign.gateway.openings import Openings
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.sealing import Sealing
@@ -51,6 +53,7 @@ class Council:
         people = self.people = People(parts.state, parts.audit, self.clock)
         self.rights = Rights(parts.state, parts.audit, self.clock, people)
         self.approvals = Approvals(parts.state, parts.audit, parts.keys, self.clock, self.rights)
+        self.openings = Openings(parts.state, parts.audit, parts.keys, self.clock, os.urandom)
         self.signers: dict[str, notes.Signer] = {}
         self.tokens: dict[str, str] = {}
         for number, (name, group) in enumerate(PEOPLE.items()):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -96,7 +97,8 @@ async def rooms(
     async with sitting(root, url, force or ByName(), limits=limits) as (gateway, council):
         house = House(
             settings or LOCAL, council.parts.state, council.clients, gateway, council.parts.vendors, council.approvals,
-            lambda: ["ledger"], council.clock, os.urandom, time.monotonic, council.people, council.rights, "town",
+            lambda: ["ledger"], council.clock, os.urandom, time.monotonic, council.people, council.rights,
+            council.openings, "town", ZoneInfo("Europe/Paris"),
         )  # fmt: skip
         yield house, council
 

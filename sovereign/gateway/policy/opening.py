@@ -36,7 +36,7 @@ def write_starting(folder: Path, today: date) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What is to be opened. hold: the terms of an approval, None for none. until: its last day."""
+    """What is to be opened. hold: the terms of an approval, None for none. until: its last day. said: its sentences."""
 
     client: str
     connection: str
@@ -45,6 +45,7 @@ class Flow:
     until: date
     reads: bool = False
     hold: str | None = None
+    said: tuple[str, str] | None = None
 
     @property
     def id(self) -> str:
@@ -64,6 +65,10 @@ class Flow:
         fr, en = f"{self.client} peut {verb_fr} vers {to}", f"{self.client} may {verb_en} to {to}"
         if self.reads:
             fr, en = f"{self.client} peut lire chez {to}", f"{self.client} may read from {to}"
+        fr, en = self.said or (
+            fr + (", après approbation." if self.hold else "."),
+            en + (", once approved." if self.hold else "."),
+        )
         lines = [
             f"// Ouvre un seul flux ; à relire avant de l'ajouter à policies/{self.file}",
             f"// Opens one flow; review it before adding it to policies/{self.file}",
@@ -71,8 +76,8 @@ class Flow:
             f"@owner({_quoted(self.owner)})",
             f"@expires({_quoted(self.until.isoformat())})",
             *([] if self.hold is None else [f"@hold({_quoted(self.hold)})"]),
-            f"@fr({_quoted(fr + (', après approbation.' if self.hold else '.'))})",
-            f"@en({_quoted(en + (', once approved.' if self.hold else '.'))})",
+            f"@fr({_quoted(fr)})",
+            f"@en({_quoted(en)})",
             "permit (",
             f"  principal == Client::{_quoted(self.client)},",
             f'  action == Action::"{"read" if self.reads else "write"}",',
