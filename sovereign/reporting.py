@@ -23,7 +23,7 @@ def report(site: "Site", kind: Kind, since: datetime, until: datetime, *, names:
     settings = site.settings.site
     made = make(
         kind, site.state, site.audit, since, until, now=site.clock(), site=settings.name, zone=settings.zone,
-        also_due=_due(site), names=names,
+        also_due=_due(site), names=names, witnesses=site.witnesses,
     )  # fmt: skip
     facts = {"kind": kind, "from": since.isoformat(), "to": until.isoformat(), "names": names, "intact": made.verdict.intact}
     site.audit.append("report.made", {}, facts)

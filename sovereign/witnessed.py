@@ -15,7 +15,7 @@ LATE: Final = 60.0
 
 
 def findings(site: "Parts") -> Iterator[Finding]:
-    """Tell each witness, and what they have not seen; errors: Damaged."""
+    """Tell each witness, and what they have not seen; errors: Damaged, BadSettings when the way to one cannot be opened."""
     witnesses = site.witnesses
     for each in witnesses.standings():
         yield _of(each, site.settings.audit.witnesses[each.name].url)
@@ -27,6 +27,7 @@ def findings(site: "Parts") -> Iterator[Finding]:
             f"{left} entrées sans témoins depuis {minutes} min : « sovereign serve » tourne-t-il ? Sinon, « audit verify »",
             f"{left} entries without their witnesses for {minutes} min: is `sovereign serve` running? Else, `audit verify`",
         )  # fmt: skip
+    witnesses.check()
 
 
 def _of(each: "Standing", url: str) -> Finding:
@@ -49,7 +50,7 @@ def _of(each: "Standing", url: str) -> Finding:
             en = f"{en_at}, does not follow this log since {since} (HTTP {each.reason}): there, `witness trust`"
             return Finding("error", code, each.name, fr, en)
         case _:
-            what_fr, what_en = HOW.get(each.reason, ("", ""))
+            what_fr, what_en = HOW.get(each.reason.partition(" ")[0], ("", ""))
             fr = f"contredit ce journal depuis le {since} : {what_fr} ; « sovereign audit verify », et gardez tout"
             en = f"contradicts this log since {since}: {what_en}; `sovereign audit verify`, and keep everything"
             return Finding("error", code, each.name, fr, en)

@@ -93,10 +93,17 @@ class Witnesses:
             return self._window(connection, self._read(connection))
 
     def verify(self) -> Window:
-        """Hold the log against what each witness saw; errors: Contradicted, Damaged, Unwitnessed when too few ever did."""
+        """Hold the log against what each witness saw, and what it said last.
+
+        Errors: Contradicted, Damaged, Unwitnessed when too few ever cosigned.
+        """
         with self._state.read() as connection:
             found = self._read(connection)
             standing.hold(connection, found)
+            for each in found:
+                if each.state == "contradicted":
+                    how, _, size = each.reason.partition(" ")
+                    raise Contradicted(witness=each.name, how=how, size=int(size))
             if sum(each.checkpoint is not None for each in found) < self.wanted:
                 raise Unwitnessed(witness=", ".join(self.keys), wanted=self.wanted)
             return self._window(connection, found)
@@ -150,7 +157,7 @@ class Witnesses:
         What is worse stands until a cosignature: whoever rewrote the log cannot hide it by cutting the network.
         """
         present, state = self._clock(), _STATES[type(fault)]
-        reason = str(fault.fields.get("how") or fault.fields["reason"])
+        reason = str(fault.fields.get("reason") or f"{fault.fields['how']} {fault.fields['size']}")
         with self._state.begin() as connection:
             former = self._one(connection, name)
             held = replace(former, asked_at=present, since=former.since or present)

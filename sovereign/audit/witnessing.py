@@ -3,7 +3,8 @@
 1. Each is asked when a checkpoint was signed that it has not seen, once at the start (a `state.db` put back is seen then), and
    every hour.
 2. One that fails is asked again after a time that doubles, up to a minute.
-3. Troubles are told once a change of state. Nothing that a witness does stops the service.
+3. Troubles are told once a change of state. Nothing that a witness does stops the service; its stop waits for the last asking,
+   which is bounded in time.
 """
 
 import threading

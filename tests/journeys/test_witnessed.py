@@ -1,5 +1,6 @@
 """A site whose log is cosigned by a true witness, in a process of its own, over the network; one that is down stops nothing."""
 
+import json
 import signal
 import subprocess
 import time
@@ -55,6 +56,14 @@ def test_a_served_site_has_its_last_entry_witnessed_and_anyone_can_check_it(city
         assert city.site.audit.entries(limit=1)[0].act == "serve.stopped"
         assert city.seen() == [entries]
         assert list(times((city.root / "audit" / "checkpoint").read_text(), [witness])) == [NAME]
+
+        code, _, _ = city.run("report", "inbound", "--from", "2020-01-01", "--format", "json", "--output", str(tmp_path / "r"))
+        told = json.loads((tmp_path / "r").read_text())["audit_log"]
+        assert (code, told["intact"], f"saw {entries} of them; 0 are" in told["found"]["en"]) == (0, True, True)
+        assert witness.vkey in told["check"][1]
+        entries = city.site.audit.size()
+        city.site.audit.publication.publish()
+        assert city.site.witnesses.ask_all() == ()
 
         # Without the network, without the site, and asking the witness.
         code, said, _ = city.run("audit", "verify", "--offline")
@@ -182,6 +191,12 @@ def test_an_older_pair_of_database_and_folder_is_told_by_the_witness(city: City,
         code, _, said = city.run("audit", "verify")
         assert (code, "audit.contradicted" in said, "shorter" in said) == (20, True, True)
         assert city.acts() == ["witness.contradicted"]
+        assert city.run("audit", "verify", "--offline")[0] == 20, "its last word stands until a cosignature"
+        code, _, _ = city.run("report", "outbound", "--from", "2020-01-01", "--format", "json", "--output", str(tmp_path / "r"))
+        told = json.loads((tmp_path / "r").read_text())
+        assert (code, told["audit_log"]["intact"]) == (20, False)
+        assert "archives" in told["audit_log"]["found"]["fr"]
+        assert "witness.contradicted" in {each["act"] for each in told["sections"]["conduct"]["counts"]["rows"]}
         found = [each for each in city.site.doctor() if each.code == "doctor.witness_contradicted"]
         assert [each.severity for each in found] == ["error"]
     with city.witnessing():
@@ -247,6 +262,7 @@ def test_over_tls_the_witness_is_known_by_its_authority(city: City, tmp_path: Pa
     (city.root / "authority.pem").unlink()
     code, _, said = city.run("serve")
     assert (code, "audit.witnesses.archives.network.ca_bundle" in said) == (2, True)
+    assert "settings" in {finding.code for finding in city.site.doctor()}
 
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
