@@ -27,7 +27,9 @@ def findings(site: "Parts") -> Iterator[Finding]:
             f"{left} entrées sans témoins depuis {minutes} min : « sovereign serve » tourne-t-il ? Sinon, « audit verify »",
             f"{left} entries without their witnesses for {minutes} min: is `sovereign serve` running? Else, `audit verify`",
         )  # fmt: skip
-    witnesses.check()
+    for name, remarks in witnesses.check().items():
+        said = " ".join(each.fr for each in remarks), " ".join(each.en for each in remarks)
+        yield Finding("info", "doctor.witness_way", name, *said)
 
 
 def _of(each: "Standing", url: str) -> Finding:

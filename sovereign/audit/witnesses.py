@@ -33,7 +33,7 @@ from vault.cosignatures import Cosignatory
 from vault.errors import Fault
 
 if TYPE_CHECKING:
-    from sovereign.egress import EgressPolicy
+    from sovereign.egress import EgressPolicy, Remark
 
 PATIENCE: Final = timedelta(seconds=30)
 """How long a witness may be out of reach before that is entered."""
@@ -117,10 +117,13 @@ class Witnesses:
         except EgressError as fault:
             raise _bad(f"audit.witnesses.{name}", fault) from None
 
-    def check(self) -> None:
-        """Open the way to each, and close it: a wrong setting is told at once. Errors: BadSettings."""
+    def check(self) -> "Mapping[str, tuple[Remark, ...]]":
+        """Open the way to each, and close it: a wrong setting is told at once. Gives what guards each. Errors: BadSettings."""
+        found = {}
         for name in self.keys:
-            self.asking(name).close()
+            with self.asking(name) as asking:
+                found[name] = asking.describe()
+        return found
 
     def ask_all(self) -> tuple[WitnessError, ...]:
         """Ask each once; gives what went wrong. Errors: Damaged, Forked, Unpublished."""
@@ -247,6 +250,10 @@ class Asking:
             reason = fault.fields.get("rule") or fault.fields.get("reason") or fault.code
             raise Unreachable(witness=self.name, reason=str(reason)) from None
         return Reply(answer.status, answer.body)
+
+    def describe(self) -> "tuple[Remark, ...]":
+        """What guards the way, and what it cannot see."""
+        return self._way.describe()
 
     def close(self) -> None:
         """Close the sockets."""
