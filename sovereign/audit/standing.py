@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from sqlalchemy import Connection, insert, select, update
 
 from sovereign.audit.checkpoint import Checkpoint
-from sovereign.audit.errors import BadProof, Contradicted, Damaged
+from sovereign.audit.errors import HOW, BadProof, Contradicted, Damaged
 from sovereign.audit.tiles import reader, sizes
 from sovereign.audit.tree import root
 from sovereign.state.schema import audit_witnesses as kept
@@ -74,6 +74,9 @@ def _standing(
     name: str, witness: Cosignatory, log: Verifier, state: Answering, since: datetime, asked_at: datetime, told: int,
     note: str | None, seen_at: datetime | None, reason: str | None,
 ) -> Standing:  # fmt: skip
+    how, _, size = (reason or "").partition(" ")
+    if state not in get_args(Answering) or (state == "contradicted" and (how not in HOW or not size.isdecimal())):
+        raise Damaged(seq=0, what=f"witness {witness.name}")
     checkpoint = None if note is None else cosigned(note, witness, log)
     return Standing(name, state, since, asked_at, checkpoint, seen_at, reason or "", bool(told))
 

@@ -7,6 +7,7 @@ import click
 
 from sovereign.cli.commands import option, verb
 from sovereign.cli.door import Door
+from sovereign.cli.exits import DONE, PARTIAL
 from sovereign.cli.findings import show as show_findings
 from sovereign.cli.marks import number
 from sovereign.language import say
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from vault.cosignatures import Cosignatory
     from vault.notes import Verifier
 
+_STATES = {
+    "asked": ("il n'a pas encore répondu", "it has not answered yet"),
+    "unreachable": ("il ne répond pas", "it does not answer"),
+    "declined": ("il ne suit pas ce journal", "it does not follow this log"),
+    "contradicted": ("il contredit ce journal", "it contradicts this log"),
+}
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -130,7 +137,7 @@ def _verify_site(door: Door, offline: bool) -> None:
     door.out.done("audit", *said, entries=count, **more)
     if window is not None:
         _say_witnesses(door, witnesses)
-        _say_window(door, *window)
+        _say_window(door, *window, before=not offline and door.exit == DONE)
     if found is not None:
         tell(door, audit.publication.folder, found)
 
@@ -138,7 +145,6 @@ def _verify_site(door: Door, offline: bool) -> None:
 def _ask(door: Door, witnesses: "Witnesses", offline: bool) -> "Window":
     """Hold the log against what the witnesses saw, asking them unless offline; gives what was not witnessed before."""
     from sovereign.audit.errors import Contradicted
-    from sovereign.cli.exits import PARTIAL
 
     window = witnesses.window()
     if not offline:
@@ -162,21 +168,30 @@ def _say_witnesses(door: Door, witnesses: "Witnesses") -> None:
         if each.state == "cosigning":
             door.out.say(f"✓ le témoin {each.name} a vu {seen} entrées", f"✓ witness {each.name} saw {seen} entries")
         else:
-            door.out.say(f"! le témoin {each.name} n'a vu que {seen} entrées ({each.state})",
-                         f"! witness {each.name} saw {seen} entries only ({each.state})", style="yellow")  # fmt: skip
+            fr, en = _STATES[each.state]
+            fr, en = (
+                f"! le témoin {each.name} n'a vu que {seen} entrées : {fr}",
+                f"! witness {each.name} saw {seen} entries only: {en}",
+            )
+            door.out.say(fr, en, style="yellow")
 
 
 def _window(entries: int, witnessed: int, seconds: float) -> dict[str, Any]:
     return {"witnessed": witnessed, "unwitnessed": entries - witnessed, "unwitnessed_seconds": round(seconds, 3)}
 
 
-def _say_window(door: Door, entries: int, witnessed: int, seconds: float) -> None:
+def _say_window(door: Door, entries: int, witnessed: int, seconds: float, *, before: bool = False) -> None:
+    """Say what was not witnessed; before: until the witnesses were asked, just now."""
     left, seconds = entries - witnessed, round(seconds)
     if not left:
         door.out.say("✓ chaque entrée a ses témoins", "✓ each entry has its witnesses", style="green")
         return
-    fr = f"… {number(left)} entrées n'avaient pas leurs témoins (depuis {number(seconds)} s) : un faux y reste possible"
-    en = f"… {number(left)} entries did not have their witnesses (for {number(seconds)} s): a forgery is still possible there"
+    if before:
+        fr = f"… {number(left)} entrées n'avaient pas leurs témoins avant cette vérification, depuis {number(seconds)} s"
+        en = f"… {number(left)} entries did not have their witnesses before this check, for {number(seconds)} s"
+    else:
+        fr = f"… {number(left)} entrées n'ont pas leurs témoins ({number(seconds)} s) : un faux y reste possible"
+        en = f"… {number(left)} entries do not have their witnesses ({number(seconds)} s): a forgery is still possible there"
     door.out.say(fr, en)
 
 
