@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saas_connectors.sandbox.datasets import Bench, Dataset, communes
 from saas_connectors.sandbox.server import Sandbox
+from saas_connectors.sandbox.troubles import Trouble
 from saas_connectors.sandbox.vendor import Vendor
 
 
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
     parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
+    parser.add_argument("--trouble", help="what befalls the first write, such as lands_then_resets")
     parser.add_argument("--certificate", type=Path, help="PEM file: speak TLS")
     parser.add_argument("--key", type=Path, help="PEM file of the certificate's key")
     asked = parser.parse_args()
@@ -24,6 +26,8 @@ def main() -> None:
     if asked.bench_rows:
         datasets["bench"] = Bench(asked.bench_rows, asked.revision)
     vendor = Vendor(datasets, latency=asked.latency_ms / 1000, cap=asked.cap)
+    if asked.trouble:
+        vendor.troubles.plan(Trouble(asked.trouble, method="POST"))
     sandbox = Sandbox(vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
     sys.stdout.write(f"{sandbox.url}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The tutorial in both languages, and the page on rights, typed as they are written; what they show is what is answered.
+"""The tutorial and the quickstart, in both languages, and the page on rights, typed as written; what they show is answered.
 
 Nothing is left out: each `sh` block runs, in one shell, and each line of a `text` block must be among the lines that the block
 before it said. `…` in a shown line stands for anything, and runs of spaces for one. Only the ports are others.
@@ -17,7 +17,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"en": "docs/tutorial.md", "fr": "docs/tutoriel.fr.md"}
-TYPED = (*PAGES.values(), "docs/access.md")
+WRITING = {"en": "docs/quickstart.md", "fr": "docs/demarrage.fr.md"}
+TYPED = (*PAGES.values(), *WRITING.values(), "docs/access.md")
+PORTS = ("8042", "8043", "8044")
 SECONDS = 200.0
 END = "end of step "
 
@@ -95,7 +97,9 @@ def line_of(shown: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("name", TYPED)
 def test_a_page_runs_as_it_is_written_and_shows_what_is_answered(name: str, tmp_path: Path) -> None:
-    page = (ROOT / name).read_text().replace("8042", str(free_port())).replace("8043", str(free_port()))
+    page = (ROOT / name).read_text()
+    for port in PORTS:
+        page = page.replace(port, str(free_port()))
     written = steps(page)
     said = typed(written, clone(tmp_path / "clone"))
     assert len(said) == len(written)
@@ -122,11 +126,12 @@ def commands_of(name: str) -> str:
     return re.sub(r"\s+#.*", "", "".join(step.commands for step in steps((ROOT / name).read_text())))
 
 
-def test_both_tutorials_type_the_same_commands() -> None:
-    french = commands_of(PAGES["fr"])
+@pytest.mark.parametrize("pages", [PAGES, WRITING])
+def test_both_languages_type_the_same_commands(pages: dict[str, str]) -> None:
+    french = commands_of(pages["fr"])
     for word, twin in WORDS.items():
         french = re.sub(rf"\b{re.escape(word)}", twin, french)
-    assert french == commands_of(PAGES["en"])
+    assert french == commands_of(pages["en"])
 
 
 def test_a_vendor_is_connected_in_at_most_ten_lines() -> None:
