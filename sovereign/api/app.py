@@ -176,7 +176,8 @@ class App:
         writer, operation = house.vendors(connection).operation(name)
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson
-        body = await body_of(arrival, receive, self._limits, self._most(client))
+        share = self._limits.share(client)
+        body = await body_of(arrival, receive, share, self._most(client))
         try:
 
             def read() -> tuple[Json, str]:
@@ -195,7 +196,7 @@ class App:
             receipt = await house.gateway.submit(intent, wait=wait, dry_run=dry_run)
             return answer(receipt, arrival.language, offer=partial(opening.offer, house, client, intent, arrival.language))
         finally:
-            self._limits.give(len(body))
+            share.give(len(body))
 
     async def _pass(self, arrival: Arrival, receive: Receive, client: Client, connection: str) -> Answered:
         house = self._house
@@ -204,7 +205,8 @@ class App:
         vendor = house.vendors(connection)
         reads = arrival.method in ("GET", "HEAD") or bool(vendor.writer and vendor.writer.is_read(arrival.method, path))
         key, callback = (None, None) if reads else (arrival.key, _callback(arrival, client))
-        body = await body_of(arrival, receive, self._limits, self._most(client))
+        share = self._limits.share(client)
+        body = await body_of(arrival, receive, share, self._most(client))
         try:
             headers: Pairs = outward(arrival.pairs)
             kind = arrival.fields.get("content-type", "")
@@ -230,12 +232,13 @@ class App:
             offer = partial(opening.offer, house, client, intent, arrival.language)
             return answer(receipt, arrival.language, connection=connection, origin=vendor.origin, offer=offer)
         finally:
-            self._limits.give(len(body))
+            share.give(len(body))
 
     async def _signed(self, arrival: Arrival, receive: Receive, name: str, intent: str) -> Answered:
         """What a note that an approver signed asks for: to see, or to decide."""
-        body = await body_of(arrival, receive, self._limits, _NOTE)
-        self._limits.give(len(body))
+        share = self._limits.share(_VOTERS)
+        body = await body_of(arrival, receive, share, _NOTE)
+        share.give(len(body))
         try:
             note = body.decode()
         except UnicodeDecodeError:
@@ -251,8 +254,9 @@ class App:
             return as_json(200, {"openings": [opening.told(each) for each in found]})
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson
-        body = await body_of(arrival, receive, self._limits, _NOTE)
-        self._limits.give(len(body))
+        share = self._limits.share(client)
+        body = await body_of(arrival, receive, share, _NOTE)
+        share.give(len(body))
         return await asyncio.to_thread(opening.file, self._house, client, body, self._reached(client))
 
     # Who, and what is theirs

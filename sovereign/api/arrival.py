@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 from saas_connectors.errors import BadPayload
 from saas_connectors.payloads import MOST_DEPTH, read, said
 from sovereign.api.errors import NoKey, TooDeep, TooLarge, bad
-from sovereign.api.limits import Limits
+from sovereign.api.limits import Share
 from sovereign.api.members import twice
 from sovereign.api.problems import preferred
 from sovereign.language import Language
@@ -88,8 +88,8 @@ def arrived(scope: Scope) -> Arrival:
     )  # fmt: skip
 
 
-async def body_of(arrival: Arrival, receive: Receive, limits: Limits, most: int) -> bytes:
-    """Read a body of at most `most` bytes; the caller gives its length back to `limits`.
+async def body_of(arrival: Arrival, receive: Receive, share: Share, most: int) -> bytes:
+    """Read a body of at most `most` bytes; the caller gives its length back to `share`.
 
     Errors: TooLarge (before anything is read when the length was said), Full, BadRequest.
     """
@@ -104,12 +104,12 @@ async def body_of(arrival: Arrival, receive: Receive, limits: Limits, most: int)
     try:
         pieces = []
         async for piece in _pieces(receive):
-            limits.take(len(piece))
+            share.take(len(piece))
             held += len(piece)
             pieces.append(_within(piece, held, most))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except BaseException:
-        limits.give(held)
+        share.give(held)
         raise
 
 

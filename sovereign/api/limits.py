@@ -1,12 +1,13 @@
 """How much one application may ask, so that none can harm another: requests a second, requests at once, bytes in hand.
 
-Each application has its own bucket and its own places; what all of them hold in memory together is bounded as well. Counts are
-in memory: a limit on speed need not outlive the process. Whoever shows no credential is counted by address: an IPv4 address, or
-an IPv6 network of 64 bits.
+Each application has its own bucket and its own places; what all of them hold in memory together is bounded as well, and of that
+each has a quarter at most. Counts are in memory: a limit on speed need not outlive the process. Whoever shows no credential is
+counted by address: an IPv4 address, or an IPv6 network of 64 bits.
 """
 
 import ipaddress
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Limits:
     def __init__(self, monotonic: Callable[[], float], most_bytes: int) -> None:
         self._monotonic, self._most = monotonic, most_bytes
         self._buckets: dict[str, _Bucket] = {}
+        self._shares: Counter[str] = Counter()
         self.held = 0
 
     @contextmanager
@@ -57,15 +59,43 @@ class Limits:
         finally:
             bucket.at_once -= 1
 
-    def take(self, size: int) -> None:
-        """Hold so many more bytes. Errors: Full."""
+    def share(self, client: Client) -> "Share":
+        """What an application may hold of the bytes in hand: a quarter, or one body where that is more."""
+        return Share(self, client.id, max(self._most // 4, client.limits.max_bytes))
+
+    def take(self, client: str, size: int, most: int) -> None:
+        """Hold so many more bytes for an application, of `most` that it may. Errors: TooMany, Full."""
+        if self._shares[client] + size > most:
+            mebi = most // 2**20
+            raise TooMany(limit_fr=f"{mebi} Mio en main", limit_en=f"{mebi} MiB in hand", retry_after=1)
         if self.held + size > self._most:
             raise Full(retry_after=1)
+        self._shares[client] += size
         self.held += size
+
+    def give(self, client: str, size: int) -> None:
+        """Hold so many fewer."""
+        self.held -= size
+        self._shares[client] -= size
+        if not self._shares[client]:
+            del self._shares[client]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The bytes that one application holds. most: at most."""
+
+    limits: Limits
+    client: str
+    most: int
+
+    def take(self, size: int) -> None:
+        """Hold so many more bytes. Errors: TooMany, Full."""
+        self.limits.take(self.client, size, self.most)
 
     def give(self, size: int) -> None:
         """Hold so many fewer."""
-        self.held -= size
+        self.limits.give(self.client, size)
 
 
 def origin_of(host: str) -> str:

@@ -5,7 +5,8 @@ uvicorn and llhttp read HTTP/1.1; this adds what they leave to whoever stands in
 1. One `Host`, one of ours; no absolute target, no CONNECT, no upgrade.
 2. A length is said once: `Content-Length` given twice or beside `Transfer-Encoding`, and codings other than `chunked`, are
    refused (RFC 9112 section 6.3), and so is a field that may be given once and comes twice.
-3. A head arrives within its time and its size, a body within its time (slow senders are cut); connections are counted.
+3. A head arrives within its time and its size, a body within its time (slow senders are cut); connections are
+   counted, and those from one address have a share of them.
 4. The certificate that the TLS handshake proved reaches the application in `scope["state"]["certificate"]`, DER, else None.
 
 After a refusal the connection closes: what follows on it is not read.
@@ -13,6 +14,7 @@ After a refusal the connection closes: what follows on it is not read.
 
 import asyncio
 from asyncio.events import TimerHandle
+from collections import Counter
 from typing import Any, ClassVar, Final
 
 from uvicorn.config import Config
@@ -20,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from sovereign.api.errors import ApiError, TooMuchHead, TooSlow, WrongHost, bad
+from sovereign.api.limits import origin_of
 from sovereign.api.problems import preferred, problem
 from sovereign.settings import GatewaySettings
 
@@ -48,6 +51,8 @@ class Line(HttpToolsProtocol):
 
     settings: ClassVar[GatewaySettings]
     hosts: ClassVar[frozenset[str]]
+    origins: ClassVar[Counter[str]]
+    """Connections that are open, by whence they come."""
 
     def __init__(
         self,
@@ -60,12 +65,18 @@ class Line(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         self._refusal: ApiError | None = None
         self._certificate: bytes | None = None
-        self._head, self._in_head = 0, True
+        self._head, self._in_head, self._origin = 0, True, ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Count it, and give its first head a deadline."""
         super().connection_made(transport)
-        if len(self.connections) > self.settings.connections:
+        host = (transport.get_extra_info("peername") or ("",))[0]
+        self._origin = origin_of(str(host))
+        self.origins[self._origin] += 1
+        if (
+            len(self.connections) > self.settings.connections
+            or self.origins[self._origin] > self.settings.connections_per_address
+        ):
             transport.abort()
             return
         tls = transport.get_extra_info("ssl_object")
@@ -73,8 +84,11 @@ class Line(HttpToolsProtocol):
         self._by(self.settings.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget its deadline."""
+        """Forget its deadline, and count it no more."""
         self._by(None)
+        self.origins[self._origin] -= 1
+        if not self.origins[self._origin]:
+            del self.origins[self._origin]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +182,7 @@ class Line(HttpToolsProtocol):
 
 def line(settings: GatewaySettings) -> type[Line]:
     """The kind of connection that a gateway with these settings serves."""
-    return type("ServedLine", (Line,), {"settings": settings, "hosts": answers_to(settings)})
+    return type("ServedLine", (Line,), {"settings": settings, "hosts": answers_to(settings), "origins": Counter()})
 
 
 def _named(host: bytes, ours: frozenset[str]) -> bool:

@@ -139,6 +139,15 @@ class GatewaySettings(Strict, frozen=True, kw_only=True):
     connections: Annotated[
         int, said("un nombre de connexions ouvertes, de 1 à 65536", "a number of open connections, 1 to 65536", ge=1, le=65_536)
     ] = 1024
+    connections_per_address: Annotated[
+        int,
+        said(
+            "un nombre de connexions ouvertes depuis une même adresse, de 1 à 65536",
+            "a number of open connections from one address, 1 to 65536",
+            ge=1,
+            le=65_536,
+        ),
+    ] = 256
     head_seconds: _Seconds = 10.0
     body_seconds: _Seconds = 60.0
     wait_seconds: _Seconds = 30.0
