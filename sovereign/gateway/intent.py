@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
-import rfc8785
-
 from saas_connectors.connector import Json
 from saas_connectors.payloads import decode
 from saas_connectors.request import Pairs
+from sovereign.audit import canonical
 
 Door = Literal["operation", "http", "flow"]
 BY_HTTP: Final = "http"
@@ -71,7 +70,7 @@ class WriteIntent:
         """What it asks for, as 32 bytes: SHA-256 of canonical JSON (RFC 8785), the body by its own SHA-256."""
         return hashlib.sha256(
             b"sovereign-intent/1\n"
-            + rfc8785.dumps(
+            + canonical.dumps(
                 {
                     "body": hashlib.sha256(self.body).hexdigest(),
                     "client": self.client,
