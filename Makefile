@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	tests/provision
-	tests/run
+	tests/run -n 2 --dist worksteal
 
 venv: $(VENV)/.runtime
 

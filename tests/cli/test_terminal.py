@@ -23,9 +23,10 @@ def type_in(*arguments: str, answers: tuple[tuple[str, str], ...] = (), columns:
     """Run a command on a terminal; each answer is typed once its question was shown. Gives the exit code and the screen."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     running = subprocess.Popen(
         [sys.executable, "-m", "sovereign.cli.main", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-        env={**os.environ, "TERM": "xterm-256color"}, start_new_session=True,
+        env={**inherited, "TERM": "xterm-256color"}, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
     screen, left = b"", list(answers)
