@@ -16,6 +16,7 @@ from sovereign.state.errors import (
     StateReadOnly,
     StateTooNew,
     StateUnreadable,
+    StateUnsure,
 )
 from sovereign.state.identity import new_id
 from sovereign.state.jobs import Job, Jobs, Occurrence
@@ -41,5 +42,6 @@ __all__ = [
     "StateReadOnly",
     "StateTooNew",
     "StateUnreadable",
+    "StateUnsure",
     "new_id",
 ]

@@ -6,6 +6,7 @@ StateError
 ├── StateFull       no room left to write; the transaction was undone
 ├── StateReadOnly   the file or its folder cannot be written
 ├── StateUnreadable the disk gives an error of its own
+├── StateUnsure     the disk did not confirm what was written; the process writes nothing more
 ├── StateDamaged    the file is not a database, or its migrations are not ours
 └── LeaseLost       the lease was taken over, or ran out
 LeaseHeld (a Locked)    another holder, alive, has the lease
@@ -81,6 +82,16 @@ class StateUnreadable(StateError):
     en = "The disk of {path} answered with an error ({reason}); the operation was undone."
     todo_fr = "Vérifiez le disque et ses journaux ; s'il se dégrade, copiez le site ailleurs avant de continuer."
     todo_en = "Check the disk and its logs; if it is failing, copy the site elsewhere before going on."
+
+
+class StateUnsure(StateError):
+    """The disk did not confirm what was written to it."""
+
+    code = "state.unsure"
+    fr = "Le disque de {path} n'a pas confirmé la dernière écriture ({reason}) : elle est peut-être gardée, peut-être perdue."
+    en = "The disk of {path} did not confirm the last write ({reason}): it may be kept, it may be lost."
+    todo_fr = "Plus rien n'est écrit d'ici là : vérifiez le disque, puis redémarrez Sovereign, qui relira ce qui est resté."
+    todo_en = "Nothing more is written until then: check the disk, then restart Sovereign, which reads what is left."
 
 
 class LeaseHeld(Locked):

@@ -6,6 +6,7 @@
 3. A transaction that cannot commit (disk full) fails every piece in it: nothing of them is kept. One that cannot begin because
    another process writes is tried again, without holding up the loop, as long as any writer waits.
 4. A disk that cannot say that it keeps what it was given ends the writer: every later piece is refused.
+5. Everyone who gave a piece is told something, be the writer itself cancelled.
 
 Pieces run one after the other in the order given, so a piece may count on what the earlier ones wrote. While the disk is at
 work the next ones gather. The database's own flush at each commit is replaced by the same one, of the same file, made on the
@@ -15,13 +16,13 @@ thread (docs/adr/0008-group-commit-on-the-loop.md).
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from sovereign.state.errors import StateBusy, StateError
+from sovereign.state.errors import StateBusy
 from sovereign.state.statements import driver
 from sovereign.state.store import State
 from sovereign.state.wal import Wal
@@ -44,13 +45,13 @@ class GroupCommit:
         self._flushing = ThreadPoolExecutor(1, "group-commit")
         self._wal: Wal | None = None
         self._work: asyncio.Task[None] | None = None
-        self._broken: StateError | None = None
+        self._broken: Exception | None = None
         self._closed = False
 
     async def write(self, piece: Callable[[Connection], T]) -> T:
         """Run a piece of work and wait until it is durable. A caller that is cancelled does not undo it.
 
-        Errors: StateError, what the piece raises, RuntimeError after `close`.
+        Errors: StateError, what the piece raises, RuntimeError after `close` or when the loop ends first.
         """
         if self._closed:
             raise RuntimeError("closed")
@@ -58,6 +59,7 @@ class GroupCommit:
         self._waiting.append((piece, future))
         if self._work is None:
             self._work = asyncio.create_task(self._serve())
+            self._work.add_done_callback(self._ended)
         return await future
 
     @property
@@ -71,18 +73,32 @@ class GroupCommit:
         """Finish what was given, then stop."""
         self._closed = True
         if self._work is not None:
-            await self._work
+            await asyncio.shield(self._work)  # whoever closes may be cancelled: those who wait are not
         self._flushing.shutdown()
         if self._wal is not None:
             self._wal.close()
 
     async def _serve(self) -> None:
+        pieces: list[_Piece] = []
         try:
             while self._waiting:
                 await asyncio.sleep(0)  # all that is ready in this turn of the loop comes along
-                await self._turn([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
-        finally:
-            self._work = None
+                pieces = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                await self._turn(pieces)
+        except BaseException:
+            self._stopped(pieces)
+            raise
+        self._work = None
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        if self._work is work:  # it was cancelled before it began
+            self._stopped([])
+
+    def _stopped(self, pieces: list[_Piece]) -> None:
+        """The loop ends: what was given may be kept or not, and nobody must wait for ever."""
+        _tell([*pieces, *self._waiting], RuntimeError("stopped"))
+        self._waiting.clear()
+        self._work = None
 
     async def _turn(self, pieces: list[_Piece]) -> None:
         try:
@@ -90,9 +106,7 @@ class GroupCommit:
             if done:
                 await self._flushed()
         except Exception as error:  # noqa: BLE001 - nothing of them may be relied on: each caller must know
-            for _, future in pieces:
-                if not future.done():
-                    future.set_exception(error)
+            _tell(pieces, error)
             return
         for future, result in done:
             if not future.done():
@@ -101,7 +115,7 @@ class GroupCommit:
     async def _committed(self, pieces: list[_Piece]) -> list[tuple[asyncio.Future[Any], Any]]:
         """Run pieces in one transaction; gives the results of those that were kept."""
         if self._broken is not None:
-            raise self._broken
+            raise self._broken.with_traceback(None)  # else it grows by what each caller holds
         self._wal = self._wal or Wal(self._state)
         until = self._monotonic() + self._state.patience
         while True:
@@ -109,7 +123,7 @@ class GroupCommit:
                 return self._run(self._wal, pieces)
             except StateBusy:
                 if self._monotonic() >= until:
-                    raise
+                    raise StateBusy(path=self._state.path.name, seconds=self._state.patience) from None
             await asyncio.sleep(_AGAIN)
 
     @staticmethod
@@ -122,7 +136,9 @@ class GroupCommit:
                 under.execute("SAVEPOINT piece")
                 try:
                     result = piece(connection)
-                except Exception as wrong:  # noqa: BLE001 - it belongs to whoever gave the piece
+                except Exception as wrong:
+                    if not under.in_transaction:
+                        raise  # it took the others with it, as a disk that is full may do
                     under.execute("ROLLBACK TO piece")
                     failed.append((future, wrong))
                 else:
@@ -134,10 +150,17 @@ class GroupCommit:
         return done
 
     async def _flushed(self) -> None:
-        """Have the disk keep what was committed; errors: StateError, and nothing is written any more."""
+        """Have the disk keep what was committed; whatever it raises, nothing is written any more."""
         assert self._wal is not None  # noqa: S101 - something was committed through it
         try:
             await asyncio.get_running_loop().run_in_executor(self._flushing, self._wal.flush)
-        except StateError as error:
+        except Exception as error:
             self._broken = error
             raise
+
+
+def _tell(pieces: Iterable[_Piece], error: Exception) -> None:
+    """Tell those who still wait that nothing of what they gave may be relied on."""
+    for _, future in pieces:
+        if not future.done():
+            future.set_exception(error)

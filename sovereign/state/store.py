@@ -9,6 +9,7 @@
 5. Deleted bytes are overwritten (secure_delete); `scrub` also empties the WAL, where old pages wait.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ class State:
         self.patience = _BUSY
         """How long a writer waits for another, in seconds."""
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+            _made(path)
         except OSError as error:
             raise refused(error, path) from None
         self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY}, hide_parameters=True)
@@ -99,6 +100,18 @@ class State:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _made(path: Path) -> None:
+    """Make the file when there is none; errors: OSError when it cannot be written.
+
+    One that is there is never opened here: to close any descriptor of it lets go of all locks that the process has on it
+    (sqlite.org/howtocorrupt, section 2.2), and another process could then take the log away from under us.
+    """
+    if not path.is_file():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    elif not os.access(path, os.R_OK | os.W_OK):
+        raise OSError(errno.EROFS if os.statvfs(path).f_flag & os.ST_RDONLY else errno.EACCES, "")
 
 
 def settings(connection: sqlite3.Connection) -> None:

@@ -6,19 +6,23 @@
    told only after `flush` loses nothing.
 3. The log is emptied into the database here, between two transactions, and not in a commit: nobody waits for it on the loop.
 4. It waits for no other writer: `begin` raises StateBusy at once.
+5. A log that is no longer under its name is not flushed but refused: what it takes, nobody would find again.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
+from sovereign.state.errors import StateUnsure
 from sovereign.state.statements import direct
 from sovereign.state.store import State, settings
-from sovereign.state.trouble import refused, told
+from sovereign.state.trouble import told
 
 LONG: Final = 8 * 2**20
 """How long the write-ahead log grows before it is emptied, in bytes."""
@@ -42,20 +46,28 @@ class Wal:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction, committed when the block ends; not durable before `flush`. Errors: StateError."""
-        with told(self._state.path, 0), self.connection.begin():
-            yield self.connection
+        with told(self._state.path, 0):
+            try:
+                with self.connection.begin():
+                    yield self.connection
+            except BaseException:
+                # SQLAlchemy does not roll back after a commit that failed, and the database may still hold it open.
+                direct(self.connection).rollback()
+                raise
 
     def flush(self) -> None:
-        """Have the disk keep every commit so far; errors: StateError when it does not say that it does."""
+        """Have the disk keep every commit so far; errors: StateUnsure when it does not say that it does."""
         path = self._state.path.with_name(self._state.path.name + "-wal")
         try:
             if self._file is None:
-                self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._file = _named(path)
             os.fdatasync(self._file)
-            size = os.fstat(self._file).st_size
+            found = os.fstat(self._file)
         except OSError as error:
-            raise refused(error, path) from None
-        if size > self._allowed:
+            raise StateUnsure(path=path.name, reason=errno.errorcode.get(error.errno or 0, "?")) from None
+        if not found.st_nlink:
+            raise StateUnsure(path=path.name, reason="ENOENT")
+        if found.st_size > self._allowed:
             self._empty()
             # A long reader may keep it: the next try is for when it has grown as much again.
             self._allowed = os.fstat(self._file).st_size + LONG
@@ -69,10 +81,17 @@ class Wal:
 
     def _empty(self) -> None:
         """Move the log into the database, as far as readers allow; it does not matter when it cannot be done now."""
-        with closing(sqlite3.connect(self._state.path, timeout=0, isolation_level=None)) as own:
-            try:
-                settings(own)
-                own.execute("PRAGMA busy_timeout=0")
-                own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.Error:
-                return
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self._state.path, timeout=0, isolation_level=None)) as own:
+            settings(own)
+            own.execute("PRAGMA busy_timeout=0")
+            own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _named(path: Path) -> int:
+    """Open a log for its flushes, its name in the folder flushed first: SQLite does so only on the connection that made it."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
