@@ -150,6 +150,8 @@ class Line(HttpToolsProtocol):
     def _judge(self) -> None:
         if not self.url.startswith(b"/") or self.parser.get_method() == b"CONNECT":
             raise bad("seule une adresse qui commence par « / » est servie", "only an address that starts with `/` is served")
+        if b"#" in self.url:
+            raise bad("un fragment n'a pas de place dans une requête", "a fragment has no place in a request")
         if len(self.headers) > FIELDS or sum(len(n) + len(v) + 4 for n, v in self.headers) + len(self.url) > HEAD:
             raise TooMuchHead(most=HEAD)
         seen: dict[bytes, bytes] = {}

@@ -22,7 +22,7 @@ from sovereign.gateway.openings import Openings
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.receipt import heard
 from sovereign.gateway.sealing import Sealing
-from tests.servers.gate import gate
+from tests.servers.gate import HERE, Way, gate
 from tests.servers.policies import policy, rule
 from vault import notes
 
@@ -124,7 +124,7 @@ class Council:
 
 @asynccontextmanager
 async def sitting(
-    root: Path, url: str, force: Policy | None = None, *, limits: Limits | None = None
+    root: Path, url: str, force: Policy | None = None, *, limits: Limits | None = None, way: Way = HERE
 ) -> AsyncIterator[tuple[Gateway, Council]]:
     """Open the gateway of a folder with its people. force: the policy, `HELD` unless told; limits: of each application."""
     made: list[Council] = []
@@ -133,5 +133,5 @@ async def sitting(
         made.append(Council(parts, force or policy(HELD), limits))
         return made[0].changed
 
-    async with gate(root, url, changed=changed) as gateway:
+    async with gate(root, url, changed=changed, way=way) as gateway:
         yield gateway, made[0]

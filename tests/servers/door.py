@@ -19,7 +19,7 @@ from sovereign.api.server import listening, serve
 from sovereign.gateway.decision import Policy
 from sovereign.settings import GatewaySettings
 from tests.servers.council import Council, sitting
-from tests.servers.gate import ByName
+from tests.servers.gate import HERE, ByName, Way
 
 LOCAL = GatewaySettings(listen="127.0.0.1:0")
 
@@ -92,9 +92,10 @@ async def rooms(
     settings: GatewaySettings | None = None,
     limits: Limits | None = None,
     force: Policy | None = None,
+    way: Way = HERE,
 ) -> AsyncIterator[tuple[House, Council]]:
     """Open what a door leads to, and the people around it. force: the policy, by the client's name unless told."""
-    async with sitting(root, url, force or ByName(), limits=limits) as (gateway, council):
+    async with sitting(root, url, force or ByName(), limits=limits, way=way) as (gateway, council):
         house = House(
             settings or LOCAL, council.parts.state, council.clients, gateway, council.parts.vendors, council.approvals,
             lambda: ["ledger"], council.clock, os.urandom, time.monotonic, council.people, council.rights,
@@ -111,10 +112,11 @@ async def door(
     settings: GatewaySettings | None = None,
     limits: Limits | None = None,
     force: Policy | None = None,
+    way: Way = HERE,
 ) -> AsyncIterator[Door]:
     """Open a door on the gateway of a folder."""
     asked = settings or LOCAL
-    async with rooms(root, url, settings=asked, limits=limits, force=force) as (house, council):
+    async with rooms(root, url, settings=asked, limits=limits, force=force, way=way) as (house, council):
         bound, stop = listening(asked), asyncio.Event()
         running = asyncio.create_task(serve(App(house), asked, root, bound, stop))
         opened = Door(bound.getsockname()[1], house, council, "https" if asked.certificate else "http")

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from saas_connectors.auth import Auth
 from sovereign.access import People, Rights
 from sovereign.audit import AuditLog
 from sovereign.clock import now
 from sovereign.egress.budget import Budgets
 from sovereign.egress.channel import open_channel
-from sovereign.egress.policy import EgressPolicy
+from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.decision import Decision, Finding, Question
 from sovereign.gateway.gateway import Gateway
@@ -58,17 +59,37 @@ def voices(state: State, audit: AuditLog, keys: Keys) -> Approvals:
     return Approvals(state, audit, keys, now, Rights(state, audit, now, People(state, audit, now)))
 
 
+@dataclass(frozen=True)
+class Way:
+    """The way out to the vendor of a drill: its credential, how names are resolved, whether this machine may be reached."""
+
+    auth: Auth | None = None
+    resolve: Resolve = socket.getaddrinfo
+    loopback: bool = True
+
+
+HERE = Way()
+
+
 @asynccontextmanager
 async def gate(
-    root: Path, url: str, *, terms: Terms = QUICK, concurrency: int = 4, changed: Changed | None = None
+    root: Path,
+    url: str,
+    *,
+    terms: Terms = QUICK,
+    concurrency: int = 4,
+    changed: Changed | None = None,
+    way: Way = HERE,
 ) -> AsyncIterator[Gateway]:
     """Open the gateway of a folder, made at the first time. changed: of its parts."""
     with ExitStack() as stack:
         keys = _keys(root)
         state = stack.enter_context(State(root / "state.db"))
         audit = AuditLog(state, keys, now, folder=root / "audit")
-        policy = EgressPolicy("ledger", url, loopback=True, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64)
-        channel = open_channel(policy, None, now, budgets=Budgets(), resolve=socket.getaddrinfo)
+        policy = EgressPolicy(
+            "ledger", url, loopback=way.loopback, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64
+        )
+        channel = open_channel(policy, way.auth, now, budgets=Budgets(), resolve=way.resolve)
         vendor = Vendor("ledger", "127.0.0.1", url, channel.send, LedgerConnector(url), concurrency)
         house = Parts(
             state, audit, keys, Leases(state, now), now, ByName(), lambda _body, _type: Nothing(),
