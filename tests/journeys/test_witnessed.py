@@ -130,8 +130,8 @@ def test_a_witness_that_is_down_stops_nothing_and_catches_up(city: City, tmp_pat
             until(lambda: "witness.returned" in city.acts())
             until(lambda: city.seen() == [city.site.audit.size()])
             assert city.site.witnesses.window().witnessed == city.site.audit.size()
-    assert city.acts() == ["witness.unreachable", "witness.returned"], "a change is entered once"
-    assert city.told == ["audit.witness_unreachable", "back archives"]
+            assert city.acts() == ["witness.unreachable", "witness.returned"], "a change is entered once"
+            assert city.told == ["audit.witness_unreachable", "back archives"]
 
 
 def test_a_short_absence_is_no_entry(city: City, tmp_path: Path) -> None:
