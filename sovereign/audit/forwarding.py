@@ -9,15 +9,14 @@
    tried again after longer and longer pauses, without end, and nothing of the service waits for it.
 """
 
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from sqlalchemy import insert, select, update
 
 from sovereign.audit.log import AuditLog
+from sovereign.audit.repeating import Repeating
 from sovereign.audit.syslog import Writer
 from sovereign.state import State
 from sovereign.state.schema import counters
@@ -75,7 +74,7 @@ class Position:
                 connection.execute(moved)
 
 
-class Forwarder:
+class Forwarder(Repeating):
     """Follows a log in a thread of its own, until it is left; a context manager.
 
     line: opens a channel to the receiver. trouble: told of a fault, once until the next success.
@@ -92,10 +91,8 @@ class Forwarder:
         quiet: float = QUIET,
         again: float = AGAIN,
     ) -> None:
-        self._log, self._position, self._writer, self._line, self._trouble = log, position, writer, line, trouble
-        self._quiet, self._again = quiet, again
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="audit-forwarder", daemon=True)
+        self._log, self._position, self._writer, self._line, self._quiet = log, position, writer, line, quiet
+        super().__init__("audit-forwarder", self.session, trouble, every=LOOK, again=again, latest=LATEST)
 
     def session(self) -> int:
         """Send what is not confirmed yet and have it confirmed; gives the new position. Errors: EgressError, Damaged."""
@@ -105,36 +102,15 @@ class Forwarder:
         began = fresh = time.monotonic()
         line = self._line()
         try:
-            while at - first < MOST and time.monotonic() - began < LONGEST and not self._stop.is_set():
+            while at - first < MOST and time.monotonic() - began < LONGEST and not self.stop.is_set():
                 found = self._log.bare(at, limit=BATCH)
                 if found:
                     line.send(b"".join(self._writer.frame(*each) for each in found))
                     at, fresh = found[-1][0] + 1, time.monotonic()
-                elif time.monotonic() - fresh >= self._quiet or self._stop.wait(LOOK):
+                elif time.monotonic() - fresh >= self._quiet or self.stop.wait(LOOK):
                     break
             line.finish()
         finally:
             line.close()
         self._position.advance(at)
         return at
-
-    def _run(self) -> None:
-        failed, pause = 0, 0.0
-        while not self._stop.wait(pause):
-            pause = LOOK
-            try:
-                self.session()
-                failed = 0
-            except Fault as fault:
-                if not failed:
-                    self._trouble(fault)
-                pause = min(LATEST, self._again * 2.0**failed)
-                failed = min(failed + 1, 16)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()

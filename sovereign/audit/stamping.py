@@ -6,17 +6,16 @@
 3. One question at a time is asked by a thread of its own while a service runs; whether it is time to ask is read in the log.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from saas_connectors.request import Request, Response
 from sovereign.audit import stamps
 from sovereign.audit.errors import NotStamped
 from sovereign.audit.log import AuditLog
+from sovereign.audit.repeating import Repeating
 from sovereign.audit.stamps import ACT, Stamped
 from sovereign.clock import Clock
 from sovereign.state.schema import instant_text
@@ -101,35 +100,15 @@ class Stamper:
         return response.body
 
 
-class Stamping:
+class Stamping(Repeating):
     """Asks when it is time, in a thread of its own, until it is left; a context manager.
 
     trouble: told of a fault, once until the next success.
     """
 
     def __init__(self, stamper: Stamper, trouble: Callable[[Fault], None], look: float = LOOK, again: float = AGAIN) -> None:
-        self._stamper, self._trouble, self._look, self._again = stamper, trouble, look, again
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="audit-stamping", daemon=True)
+        def ask() -> None:
+            if stamper.due():
+                stamper.stamp()
 
-    def _run(self) -> None:
-        failed, pause = 0, 0.0
-        while not self._stop.wait(pause):
-            pause = self._look
-            try:
-                if self._stamper.due():
-                    self._stamper.stamp()
-                failed = 0
-            except Fault as fault:
-                if not failed:
-                    self._trouble(fault)
-                pause = min(LATEST, self._again * 2.0**failed)
-                failed = min(failed + 1, 16)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
+        super().__init__("audit-stamping", ask, trouble, every=look, again=again, latest=LATEST)

@@ -1,0 +1,55 @@
+"""One act done again and again in a thread of its own while a service runs; later and later while it fails.
+
+1. A fault ends no service: it is told once, until the next success.
+2. After a fault the next try waits `again` seconds, twice as long at each failure, up to `latest`.
+3. Leaving it waits for the act that is under way; an act that may last looks at `stop`.
+"""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from vault.errors import Fault
+
+_DOUBLINGS = 16
+
+
+class Repeating:
+    """The thread, as a context manager. name: of the thread; every: seconds between two acts; trouble: told of a fault."""
+
+    def __init__(
+        self,
+        name: str,
+        act: Callable[[], object],
+        trouble: Callable[[Fault], None],
+        *,
+        every: float,
+        again: float,
+        latest: float,
+    ) -> None:
+        self._act, self._trouble = act, trouble
+        self._every, self._again, self._latest = every, again, latest
+        self.stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _run(self) -> None:
+        failed, pause = 0, 0.0
+        while not self.stop.wait(pause):
+            pause = self._every
+            try:
+                self._act()
+                failed = 0
+            except Fault as fault:
+                if not failed:
+                    self._trouble(fault)
+                pause = min(self._latest, self._again * 2.0**failed)
+                failed = min(failed + 1, _DOUBLINGS)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop.set()
+        self._thread.join()
