@@ -112,6 +112,9 @@ ACTS: dict[str, Act] = {
     "circuit.opened": Act("fournisseur en panne : envois suspendus", "vendor down: sends suspended"),
     "circuit.closed": Act("fournisseur de retour", "vendor back"),
     "vendor.cut": Act("fournisseur coupé par un opérateur", "vendor cut off by an operator"),
+    "vendor.bypassed": Act(
+        "écriture faite hors de la passerelle (bris de glace)", "write made outside the gateway (break-glass)"
+    ),
     "vendor.restored": Act("fournisseur rouvert par un opérateur", "vendor opened again by an operator"),
     "firewall.exported": Act("règles de pare-feu remises", "firewall rules exported"),
     "policy.changed": Act("politiques entrées en vigueur", "policies put in force"),

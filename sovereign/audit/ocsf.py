@@ -99,7 +99,8 @@ FAILED: Final = frozenset({
 """Acts that say that something did not happen."""
 UNDECIDED: Final = frozenset({"delivery.unknown", "delivery.inconclusive", "delivery.to_retry"})
 SEVERITIES: Final[Mapping[str, int]] = MappingProxyType({
-    "witness.contradicted": CRITICAL, "witness.forgot": MEDIUM, "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
+    "witness.contradicted": CRITICAL, "vendor.bypassed": CRITICAL, "witness.forgot": MEDIUM,
+    "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
     "audit.erased": MEDIUM, "audit.pruned": MEDIUM, "vendor.cut": MEDIUM, "recovery.exported": MEDIUM,
     "delivery.unknown": MEDIUM, "delivery.inconclusive": MEDIUM, "egress.refused": MEDIUM,
 })  # fmt: skip

@@ -2,12 +2,17 @@
 
 import os
 import socket
+from datetime import UTC
 from typing import Final
 from urllib.parse import urlsplit
 
+import click
+
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.naming import since_instant
 from sovereign.cli.output import Column
+from sovereign.language import say
 
 command = Noun(
     "vendor",
@@ -88,6 +93,42 @@ def restore(door: Door, name: str, reason: str) -> None:
     with site.state.begin() as transaction:
         Breaker(site.state, site.audit).restore(transaction, name, site.clock(), reason)
     door.out.done("vendor.restored", f"{name} rouvert", f"{name} open again", connection=name)
+
+
+@command.verb(
+    "bypassed",
+    fr="Inscrit au journal une écriture faite hors de la passerelle, quand il a fallu briser la glace.",
+    en="Enter in the audit log a write that was made outside the gateway, when the glass had to be broken.",
+)
+@argument("name", fr="La connexion.", en="The connection.")
+@option(
+    "--by", "people", required=True, multiple=True, metavar="NAME", fr="Qui l'a décidé ; deux personnes.", en="Who; two people."
+)
+@option("--since", required=True, metavar="DATE", fr="Quand l'issue a été ouverte.", en="When the way out was opened.")
+@option("--until", "closed", required=True, metavar="DATE", fr="Quand elle a été refermée.", en="When it was closed again.")
+@option("--reason", required=True, metavar="TEXT", fr="Quoi et pourquoi ; scellé.", en="What and why; sealed in the log.")
+def bypassed(door: Door, name: str, people: tuple[str, ...], since: str, closed: str, reason: str) -> None:
+    """One loud entry: what the gateway did not see, said by those who did it."""
+    from sovereign.gateway.ballot import plain
+
+    site = door.site()
+    site.connection(name)
+    opened, shut = (since_instant(each, site.settings.site.zone).astimezone(UTC) for each in (since, closed))
+    if len({plain(each) for each in people}) < 2:
+        raise click.UsageError(say("il faut deux personnes différentes (--by)", "two different people are needed (--by)"))
+    if not opened <= shut <= site.clock():
+        raise click.UsageError(
+            say("--since vient avant --until, et les deux sont passés", "--since is before --until, both past")
+        )
+    facts = {"since": opened, "until": shut, "people": len(people)}
+    entry = site.audit.append("vendor.bypassed", {"connection": name}, facts, {"people": list(people), "reason": reason})
+    door.out.done(
+        "vendor.bypassed",
+        f"Inscrit au journal, entrée {entry} : comparez maintenant le journal du fournisseur avec le nôtre",
+        f"Entered in the audit log, entry {entry}: now compare the vendor's own log with ours",
+        connection=name,
+        entry=entry,
+    )
 
 
 @command.verb(
