@@ -149,7 +149,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         }
     ),
     "OpeningWanted": _object(
-        {"connection": _TEXT, "operation": _TEXT, "reason": {"type": "string", "minLength": 1, "maxLength": 500}},
+        {"connection": _TEXT, "operation": _TEXT, "reason": {"type": "string", "pattern": r"\S", "maxLength": 500}},
         {"reads": {"type": "boolean"}},
     )
     | {"additionalProperties": False},

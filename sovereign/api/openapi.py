@@ -137,7 +137,7 @@ def _fixed(say: Say) -> dict[str, Any]:
                         "201": _answers("Opening", say("Demandée.", "Asked."))["200"],
                     },
                     parameter("language"),
-                    (415, 422, 429),
+                    (403, 404, 415, 422, 429),
                 ),
                 "requestBody": {"required": True, "content": {JSON: {"schema": schema("OpeningWanted")}}},
             },

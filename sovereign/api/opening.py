@@ -17,7 +17,7 @@ import msgspec
 from saas_connectors.payloads import decode
 from sovereign.access.clients import Client
 from sovereign.api.answers import Answered, as_json
-from sovereign.api.errors import bad
+from sovereign.api.errors import NotReached, bad
 from sovereign.api.problems import told as refused
 from sovereign.gateway.errors import ReadDenied
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
@@ -96,7 +96,10 @@ def kind_of(house: "House", intent: WriteIntent) -> str | None:
 
 
 def file(house: "House", client: Client, body: bytes, connections: list[str]) -> Answered:
-    """File a request of an application. connections: those it may reach. Errors: BadRequest, BadOpening, TooManyOpenings."""
+    """File a request of an application. connections: those it may reach.
+
+    Errors: BadRequest, NotReached, NotWritable, BadOpening, TooManyOpenings.
+    """
     try:
         asked = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -104,14 +107,10 @@ def file(house: "House", client: Client, body: bytes, connections: list[str]) ->
             "attendu : connection, operation, reason, et reads au besoin",
             "expected connection, operation, reason, and maybe reads",
         ) from None
-    known = {BY_HTTP}
-    if asked.connection in connections:
-        writer = house.vendors(asked.connection).writer
-        known |= {each.name for each in (writer.operations() if writer else ())}
-    if asked.connection not in connections or asked.operation not in known:
-        raise bad(
-            "cette connexion ou cette opération ne lui est pas offerte", "that connection or operation is not offered to it"
-        )
+    if asked.connection not in connections:
+        raise NotReached
+    if asked.operation != BY_HTTP:
+        house.vendors(asked.connection).operation(asked.operation)
     wanted = Wanted(client.id, asked.connection, asked.operation, client.owner, asked.reads)
     made = house.openings.file(wanted, asked.reason, by=client.id)
     return as_json(200 if made.times > 1 else 201, told(made), (b"location", f"{PLACE}/{made.id}".encode()))

@@ -58,7 +58,8 @@ def test_the_door_does_what_its_description_says_and_refuses_what_it_does_not(se
         options = ("--seed", str(seed), "--max-examples", str(examples), "--continue-on-failure")
         done = held_to(f"{address}/v1/openapi.json", token, tmp_path, *options)
     assert done.returncode == 0, done.stdout[-8000:]
-    all_ = sum(method in METHODS for item in said["paths"].values() for method in item)
+    # All of them but the one by which it read the description.
+    all_ = sum(method in METHODS for item in said["paths"].values() for method in item) - 1
     assert f"Selected: {all_}/{all_}" in done.stdout
 
 

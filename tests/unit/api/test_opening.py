@@ -84,9 +84,10 @@ def test_an_application_files_its_request_once_and_reads_what_became_of_it(tmp_p
 def test_a_request_for_what_is_not_offered_or_badly_written_is_refused(tmp_path: Path) -> None:
     async def work(at: Door) -> None:
         good = {"connection": "ledger", "operation": "add", "reason": "r"}
-        bad = ({**good, "connection": "parks"}, {**good, "operation": "none"}, {**good, "more": 1}, {"reason": "r"}, [])
-        for body in bad:
-            assert (await at.ask("POST", "/v1/openings", json=body)).status == 400, body
+        bad = [(403, {**good, "connection": "parks"}), (404, {**good, "operation": "none"})]
+        bad += [(400, body) for body in ({**good, "more": 1}, {"reason": "r"}, [])]
+        for status, body in bad:
+            assert (await at.ask("POST", "/v1/openings", json=body)).status == status, body
         assert (await at.ask("POST", "/v1/openings", json={**good, "reason": " "})).status == 422
         assert (await at.ask("POST", "/v1/openings", data=b"{}")).status == 415
         assert (await at.ask("POST", "/v1/openings", json=good, client=None)).status == 401
