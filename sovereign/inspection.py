@@ -90,6 +90,18 @@ def _ways_out(site: "Site") -> Iterator[Finding]:
                     yield Finding("warning", remark.code, name, remark.fr, remark.en)
 
 
+def _callbacks(site: "Site") -> Iterator[Finding]:
+    """Say which applications could not be told; none is asked now."""
+    for client in site.outbound.callbacks.all():
+        lost = site.outbound.callbacks.told(client).get("given_up", 0)
+        if lost:
+            yield Finding(
+                "warning", "doctor.callback", client,
+                f"{lost} rappels n'ont jamais été pris : voyez avec son responsable, puis sovereign client callback {client}",
+                f"{lost} callbacks were never taken: see with its owner, then sovereign client callback {client}",
+            )  # fmt: skip
+
+
 def _settings(site: "Site") -> Iterator[Finding]:
     for name, connection in sorted(site.settings.connections.items()):
         for check in (lambda name=name: site.connector(name), lambda each=connection: cadence_of(each, site.settings)):
@@ -231,6 +243,6 @@ def _export(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _policies, _clock, _settings, _ways_out, missing_heads, unentered, _freshness, _drafts, _marts,
+    of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, missing_heads, unentered, _freshness, _drafts, _marts,
     _quarantines, _timestamps, _export, _witnesses,
 )  # fmt: skip

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import requests
+from sqlalchemy import update
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
+from sovereign.state.outbound import callback_messages
 from tests.journeys.test_schemathesis import CONNECTION
 from tests.servers.receiver import Receiver, genuine
 from tests.servers.service import Service, service
@@ -54,6 +56,11 @@ def test_what_an_application_is_to_be_told_survives_a_kill_and_a_receiver_that_w
     shown = {each["type"]: each for each in site.run("client", "callback", "desk")}
     assert (shown["callback"]["url"], shown["callback.messages"]["told"]) == (there.url, 1)
     site.run("audit", "verify")
+    with site.site() as opened:
+        assert not [each for each in opened.doctor() if each.code == "doctor.callback"]
+        with opened.state.begin() as transaction:
+            transaction.execute(update(callback_messages).values(outcome="given_up"))
+        assert [each.subject for each in opened.doctor() if each.code == "doctor.callback"] == ["desk"]
     assert site.run("client", "callback", "desk", "--rotate")[0]["secret"] != secret
     site.run("client", "callback", "desk", "--remove")
     site.run("client", "callback", "desk", "--remove", "--rotate", code=2)
