@@ -6,6 +6,7 @@ resource   Operation::"<connection>/<operation>", in Connection::"<connection>"
 context    the rest; see schema.cedarschema
 """
 
+from collections.abc import Mapping
 from datetime import UTC
 from functools import lru_cache
 from typing import Any, Final
@@ -27,8 +28,8 @@ def request(question: Question) -> dict[str, Any]:
     if at.tzinfo is None:
         raise ValueError("an instant without zone")
     context: dict[str, Any] = {
-        "found": _counts(question.findings, sure=True),
-        "suspected": _counts(question.findings, sure=False),
+        "found": counts(question.findings, sure=True),
+        "suspected": counts(question.findings, sure=False),
         "classes": list(question.classes),
         "bytes": question.bytes,
         "records": question.records,
@@ -89,12 +90,13 @@ def _entities(
     return cedarpy.Entities.from_json_str(orjson.dumps(known).decode(), schema())
 
 
-def _counts(findings: tuple[Finding, ...], *, sure: bool) -> dict[str, int]:
+def counts(findings: tuple[Finding, ...], *, sure: bool) -> Mapping[str, int]:
+    """How many findings of each kind are certain, or likely, in one order of kinds."""
     if not findings:
         return _NOTHING
-    counts = dict(_NOTHING)
+    found = dict(_NOTHING)
     for finding in findings:
         if finding.sure is sure:
             # Nothing that was found may weigh nothing.
-            counts[finding.kind if finding.kind in KINDS else "other"] += max(finding.count, 1)
-    return counts
+            found[finding.kind if finding.kind in KINDS else "other"] += max(finding.count, 1)
+    return found

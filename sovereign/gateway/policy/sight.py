@@ -2,16 +2,20 @@
 
 1. Who asks, of what vendor and by which operation always count. Of the rest, only what some policy names (`context.…`).
 2. A number that is only ever compared with constants counts by its place among them: 7 and 8 writes are one to `>= 200`.
-3. Whatever is used in another way than those read here makes nothing be remembered: then each question is asked.
+3. Whatever is used in another way than those read here makes nothing be remembered: then each question is asked. So is one
+   that Cedar could not be asked (a number past its own), whatever the policies name.
+4. Findings and instants count as Cedar is told them: how many of a kind, not where; seconds of UTC.
 
 The days on which policies end are no part of this: they are looked at for each question.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import UTC
 from typing import Any, Final
 
 from sovereign.gateway.decision import Question
+from sovereign.gateway.policy.questions import counts
 
 _NUMBERS: Final[Mapping[str, Callable[[Question], int]]] = {
     "bytes": lambda question: question.bytes,
@@ -22,10 +26,11 @@ _NUMBERS: Final[Mapping[str, Callable[[Question], int]]] = {
     "weekday": lambda question: question.at.isoweekday(),
 }
 _OTHERS: Final[Mapping[str, Callable[[Question], Hashable]]] = {
-    "found": lambda question: question.findings,
-    "suspected": lambda question: question.findings,
+    "found": lambda question: tuple(counts(question.findings, sure=True).values()),
+    "suspected": lambda question: tuple(counts(question.findings, sure=False).values()),
     "classes": lambda question: question.classes,
-    "at": lambda question: question.at,
+    # Two instants of the hour that comes twice are equal while they have a zone that is set back.
+    "at": lambda question: question.at.astimezone(UTC).replace(microsecond=0),
     "departure": lambda question: question.departure,
     "dry_run": lambda question: question.dry_run,
     "method": lambda question: question.method,
@@ -34,6 +39,7 @@ _OTHERS: Final[Mapping[str, Callable[[Question], Hashable]]] = {
 }
 _COMPARED: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _CONTEXT: Final = {"Var": "context"}
+_LONG: Final = 2**63
 
 
 class _TooMuch(Exception):
@@ -61,6 +67,9 @@ class Sight:
         """What is seen of a question: two with the same get the same answer. None: nothing may be said of others."""
         if self._whole or question.at.tzinfo is None:
             return None
+        for number in (question.bytes, question.records, question.hour, question.day):
+            if type(number) is not int or not -_LONG <= number < _LONG:
+                return None
         places = []
         for read, bounds in self._compared:
             number = read(question)

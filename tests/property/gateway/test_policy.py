@@ -1,7 +1,8 @@
 """Whatever the policies and the question: never allowed over a forbid, an error, a hold, or on an expired permit alone."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,8 @@ def test_the_decision_is_what_the_order_of_forbid_hold_and_permit_says(
     assert [voice.says for voice in made.explain(question)] == [what for _, what in said]
 
 
+TWICE = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))
+"""In the hour that comes twice."""
 QUESTIONS = st.builds(
     asked,
     hour=st.integers(0, 6),
@@ -81,8 +84,14 @@ QUESTIONS = st.builds(
     client=st.sampled_from(["desk", "other"]),
     method=st.sampled_from(["", "PUT", "DELETE"]),
     person=st.sampled_from([None, "agathe"]),
-    findings=st.sampled_from([(), (Finding("nir", "/a", 1),), (Finding("nir", "/a", 3),)]),
-)
+    findings=st.sampled_from([
+        (), (Finding("nir", "/a", 1),), (Finding("nir", "/a", 3),), (Finding("nir", "/b", 3, sure=False),),
+        (Finding("nir", "/b"), Finding("odd", "/c", 2)),
+    ]),
+    at=st.sampled_from([AT, AT + timedelta(microseconds=1), AT + timedelta(hours=2), TWICE, TWICE.replace(fold=1)]),
+    departure=st.booleans(),
+    groups=st.sampled_from([frozenset(), frozenset({"drh"})]),
+)  # fmt: skip
 CONDITIONS = (
     "context.writes_this_hour >= 3",
     "context.writes_this_hour == 2 || 4 < context.bytes",
@@ -92,6 +101,17 @@ CONDITIONS = (
     "context.found.nir > 1",
     "[context.found.nir, 1].contains(context.bytes)",
     "context.classes.isEmpty()",
+    "context.bytes < -1 || context.bytes == -(-2)",
+    "(if context.departure then context.bytes else context.writes_this_hour) > 2",
+    '{"<": context.bytes, "Var": 1, ".": context.writes_this_hour}["<"] == 3',
+    "{a: context.bytes, b: 2} == {a: 2, b: context.writes_this_hour}",
+    "(if context.departure then context else context).bytes > 1",
+    "context has found.nir && context.suspected.nir >= context.found.nir",
+    'context.at >= datetime("2026-10-25T01:00:00Z") && context.hour < 9',
+    'context.at.durationSince(datetime("2026-11-23T09:00:00Z")).toMinutes() > 60',
+    'context.method like "D*" || context["method"] == ""',
+    'principal is Client in Group::"drh" || context.found.other == 2',
+    "(context.bytes < 2) == (context.departure)",
 )
 
 
@@ -114,6 +134,14 @@ def test_questions_that_differ_by_a_number_alone_are_asked_once_for_each_side_of
     effects = [made.decide(asked(hour=hour, day=hour, bytes=hour)).effect for hour in range(6)]
     assert effects == ["allow"] * 3 + ["deny"] * 3
     assert len(made._answers) == 3  # below the bound, at it, above it
+
+
+def test_where_findings_stand_makes_no_other_question_and_what_cannot_be_asked_gets_no_answer_of_another() -> None:
+    made = policy(rule("open", "permit", "when { context.found.nir < 3 }"))
+    assert {made.decide(asked(findings=(Finding("nir", f"/{place}"),))).effect for place in range(9)} == {"allow"}
+    assert len(made._answers) == 1
+    for size in (2**63, -(2**63) - 1, 1.0):
+        assert made.decide(asked(bytes=size, findings=(Finding("nir", "/a"),))).policies == ("policy.error",)
 
 
 def test_a_use_of_the_context_that_is_not_read_has_each_question_asked() -> None:
