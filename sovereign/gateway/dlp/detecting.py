@@ -9,7 +9,7 @@ from sovereign.gateway.dlp.fields import Hints
 from sovereign.gateway.dlp.hits import Hit, plain
 
 _DIGITS: Final = re.compile(r"[0-9](?:[ .\-\u00a0\u202f\u2009/]?[0-9ABab]){8}")
-_BBAN: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}[ ]?[0-9A-Za-z]{4}")
+_BBAN: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}[ .\-\u00a0\u202f\u2009]?[0-9A-Za-z]{4}")
 _TOLD: Final = re.compile(r"(?i)pass|pwd|mdp|cl[ée]|secret|token|jeton|api|bearer|basic")
 _SHORTEST_TOKEN: Final = 20
 _LONG: Final = 64
