@@ -285,6 +285,15 @@ class AuditLog:
 
         return verify(self._state, self._bodies, self.checkpoints)
 
+    @property
+    def state(self) -> State:
+        """Where it is kept."""
+        return self._state
+
+    def checked(self, seq: int, text: str, leaf: bytes, sealed: bytes | None, *index: object) -> AuditEntry:
+        """One entry as its rows have it, checked against its hash, its index and its commitment. Errors: Damaged."""
+        return rows.read(self._bodies, seq, text, leaf, sealed, *index)
+
     def _all(self, query: Select[Any]) -> tuple[AuditEntry, ...]:
         with self._state.read() as reader:
             return tuple(rows.read(self._bodies, *row) for row in reader.execute(query))

@@ -6,6 +6,9 @@
 """
 
 import hmac
+from datetime import datetime
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import orjson
 from sqlalchemy import Connection, select
@@ -16,10 +19,12 @@ from sovereign.audit.pruning import pruned
 from sovereign.gateway.errors import Altered, UnknownDelivery
 from sovereign.gateway.intent import WriteIntent
 from sovereign.gateway.sealing import Sealing
-from sovereign.state.outbound import delivery_events, intents
+from sovereign.state import State
+from sovereign.state.outbound import intents
+from sovereign.state.statements import Statement
 from vault.errors import Corrupt, UnknownVersion, WrongKey
 
-_RECEIVED = (delivery_events.c.number == 0) & (delivery_events.c.was.is_(None))
+_ENTRIES: Final[WeakKeyDictionary[State, Statement]] = WeakKeyDictionary()
 
 
 def kept(reader: Connection, sealing: Sealing, audit: AuditLog, intent: str) -> WriteIntent:
@@ -52,18 +57,31 @@ def found(reader: Connection, sealing: Sealing, audit: AuditLog, intent: str) ->
 
 def _entered(reader: Connection, audit: AuditLog, intent: WriteIntent) -> bytes | None:
     """The digest that the log entered; None when that body was erased, or pruned. Errors: Altered."""
-    seq = reader.execute(select(delivery_events.c.entry).where(delivery_events.c.intent == intent.id, _RECEIVED)).scalar()
-    if seq is None:
+    row = _entry(audit.state)(reader, intent=intent.id).fetchone()
+    if row is None or row[0] is None:
         raise Altered(intent=intent.id)
-    try:
-        entries = audit.following(seq, limit=1)
-    except Damaged:
-        raise Altered(intent=intent.id) from None
-    if not entries or entries[0].seq != seq:
-        if seq < pruned(reader).first:
+    named, seq, *rest = row
+    if seq is None:
+        if named < pruned(reader).first:
             return None
         raise Altered(intent=intent.id)
-    entry, subject = entries[0], {"connection": intent.connection, "intent": intent.id}
-    if entry.act != "intent.received" or dict(entry.subject) != subject:
+    text, leaf, sealed, act, at, connection, stream = rest
+    try:
+        entry = audit.checked(seq, text, leaf, sealed, act, datetime.fromisoformat(at), connection, stream)
+    except (Damaged, ValueError):
+        raise Altered(intent=intent.id) from None
+    if entry.act != "intent.received" or dict(entry.subject) != {"connection": intent.connection, "intent": intent.id}:
         raise Altered(intent=intent.id)
     return None if entry.body is None else bytes.fromhex(str(entry.body["digest"]))
+
+
+def _entry(state: State) -> Statement:
+    """The question that finds the entry of an arrival, compiled once: what waits asks it each time that it leaves."""
+    if state not in _ENTRIES:
+        _ENTRIES[state] = Statement(
+            state,
+            "SELECT d.entry, e.seq, e.entry, e.leaf, b.sealed, e.act, e.at, e.connection, e.stream FROM delivery_events d "
+            "LEFT JOIN audit_entries e ON e.seq = d.entry LEFT JOIN audit_bodies b ON b.seq = e.seq "
+            "WHERE d.intent = :intent AND d.number = 0",
+        )
+    return _ENTRIES[state]
