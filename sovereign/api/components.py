@@ -148,11 +148,6 @@ SCHEMAS: Final[dict[str, Any]] = {
             "records": {"type": "array", "items": _RECORD},
         }
     ),
-    "OpeningWanted": _object(
-        {"connection": _TEXT, "operation": _TEXT, "reason": {"type": "string", "pattern": r"\S", "maxLength": 500}},
-        {"reads": {"type": "boolean"}},
-    )
-    | {"additionalProperties": False},
     "Opening": _object(
         {
             "opening": {"type": "string", "pattern": "^o-[0-9a-f]{16}$"},

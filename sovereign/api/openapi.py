@@ -8,6 +8,8 @@ import orjson
 from saas_connectors.connector import Operation
 from sovereign.api import components
 from sovereign.api.components import ALWAYS, JSON, NEEDED, Say, marks, parameter, refusals, schema
+from sovereign.gateway.intent import BY_HTTP
+from sovereign.gateway.openings import REASON
 
 _WRITTEN: Final = (403, 404, 409, 410, 415, 422, 502)
 _PASSED: Final = (403, 404, 409, 410, 422, 502, 504)
@@ -52,7 +54,7 @@ def description(
         },
         "servers": [{"url": origin}],
         "security": [{name: []} for name in schemes],
-        "paths": {**_fixed(say), **_written(known, say, wanted, asked), **_passed(known, say, asked)},
+        "paths": {**_fixed(known, say), **_written(known, say, wanted, asked), **_passed(known, say, asked)},
         "webhooks": {"delivery": {"post": _webhook(say)}},
         "components": {
             "securitySchemes": schemes,
@@ -63,7 +65,26 @@ def description(
     }  # fmt: skip
 
 
-def _fixed(say: Say) -> dict[str, Any]:
+def _wanted(known: Mapping[str, list[Operation]]) -> dict[str, Any]:
+    """A request to open a flow: one of the operations that there are, or the pass-through."""
+    shapes = [
+        {
+            "type": "object",
+            "required": ["connection", "operation", "reason"],
+            "additionalProperties": False,
+            "properties": {
+                "connection": {"const": connection},
+                "operation": {"enum": [*(each.name for each in operations), BY_HTTP]},
+                "reads": {"type": "boolean"},
+                "reason": {"type": "string", "pattern": f"^(?:{REASON})$"},
+            },
+        }
+        for connection, operations in known.items()
+    ]
+    return {"anyOf": shapes} if shapes else {"not": {}}
+
+
+def _fixed(known: Mapping[str, list[Operation]], say: Say) -> dict[str, Any]:
     """What is there for every application."""
     named = parameter("intent", "language")
     health = _answers("Health", "OK")
@@ -139,7 +160,7 @@ def _fixed(say: Say) -> dict[str, Any]:
                     parameter("language"),
                     (403, 404, 415, 422, 429),
                 ),
-                "requestBody": {"required": True, "content": {JSON: {"schema": schema("OpeningWanted")}}},
+                "requestBody": {"required": True, "content": {JSON: {"schema": _wanted(known)}}},
             },
         },
         "/v1/approvals": {

@@ -7,6 +7,7 @@
 4. A denial by a red line, or by an error, opens no request: nothing that could be opened was missing.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,8 +28,8 @@ MOST: Final = 20
 """Requests that one client may have open."""
 A_DAY: Final = 50
 """Requests that one client may file in a day."""
-REASON: Final = 500
-"""Characters of a reason."""
+REASON: Final = r"[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]{0,499}"
+"""A reason: at most 500 characters, no control among them, the first of them no space."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -168,8 +169,8 @@ class Openings:
 
 
 def _checked(reason: str) -> None:
-    if not reason.strip() or len(reason) > REASON or not reason.isprintable():
+    if not re.fullmatch(REASON, reason):
         raise BadOpening(
-            reason_fr=f"une raison est un texte d'au plus {REASON} caractères",
-            reason_en=f"a reason is a text of at most {REASON} characters",
+            reason_fr="une raison est un texte d'une ligne, d'au plus 500 caractères",
+            reason_en="a reason is a text of one line, of at most 500 characters",
         )
