@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import update
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.cli.main import main
@@ -21,6 +22,7 @@ from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.looking import Look
 from sovereign.gateway.policy.opening import Flow
 from sovereign.site import Site
+from sovereign.state.outbound import intents
 from tests.journeys.test_gateway import SETTINGS, Town, town
 from vault import approver, notes
 
@@ -250,3 +252,8 @@ def test_a_held_write_is_shown_before_and_after_at_the_command_line_and_to_an_ap
         assert [(each["person"], each["reason"]) for each in shown["voices"]] == [("berthe", "seen together")]
         assert [each["state"] for each in run("approval", "list", "--all")] == ["approved", "open", "approved"]
     assert all("l2" not in str(done) for done in town.vendor.desk.done)
+    with Site.open(town.root, passphrase=lambda: "cheval exact pile agrafe") as opened, opened.state.begin() as transaction:
+        transaction.execute(update(intents).values(sealed=None))  # as housekeeping does once their time is past
+    (shown,) = run("approval", "show", intent)
+    assert (shown["payload"], shown["effect"], shown["state"]) == ("erased, its time past", None, "approved")
+    assert shown["voices"][0]["person"] == "berthe"
