@@ -1,10 +1,12 @@
 """One act done again and again in a thread of its own while a service runs; later and later while it fails.
 
 1. A fault ends no service: it is told once, until the next success.
-2. After a fault the next try waits `again` seconds, twice as long at each failure, up to `latest`.
-3. Leaving it waits for the act that is under way; an act that may last looks at `stop`.
+2. Nor does a defect: its type is logged, nothing of what it says, and it waits as a fault does.
+3. After either the next try waits `again` seconds, twice as long at each failure, up to `latest`.
+4. Leaving it waits for the act that is under way; an act that may last looks at `stop`.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import Self
 from vault.errors import Fault
 
 _DOUBLINGS = 16
+_LOG = logging.getLogger(__name__)
 
 
 class Repeating:
@@ -40,11 +43,14 @@ class Repeating:
             try:
                 self._act()
                 failed = 0
+                continue
             except Fault as fault:
                 if not failed:
                     self._trouble(fault)
-                pause = min(self._latest, self._again * 2.0**failed)
-                failed = min(failed + 1, _DOUBLINGS)
+            except Exception as error:  # noqa: BLE001 - a thread that ended would say nothing any more, of anything
+                _LOG.error("%s rests after %s", self._thread.name, type(error).__name__)
+            pause = min(self._latest, self._again * 2.0**failed)
+            failed = min(failed + 1, _DOUBLINGS)
 
     def __enter__(self) -> Self:
         self._thread.start()

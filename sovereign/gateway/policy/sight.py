@@ -40,6 +40,8 @@ _OTHERS: Final[Mapping[str, Callable[[Question], Hashable]]] = {
 _COMPARED: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _CONTEXT: Final = {"Var": "context"}
 _LONG: Final = 2**63
+_LONGEST: Final = 512
+"""Characters of a path from which on a question is not remembered: what is remembered is bounded in bytes too."""
 
 
 class _TooMuch(Exception):
@@ -66,6 +68,8 @@ class Sight:
     def of(self, question: Question) -> Hashable | None:
         """What is seen of a question: two with the same get the same answer. None: nothing may be said of others."""
         if self._whole or question.at.tzinfo is None:
+            return None
+        if len(question.path) > _LONGEST:
             return None
         for number in (question.bytes, question.records, question.hour, question.day):
             if type(number) is not int or not -_LONG <= number < _LONG:
