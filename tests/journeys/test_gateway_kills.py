@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from sovereign.state import State
@@ -30,6 +31,7 @@ def start(root: Path, url: str, prefix: str, count: int) -> subprocess.Popen[str
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.timeout(300 + 10 * KILLS)
 def test_a_gateway_killed_under_load_loses_no_accepted_write_and_doubles_none_in_silence(tmp_path: Path) -> None:
     seed = os.environ.get("SOVEREIGN_SEED") or str(time.time_ns())
     chance = random.Random(seed)  # noqa: S311 - a drill, not a secret
@@ -48,7 +50,7 @@ def test_a_gateway_killed_under_load_loses_no_accepted_write_and_doubles_none_in
             process.stdout.close()
         last = start(root, url, "last", 0)
         assert last.stdout is not None
-        assert last.wait(120) == 0, f"seed {seed}"
+        assert last.wait(120 + 2 * KILLS) == 0, f"seed {seed}"
         last.stdout.close()
     with State(root / "state.db") as state, state.read() as reader:
         query = text("SELECT state FROM deliveries")
