@@ -5,8 +5,9 @@
 3. It is woken inside the process, and otherwise looks at the table every `POLL` seconds, which costs one indexed question: what
    the command line changed is found that way.
 4. A delivery is in one hand at a time: `hands`. What fails where it should not rests for `REST` seconds before it is looked at
-   again, and holds neither a hand nor a slot meanwhile; what can never leave (its payload is gone) is closed.
-5. A clock that was set back keeps no retry, probe or read-back waiting longer than it was to wait.
+   again, and holds neither a hand nor a slot meanwhile.
+
+What each instant asks for is done by `attending`.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from sovereign.clock import Clock
+from sovereign.gateway.attending import DRIFT, Attending, Told
 from sovereign.gateway.breaker import Breaker
-from sovereign.gateway.deliveries import Deliveries, Delivery, Step
-from sovereign.gateway.errors import Altered, StateMoved
+from sovereign.gateway.deliveries import Deliveries, Delivery
+from sovereign.gateway.errors import StateMoved
 from sovereign.gateway.lanes import Lanes
 from sovereign.gateway.load import Load, load
-from sovereign.gateway.sealing import Answer
-from sovereign.gateway.sender import Sender, applied_of, can_probe
+from sovereign.gateway.sender import Sender
 from sovereign.gateway.slots import Slots
 from sovereign.state import Lease, LeaseLost, Leases, State, StateError
 from sovereign.state.group import GroupCommit
@@ -33,17 +34,13 @@ from vault.errors import Fault
 
 POLL: Final = 1.0
 REST: Final = 30.0
-DRIFT: Final = timedelta(seconds=60)
-"""By how much a clock that is kept right may go back without having been set back."""
 _LOG: Final = logging.getLogger(__name__)
 MOST: Final = 64
 """Deliveries looked at in one go."""
 
-Told = Callable[[Delivery, Answer | None], None]
-
 
 class Dispatcher:
-    """Moves what waits. settle_held: what a held or approved delivery becomes, None while nothing changed."""
+    """Moves what waits. reconsider: decides again on what is held or approved."""
 
     def __init__(
         self,
@@ -64,6 +61,10 @@ class Dispatcher:
         self._group, self._leases, self._lease, self._clock = group, leases, lease, clock
         self._told, self._reconsider = told, reconsider
         self.lanes, self.slots = Lanes(state), slots
+        self.attending = Attending(
+            state=state, deliveries=deliveries, breaker=breaker, sender=sender, group=group, lanes=self.lanes, lease=lease,
+            clock=clock, told=told,
+        )  # fmt: skip
         self.hands: set[str] = set()
         self._resting: dict[str, float] = {}
         self._seen: datetime | None = None
@@ -143,7 +144,7 @@ class Dispatcher:
         """Begin all that may begin now; gives when something next will."""
         now = self._clock()
         if self._seen is None or now < self._seen - DRIFT:
-            await self._set_back(now)
+            await self.attending.set_back(now)
         self._seen = now
         with self._state.read() as reader:
             due = self.lanes.due(reader, now, MOST)
@@ -167,16 +168,6 @@ class Dispatcher:
         if soonest is None or soonest > now:
             return soonest
         return now + timedelta(seconds=0.05 if rested else POLL)
-
-    async def _set_back(self, now: datetime) -> None:
-        """Have what waits by an earlier clock wait as long by this one."""
-
-        def piece(transaction: Connection) -> None:
-            for each in self.lanes.stranded(transaction, now + DRIFT):
-                if each.next_at is not None:
-                    self._deliveries.put_off(transaction, each, now + (each.next_at - each.since), each.outcome)
-
-        await self._group.write(piece)
 
     async def _dispatch(self, connection: str, now: datetime) -> None:
         """Send what is first in its lane, as far as slots and circuit allow."""
@@ -216,7 +207,7 @@ class Dispatcher:
             with self._state.read() as reader:
                 carried = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms)
         except Fault as fault:
-            await self._close_unsendable(delivery, fault)
+            await self.attending.close(delivery, fault)
             return None
 
         def piece(transaction: Connection) -> Delivery | None:
@@ -235,18 +226,6 @@ class Dispatcher:
             moved = await self._group.write(piece)
             return None if moved is None else (moved, carried)
         return None
-
-    async def _close_unsendable(self, delivery: Delivery, fault: Fault) -> None:
-        """Close what can never leave: failed when it provably never did, else for a person to decide."""
-
-        def piece(transaction: Connection) -> None:
-            maybe = bool(delivery.outcome.get("maybe"))
-            within = (Step("unknown", fault.code),) if maybe else ()
-            becomes = "inconclusive" if maybe else "failed"
-            self._deliveries.move(transaction, delivery, becomes, fault.code, self._clock(), within=within)
-
-        with suppress(StateMoved):
-            await self._group.write(piece)
 
     async def _send(self, delivery: Delivery, carried: Load) -> None:
         answer, moved = None, delivery
@@ -267,81 +246,13 @@ class Dispatcher:
             self._spawn(self._guarded(delivery, self._reconsider(delivery)))
         elif delivery.state in ("to_retry", "queued"):
             try:
-                await (self._requeue if delivery.state == "to_retry" else self._expire)(delivery, now)
+                await (self.attending.requeue if delivery.state == "to_retry" else self.attending.expire)(delivery, now)
             finally:
                 self._drop(delivery, slot=False)
         elif delivery.state in ("unknown", "delivered"):
-            self._spawn(self._guarded(delivery, self._look_at(delivery)))
+            self._spawn(self._guarded(delivery, self.attending.look_at(delivery)))
         else:
             self._drop(delivery, slot=False)
-
-    async def _requeue(self, delivery: Delivery, now: datetime) -> None:
-        try:
-            with self._state.read() as reader:
-                ends = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms).expires_at
-        except StateError:
-            raise
-        except Fault as fault:
-            await self._close_unsendable(delivery, fault)
-            return
-        with suppress(StateMoved):
-            await self._group.write(
-                lambda transaction: self._deliveries.move(
-                    transaction, delivery, "queued", "retry.due", now, next_at=ends, outcome=delivery.outcome
-                )
-            )
-
-    async def _expire(self, delivery: Delivery, now: datetime) -> None:
-        maybe = bool(delivery.outcome.get("maybe"))
-        next_at = self._sender.terms.later(now, self._sender.terms.settle) if maybe else None
-        with suppress(StateMoved):
-            moved = await self._group.write(
-                lambda transaction: self._deliveries.move(
-                    transaction, delivery, "unknown" if maybe else "expired", "too_late", now, next_at=next_at
-                )
-            )
-            self._told(moved, None)
-
-    async def _look_at(self, delivery: Delivery) -> None:
-        """Probe an unknown outcome, or read back an acceptance that nobody read back."""
-        why = "no_probe"
-        with self._state.read() as reader:
-            if self._breaker.get(reader, delivery.connection).passes(self._clock()) == "none":
-                return await self._later(delivery)
-            try:
-                carried: Load | None = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms)
-                wrapped = carried.wrapped if carried else ""
-            except Fault as fault:
-                carried, wrapped, why = None, "", fault.code if isinstance(fault, Altered) else why
-        if delivery.state == "delivered" and carried is None:
-            # Nothing is left to compare with: the vendor's acceptance is the last word.
-            return await self._group.write(lambda t: self._deliveries.put_off(t, delivery, None, delivery.outcome))
-        if delivery.state == "delivered" and carried is not None:
-            answer = self._sender.sealing.open_answer(delivery.intent, delivery.connection, wrapped, delivery.sealed_outcome)
-            moved = await self._sender.read_back(delivery, carried, applied_of(answer, delivery.status))
-            return self._told(moved, answer)
-        now = self._clock()
-        if carried is None or can_probe(self._sender.vendors, carried) is None:
-            return self._told(await self._without_probe(delivery, carried, now, why), None)
-        claimed = await self._group.write(
-            lambda transaction: self._deliveries.move(
-                transaction, delivery, "probing", "probe.due", now, holder=self._lease.holder
-            )
-        )
-        return self._told(await self._sender.probe(claimed, carried), None)
-
-    async def _without_probe(self, delivery: Delivery, carried: Load | None, now: datetime, why: str) -> Delivery:
-        """End an outcome that nothing can look for: sent again where twice is once, else a person decides."""
-        again = carried is not None and carried.expires_at > now and self._sender.repeats(carried, delivery)
-        ends = carried.expires_at if again and carried is not None else None
-        becomes, why = ("queued", "retry.safe") if again else ("inconclusive", why)
-        return await self._group.write(
-            lambda transaction: self._deliveries.move(transaction, delivery, becomes, why, now, next_at=ends)
-        )
-
-    async def _later(self, delivery: Delivery) -> None:
-        next_at = self._clock() + timedelta(seconds=self._sender.terms.settle + POLL)
-        await self._group.write(lambda transaction: self._deliveries.put_off(transaction, delivery, next_at, delivery.outcome))
 
     async def _guarded(self, delivery: Delivery, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -28,14 +28,15 @@ async def settled(gateway: Gateway, name: str, *states: str) -> Receipt:
     pytest.fail(f"still {gateway.receipt(name)}")
 
 
-@pytest.mark.parametrize("step", ["_claim", "_requeue"])
+@pytest.mark.parametrize("step", ["_claim", "requeue"])
 def test_a_step_that_the_state_cannot_take_is_taken_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     failures = 0
 
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url, concurrency=1) as gateway:
             dispatcher = gateway._dispatcher
-            real = getattr(dispatcher, step)
+            place = dispatcher if step == "_claim" else dispatcher.attending
+            real = getattr(place, step)
 
             async def busy_once(*given: object) -> object:
                 nonlocal failures
@@ -44,7 +45,7 @@ def test_a_step_that_the_state_cannot_take_is_taken_later(tmp_path: Path, monkey
                     raise StateBusy(path="state.db", seconds=5)
                 return await real(*given)
 
-            monkeypatch.setattr(dispatcher, step, busy_once)
+            monkeypatch.setattr(place, step, busy_once)
             stop = asyncio.Event()
             running = asyncio.create_task(gateway.run(stop))
             asked = [intent("set", "a"), intent("set", "b")]
@@ -57,7 +58,7 @@ def test_a_step_that_the_state_cannot_take_is_taken_later(tmp_path: Path, monkey
             while dispatcher.hands:  # noqa: ASYNC110 - what was just settled is let go at once, and the test ends in time
                 await asyncio.sleep(0.02)
 
-    ledger = Ledger(lambda number: "overloaded" if number == 0 and step == "_requeue" else "ok")
+    ledger = Ledger(lambda number: "overloaded" if number == 0 and step == "requeue" else "ok")
     with serving(ledger) as url:
         asyncio.run(drill(url))
     assert (ledger.landed("a"), ledger.landed("b")) == (1, 1)
@@ -75,7 +76,7 @@ def test_a_defect_that_one_delivery_meets_rests_and_stops_no_other(tmp_path: Pat
                 looks += 1
                 raise ZeroDivisionError
 
-            monkeypatch.setattr(gateway._dispatcher, "_look_at", defective)
+            monkeypatch.setattr(gateway._dispatcher.attending, "look_at", defective)
             stop = asyncio.Event()
             running = asyncio.create_task(gateway.run(stop))
             met, other = intent("add", "a"), intent("set", "b")
