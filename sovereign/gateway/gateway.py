@@ -220,6 +220,9 @@ class Gateway:
                 }),
             )  # fmt: skip
             if key is not None:
+                taken = self._key(transaction, client=key[0], key=key[1]).fetchone()
+                if taken is not None and not self._lapsed(transaction, taken[1], taken[2]):
+                    raise KeyBusy(intent=taken[1])  # whoever asked first went away, and it was kept all the same
                 self._forget(transaction, client=key[0], key=key[1])
                 self._keyed(
                     transaction, client=key[0], digest_of_key=key[1], digest=asked, intent=intent.id,
@@ -337,12 +340,16 @@ class Gateway:
             return None
         digest, known, expires_at = row
         with self._parts.state.read() as reader:
-            over = over_since(self.deliveries.get(reader, known)) is not None
-        if over and datetime.fromisoformat(expires_at) <= self._steady():
-            return None  # a key outlives what it began: a request made again late is the same request
+            if self._lapsed(reader, known, expires_at):
+                return None
         if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), digest):
             raise KeyReused(intent=known)
         return replace(self.receipt(known), replayed=True)
+
+    def _lapsed(self, reader: Connection, intent: str, expires_at: str) -> bool:
+        """Whether a key is free again: it outlives what it began, for a request made again late is the same request."""
+        since = over_since(self.deliveries.get(reader, intent))
+        return since is not None and datetime.fromisoformat(expires_at) <= self._steady()
 
     def _steady(self) -> datetime:
         """The present, as far as the clock and the time that went by agree: a clock set forwards makes nothing forgotten."""

@@ -1,7 +1,9 @@
 """How long an idempotency key answers: a day, and for as long as what it began is not over."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from sovereign.gateway import keeping
-from sovereign.gateway.errors import KeyReused
+from sovereign.gateway.errors import KeyBusy, KeyReused
 from sovereign.gateway.gateway import Gateway
 from sovereign.state.outbound import idempotency
 from tests.servers.council import HELD, OPEN, Council, sitting
@@ -89,6 +91,31 @@ def test_a_clock_set_forwards_frees_no_key(tmp_path: Path) -> None:
         council.jumped = timedelta(hours=25)
         assert keys(council) == 1
         assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
+
+    ledger = Ledger()
+    drill(tmp_path, work, OPEN, ledger)
+    assert ledger.landed("a") == 1
+
+
+def test_a_key_whose_caller_went_away_before_it_was_kept_lets_nothing_be_made_twice(tmp_path: Path) -> None:
+    async def work(gateway: Gateway, council: Council) -> None:
+        with closing(sqlite3.connect(council.parts.state.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nothing can be kept for now
+            first = asyncio.create_task(gateway.submit(intent("add", "a", key="k"), wait=5))
+            await asyncio.sleep(0.2)
+            first.cancel()
+            await asyncio.wait({first})
+            second = asyncio.create_task(gateway.submit(intent("add", "a", key="k"), wait=5))
+            await asyncio.sleep(0.2)
+            other.execute("COMMIT")
+        with pytest.raises(KeyBusy):
+            await second
+        for _ in range(100):
+            known = await gateway.submit(intent("add", "a", key="k"), wait=5)
+            if known.state == "confirmed":
+                break
+            await asyncio.sleep(0.1)
+        assert (known.state, known.replayed) == ("confirmed", True)
 
     ledger = Ledger()
     drill(tmp_path, work, OPEN, ledger)
