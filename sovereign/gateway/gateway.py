@@ -182,10 +182,8 @@ class Gateway:
         slot = decision.effect == "allow" and work.slots.take(intent.connection, vendor.concurrency)
         findings = _counts(decision.findings)
         told: dict[str, Any] = {
-            "effect": decision.effect,
-            "policies": list(decision.policies),
-            "policy_set": decision.policy_set,
-        }
+            "effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set,
+        }  # fmt: skip
         told |= {"findings": findings} if findings else {}
         first = Step(
             {"allow": "queued", "deny": "denied", "hold": "held"}[decision.effect], f"policy.{decision.effect}", told,
