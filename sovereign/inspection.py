@@ -221,6 +221,19 @@ def _unheard_of(subject: str, fr: str, en: str) -> Finding:
     )  # fmt: skip
 
 
+def _uploads(site: "Site") -> Iterator[Finding]:
+    from sovereign.gateway.spool import missing
+
+    for intent in missing(site.state, site.root / "spool"):
+        yield Finding(
+            "error", "doctor.upload", intent,
+            "le fichier de cette écriture manque dans spool/ : elle ne partira pas. Remettez-le d'une sauvegarde, ou "
+            f"« sovereign delivery cancel {intent} »",
+            "the file of this write is not in spool/: it will not leave. Put it back from a backup, or "
+            f"`sovereign delivery cancel {intent}`",
+        )  # fmt: skip
+
+
 def _marts(site: "Site") -> Iterator[Finding]:
     for dataset, clearance in site.marts.damaged():
         yield Finding(
@@ -244,5 +257,5 @@ def _export(site: "Site") -> Iterator[Finding]:
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
     of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines, _timestamps, _export, _witnesses,
+    _quarantines, _timestamps, _export, _uploads, _witnesses,
 )  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sovereign.audit import AuditLog
     from sovereign.audit.witnesses import Witnesses
     from sovereign.egress.transport import Transport
+    from sovereign.gateway.spool import Spool
     from sovereign.outbound import Outbound
     from sovereign.state import Leases, State
     from sovereign.sync.engine import Syncs
@@ -107,6 +108,13 @@ class Parts:
         from sovereign.outbound import Outbound
 
         return Outbound(self)
+
+    @cached_property
+    def spool(self) -> "Spool":
+        """The long bodies of writes."""
+        from sovereign.gateway.spool import Spool
+
+        return Spool(self.root / "spool", self.state)
 
     @cached_property
     def repository(self) -> "Repository":

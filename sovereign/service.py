@@ -92,7 +92,7 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
             held = known[client, person] = (present, Standing(owner, *outbound.rights.standing(owner), writes.lives(clock())))
         return held[1]
 
-    ways = Ways(site)
+    ways, seen = Ways(site), dlp.Limits(bytes=site.settings.gateway.max_scan)
     with closing(governing.policies(site)) as policy:
         parts = Parts(
             state=site.state,
@@ -101,13 +101,15 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
             leases=site.leases,
             clock=clock,
             policy=policy,
-            scan=dlp.scan,
+            scan=lambda body, kind: dlp.scan(body, kind, seen),
             standing=standing,
             vendors=ways,
             approvals=outbound.approvals,
             zone=ZoneInfo(site.settings.site.zone),
-            pseudonymise=lambda body, kind, pointers: dlp.pseudonymise(body, kind, pointers, key),
+            pseudonymise=lambda body, kind, pointers: dlp.pseudonymise(body, kind, pointers, key, seen),
             period=site.settings.keys.period,
+            spool=site.spool,
+            scanned=site.settings.gateway.max_scan,
         )
         gateway = Gateway(parts)
         messages = Messages(site.state, site.audit, gateway.sealing, clock)

@@ -250,7 +250,7 @@ class Site(Parts):
         from sovereign.gateway import keeping, messages
         from sovereign.sync import retention
 
-        keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock())
+        keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock(), self.spool.remove)
         messages.sweep(self.state, self.settings.gateway.keep_days, self.clock())
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)

@@ -4,6 +4,7 @@ A connection over HTTP has a `Channel` on the gateway's event loop; a folder is 
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from saas_connectors import registry
@@ -56,4 +57,8 @@ class Ways:
         policy, auth = allowed(self._site, name)
         channel = open_channel(policy, auth, self._site.clock)
         self._channels.append(channel)
-        return Vendor(name, policy.own.host, str(policy.own), channel.send, writer, policy.concurrency)
+
+        async def upload(request: Request, source: Callable[[], AsyncIterator[bytes]], length: int) -> Response:
+            return await channel.send(request, stream_body=source, length=length, cap=length)
+
+        return Vendor(name, policy.own.host, str(policy.own), channel.send, writer, policy.concurrency, upload)

@@ -60,7 +60,7 @@ def requested(asked: Asked, intent: WriteIntent | None = None) -> dict[str, Any]
         "digest": intent.digest.hex(), "operation": intent.operation, "method": intent.method, "path": intent.path,
         "entity": intent.entity,
         "person": intent.person, "content_type": intent.content_type, "headers": [list(pair) for pair in intent.headers],
-        "bytes": len(intent.body),
+        "bytes": intent.size, "sha256": None if intent.upload is None else intent.upload.sha256.hex(),
     }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from sovereign.api.paths import target
 from sovereign.api.problems import problem
 from sovereign.api.relay import inward, outward
 from sovereign.api.routes import Route, led
+from sovereign.api.uploads import Uploads
 from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
@@ -86,6 +87,7 @@ class App:
     def __init__(self, house: House) -> None:
         self._house = house
         self._limits, self._voters = Limits(house.monotonic, house.held), Limits(house.monotonic, 0)
+        self._uploads = Uploads(house.settings, house.gateway.spool)
         self._approving = Approving(house)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +178,7 @@ class App:
         writer, operation = house.vendors(connection).operation(name)
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson
-        share = self._limits.share(client)
+        share = self._limits.share(client, self._most(client))
         body = await body_of(arrival, receive, share, self._most(client))
         try:
 
@@ -205,15 +207,15 @@ class App:
         vendor = house.vendors(connection)
         reads = arrival.method in ("GET", "HEAD") or bool(vendor.writer and vendor.writer.is_read(arrival.method, path))
         key, callback = (None, None) if reads else (arrival.key, _callback(arrival, client))
-        share = self._limits.share(client)
-        body = await body_of(arrival, receive, share, self._most(client))
-        try:
+        person, dry_run, long = arrival.person, not reads and arrival.dry_run, not reads and vendor.upload is not None
+        name, share = new_id(house.clock(), house.entropy), self._limits.share(client, self._most(client))
+        async with self._uploads.body(arrival, receive, client, share, name, long=long) as (body, upload):
             headers: Pairs = outward(arrival.pairs)
             kind = arrival.fields.get("content-type", "")
             await once(body, kind)
             if reads:
                 sent = (*headers, ("content-type", kind)) if body and kind else headers
-                read = Read(client.id, connection, arrival.method, path, sent, body or None, arrival.person)
+                read = Read(client.id, connection, arrival.method, path, sent, body or None, person)
                 try:
                     got = await house.gateway.reads.answer(read, house.mirror)
                 except ReadDenied as denied:
@@ -222,17 +224,15 @@ class App:
                 return got.status, [*held, (b"content-length", b"%d" % len(got.body))], got.body
             now = house.clock()
             intent = WriteIntent(
-                id=new_id(now, house.entropy), client=client.id, connection=connection, door="http", operation=BY_HTTP,
-                body=body, content_type=kind, entity=path.partition("?")[0], received_at=now, person=arrival.person,
-                method=arrival.method, path=path, headers=headers, idempotency_key=None if arrival.dry_run else key,
+                id=name, client=client.id, connection=connection, door="http", operation=BY_HTTP, upload=upload, body=body,
+                content_type=kind, entity=path.partition("?")[0], received_at=now, person=person,
+                method=arrival.method, path=path, headers=headers, idempotency_key=None if dry_run else key,
                 callback=callback,
             )  # fmt: skip
             wait = arrival.patience(house.settings.wait_seconds)
-            receipt = await house.gateway.submit(intent, wait=wait, dry_run=arrival.dry_run)
+            receipt = await house.gateway.submit(intent, wait=wait, dry_run=dry_run)
             offer = partial(opening.offer, house, client, intent, arrival.language)
             return answer(receipt, arrival.language, connection=connection, origin=vendor.origin, offer=offer)
-        finally:
-            share.give(len(body))
 
     async def _signed(self, arrival: Arrival, receive: Receive, name: str, intent: str) -> Answered:
         """What a note that an approver signed asks for: to see, or to decide."""

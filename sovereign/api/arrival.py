@@ -88,32 +88,38 @@ def arrived(scope: Scope) -> Arrival:
     )  # fmt: skip
 
 
-async def body_of(arrival: Arrival, receive: Receive, share: Share, most: int) -> bytes:
-    """Read a body of at most `most` bytes; the caller gives its length back to `share`.
-
-    Errors: TooLarge (before anything is read when the length was said), Full, BadRequest.
-    """
+def length_of(arrival: Arrival) -> int:
+    """The length that a body is said to have, in bytes; -1 when it comes in chunks. Errors: BadRequest."""
     if arrival.fields.get("content-encoding", "identity").lower() != "identity":
         raise bad("un corps compressé ne peut pas être examiné", "a compressed body cannot be examined")
     said = arrival.fields.get("content-length", "0")
     if not said.isdigit() or len(said) > 18:
         raise bad("une longueur qui n'en est pas une", "a length that is not one")
-    if int(said) > most:
+    return -1 if "transfer-encoding" in arrival.fields else int(said)
+
+
+async def body_of(arrival: Arrival, receive: Receive, share: Share, most: int) -> bytes:
+    """Read a body of at most `most` bytes; the caller gives its length back to `share`.
+
+    Errors: TooLarge (before anything is read when the length was said), Full, BadRequest.
+    """
+    if length_of(arrival) > most:
         raise TooLarge(most=most)
     held = 0
     try:
-        pieces = []
-        async for piece in _pieces(receive):
+        got = []
+        async for piece in pieces(receive):
             share.take(len(piece))
             held += len(piece)
-            pieces.append(_within(piece, held, most))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            got.append(_within(piece, held, most))
+        return got[0] if len(got) == 1 else b"".join(got)
     except BaseException:
         share.give(held)
         raise
 
 
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+async def pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The pieces of a body, as they come. Errors: BadRequest when the caller leaves."""
     more = True
     while more:
         message = await receive()

@@ -85,6 +85,7 @@ _CONTENT: Final = {
     "content_type": _TEXT,
     "headers": {"type": "array", "items": _TEXTS},
     "bytes": _COUNT,
+    "sha256": _NO_TEXT,
     "effect": schema("Effect"),
 }
 _VOICE: Final = _object({"person": _TEXT, "verdict": _TEXT, "at": _INSTANT, "reason": _TEXT})
@@ -242,6 +243,7 @@ _ON: Final[dict[int, tuple[str, str]]] = {
     502: ("le fournisseur a refusé pour de bon, ou répond mal", "the vendor refused for good, or answers badly"),
     503: ("pas de place, à l'arrêt, fournisseur coupé ou en panne", "no room, stopping, a vendor cut off or down"),
     504: ("le fournisseur ne répond pas à temps", "the vendor does not answer in time"),
+    507: ("le disque ne peut pas recevoir ce corps", "the disk cannot take this body"),
 }  # fmt: skip
 ALWAYS: Final = (400, 405, 408, 413, 421, 431, 500, 503)
 """What any address may answer."""

@@ -59,9 +59,12 @@ class Limits:
         finally:
             bucket.at_once -= 1
 
-    def share(self, client: Client) -> "Share":
-        """What an application may hold of the bytes in hand: a quarter, or one body where that is more."""
-        return Share(self, client.id, max(self._most // 4, client.limits.max_bytes))
+    def share(self, client: Client, body: int | None = None) -> "Share":
+        """What an application may hold of the bytes in hand: a quarter, or one body where that is more.
+
+        body: the longest that is held in memory, in bytes; all that the application may send when None.
+        """
+        return Share(self, client.id, max(self._most // 4, client.limits.max_bytes if body is None else body))
 
     def take(self, client: str, size: int, most: int) -> None:
         """Hold so many more bytes for an application, of `most` that it may. Errors: TooMany, Full."""

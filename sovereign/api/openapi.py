@@ -13,6 +13,7 @@ from sovereign.gateway.openings import REASON
 
 _WRITTEN: Final = (403, 404, 409, 410, 415, 422, 502)
 _PASSED: Final = (403, 404, 409, 410, 422, 502, 504)
+_SPOOLED: Final = (*_PASSED, 507)
 _SEGMENT: Final = r"^(?!\.{1,2}$)[^\u0000-\u001f\u007f/\\;%]+$"
 """One segment of a path, decoded: what `paths` lets pass."""
 _LINKS: Final = {
@@ -267,13 +268,7 @@ def _passed(offered: Mapping[str, Any], say: Say, asked: list[dict[str, Any]]) -
     for method in ("delete", "patch", "post", "put"):
         answers = {**own, "202": _receipts(say)["202"]}
         item[method] = {
-            **_one(
-                f"{method}Vendor",
-                writes,
-                answers,
-                asked,
-                _PASSED,
-            ),
+            **_one(f"{method}Vendor", writes, answers, asked, _SPOOLED),
             "requestBody": {"content": {JSON: {}, "*/*": {}}},
         }
     for method in item.keys() - {"parameters"}:

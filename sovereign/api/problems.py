@@ -26,6 +26,7 @@ OF_CODE: Final[Mapping[str, int]] = {
     "gateway.opening": 404,
     "gateway.bad_opening": 422,
     "gateway.openings": 429,
+    "gateway.room": 507,
     "connector.payload": 422,
     "connector.operation": 404,
     "egress.timeout": 504,

@@ -5,8 +5,8 @@ uvicorn and llhttp read HTTP/1.1; this adds what they leave to whoever stands in
 1. One `Host`, one of ours; no absolute target, no CONNECT, no upgrade.
 2. A length is said once: `Content-Length` given twice or beside `Transfer-Encoding`, and codings other than `chunked`, are
    refused (RFC 9112 section 6.3), and so is a field that may be given once and comes twice.
-3. A head arrives within its time and its size, a body within its time (slow senders are cut); connections are
-   counted, and those from one address have a share of them.
+3. A head arrives within its time and its size, a body within its time, and `SLOWEST` bytes of it buy one second more (slow
+   senders are cut, long bodies are not); connections are counted, and those from one address have a share of them.
 4. The certificate that the TLS handshake proved reaches the application in `scope["state"]["certificate"]`, DER, else None.
 
 After a refusal the connection closes: what follows on it is not read.
@@ -28,6 +28,8 @@ from sovereign.settings import GatewaySettings
 
 HEAD: Final = 64 * 1024
 """Bytes of a head, request line included."""
+SLOWEST: Final = 64 * 1024
+"""Bytes of a body that buy its sender one second more."""
 FIELDS: Final = 128
 """Fields of a head."""
 _ONCE: Final = frozenset(
@@ -66,6 +68,7 @@ class Line(HttpToolsProtocol):
         self._refusal: ApiError | None = None
         self._certificate: bytes | None = None
         self._head, self._in_head, self._origin = 0, True, ""
+        self._body, self._since = 0, 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Count it, and give its first head a deadline."""
@@ -117,8 +120,14 @@ class Line(HttpToolsProtocol):
             self._refusal = refused
             raise
         self._in_head = False
+        self._body, self._since = 0, self.loop.time()
         self._by(self.settings.body_seconds)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body is there."""
+        self._body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
@@ -177,7 +186,13 @@ class Line(HttpToolsProtocol):
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._late, seconds)
 
     def _late(self, seconds: float) -> None:
-        if self._refusal is None:
+        left = 0.0
+        if not self._in_head:
+            seconds = self.settings.body_seconds + self._body // SLOWEST
+            left = self._since + seconds - self.loop.time()
+        if left > 0:
+            self._by(left)
+        elif self._refusal is None:
             self._refusal = TooSlow(seconds=f"{seconds:g}")
             self.send_400_response("")
 

@@ -88,6 +88,7 @@ ACTS: dict[str, Act] = {
     "intent.decided": Act("demande d'écriture jugée", "write intent decided"),
     "intent.tried": Act("demande d'écriture jugée à blanc", "write intent decided as a dry run"),
     "payload.erased": Act("contenus d'écritures effacés, leur durée passée", "payloads of writes erased after their time"),
+    "payload.swept": Act("restes d'envois interrompus effacés", "leftovers of uploads that broke off removed"),
     "read.passed": Act("lecture transmise au fournisseur", "read passed to the vendor"),
     "read.failed": Act("lecture à laquelle le fournisseur ne répond pas", "read that the vendor does not answer"),
     "read.denied": Act("lecture refusée", "read denied"),

@@ -81,7 +81,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     ),
     "raw": (DATASTORE, {"expired": "delete"}),
     "query": (DATASTORE, {"ran": "query", "refused": "query"}),
-    "payload": (DATASTORE, {"erased": "delete"}),
+    "payload": (DATASTORE, {"erased": "delete", "swept": "delete"}),
     "egress": (API, {}),
     "intent": (API, {}),
     "delivery": (API, {"confirmed": "update", "delivered": "update"}),

@@ -10,6 +10,7 @@ from sovereign.language import language, say
 if TYPE_CHECKING:
     from sovereign.deciding import Request
     from sovereign.gateway.effect import Effect, FieldEffect, RecordEffect
+    from sovereign.gateway.intent import WriteIntent
 
 FACTS: Final = (
     Column("intent", "remise", "delivery"),
@@ -100,8 +101,16 @@ def facts(found: "Request", effect: "Effect | None") -> dict[str, Any]:
         "path": hidden if effect.hides_names and sent.path else f"{sent.method} {sent.path}".strip(),
         "content_type": sent.content_type, "headers": "; ".join(f"{name}: {value}" for name, value in sent.headers),
         "clearance": effect.clearance or say("aucune", "none"),
-        "payload": sent.body.decode(errors="replace") if effect.covers(effect.classes) else unseen,
+        "payload": _payload(sent) if effect.covers(effect.classes) else unseen,
     }  # fmt: skip
+
+
+def _payload(sent: "WriteIntent") -> str:
+    """The body; a long one by its length and its hash, by which it is compared with what its author holds."""
+    if sent.upload is None:
+        return sent.body.decode(errors="replace")
+    size, digest = number(sent.upload.size), sent.upload.sha256.hex()
+    return say(f"fichier de {size} octets, SHA-256 {digest}", f"file of {size} bytes, SHA-256 {digest}")
 
 
 def changes(door: Door, effect: "Effect") -> None:

@@ -9,7 +9,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.naming import instant
+from sovereign.cli.naming import SIZE, instant
 from sovereign.cli.output import Column
 from sovereign.language import say
 
@@ -94,6 +94,14 @@ def list_(door: Door) -> None:
 )
 @option("--rate", type=float, default=50.0, show_default=True, fr="Requêtes par seconde.", en="Requests a second.")
 @option("--concurrency", type=int, default=16, show_default=True, fr="Requêtes simultanées.", en="Requests at once.")
+@option(
+    "--max-bytes",
+    type=SIZE,
+    default="16 MiB",
+    show_default=True,
+    fr="Le plus long corps qu'elle peut envoyer, en octets ou comme « 600 Mio ».",
+    en="The longest body that it may send, in bytes or such as `600 MiB`.",
+)
 @option("--until", default=None, metavar="DATE", fr="L'échéance.", en="When it ends.")
 @_CALLBACK
 @_NETWORK
@@ -106,6 +114,7 @@ def add(
     connections: tuple[str, ...],
     rate: float,
     concurrency: int,
+    max_bytes: int,
     until: str | None,
     callbacks: tuple[str, ...],
     network: "Reach",
@@ -126,7 +135,7 @@ def add(
         owner=owner,
         purpose=purpose,
         connections=connections,
-        limits=Limits(rate=rate, concurrency=concurrency),
+        limits=Limits(rate=rate, concurrency=concurrency, max_bytes=max_bytes),
         expires_at=instant(until, site.settings.site.zone) if until else None,
     )
     _show(door, issued.token, client)

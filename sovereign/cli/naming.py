@@ -46,6 +46,21 @@ class ConnectionName(click.ParamType[str]):
         return _items(_connections(ctx), incomplete)
 
 
+class SizeText(click.ParamType[int]):
+    """A number of bytes, as settings write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - as click asks
+        """Read it."""
+        from sovereign.settings import Size
+
+        try:
+            return int(Size.read(value))
+        except ValueError:
+            self.fail(say("une taille, comme « 600 Mio »", "a size, such as `600 MiB`"), param, ctx)
+
+
 class DatasetName(click.ParamType[tuple[str, str]]):
     """The name of a dataset, `connection.stream`, completed from the copies that exist."""
 
@@ -72,6 +87,7 @@ class DatasetName(click.ParamType[tuple[str, str]]):
 
 CONNECTION: Final = ConnectionName()
 DATASET: Final = DatasetName()
+SIZE: Final = SizeText()
 
 
 def dotted(dataset: "DatasetId") -> str:

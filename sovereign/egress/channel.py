@@ -31,7 +31,7 @@ from sovereign.egress.counters import Remark
 from sovereign.egress.outlet import Outlet
 from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.egress.remarks import remarks
-from sovereign.egress.upload import Upload
+from sovereign.egress.upload import Source, Upload
 from sovereign.egress.wire import Progress
 
 
@@ -48,7 +48,7 @@ class Channel:
         self,
         request: Request,
         *,
-        stream_body: AsyncIterator[bytes] | None = None,
+        stream_body: Source | None = None,
         length: int | None = None,
         cap: int | None = None,
         patience: float = 0.0,
@@ -65,7 +65,7 @@ class Channel:
         self,
         request: Request,
         *,
-        stream_body: AsyncIterator[bytes] | None = None,
+        stream_body: Source | None = None,
         length: int | None = None,
         cap: int | None = None,
         patience: float = 0.0,
@@ -73,17 +73,22 @@ class Channel:
     ) -> AsyncIterator[Answer]:
         """Send one request, and give the answer as it comes, until the context is left.
 
-        stream_body: sent instead of the request's body, in chunks, or as `length` bytes when given; cap: the most of it, in
+        stream_body: sent instead of the request's body, in chunks, or as `length` bytes when given; a function gives it anew
+        where a token out of date has the request sent again. cap: the most of it, in
         bytes (None: the connection's `max_bytes`). patience: seconds that a closed host may be waited for. progress: is told
         how far the request went, for a caller that may be cancelled. Errors: EgressError.
         """
         progress = progress or Progress()
         upload = await self._upload(stream_body, length, cap, request) if stream_body is not None else None
-        answer = await self._converse(request, upload, patience, progress)
+        answer: Answer | None = None
         try:
+            answer = await self._converse(request, upload, patience, progress)
             yield answer
         finally:
-            answer.close()
+            if answer is not None:
+                answer.close()
+            if upload is not None:
+                await upload.close()
 
     def describe(self) -> tuple[Remark, ...]:
         """What guards this way out, and what they cannot see."""
@@ -101,18 +106,23 @@ class Channel:
     ) -> None:
         await self.close()
 
-    async def _upload(self, source: AsyncIterator[bytes], length: int | None, cap: int | None, request: Request) -> Upload:
+    async def _upload(self, source: Source, length: int | None, cap: int | None, request: Request) -> Upload:
         """Take the first piece of a streamed body; errors: Refused when its length passes its cap, NotSent."""
         cap = self._policy.max_bytes if cap is None else cap
         host, connection = self._admission.own.host, self._policy.connection
         if request.body is not None or (length is not None and length > cap):
             raise errors.Refused("egress.upload", host, connection)
         upload = Upload(source, length, cap)
+        await self._begin(upload)
+        return upload
+
+    async def _begin(self, upload: Upload) -> None:
+        """Take the first piece; errors: NotSent."""
         try:
             await upload.begin()
         except Exception:  # noqa: BLE001 — whatever the source raises, nothing was sent
+            host, connection = self._admission.own.host, self._policy.connection
             raise errors.NotSent(host=host, connection=connection, reason="upload") from None
-        return upload
 
     async def _converse(  # noqa: C901 — one conversation, told in its order
         self, request: Request, upload: Upload | None, patience: float, progress: Progress
@@ -128,6 +138,8 @@ class Channel:
                     if renewing:
                         self._renewing.release()
                         renewing = False
+                    if sent and upload is not None:
+                        await self._begin(upload)
                     answer = await self._outlet.put(step, upload, patience, progress)
                     sent += 1
                     if answer.status != 401 or sent > 1:
@@ -147,7 +159,7 @@ class Channel:
                         step = next(steps)
                     continue
                 step = steps.send(response)
-                if upload is not None and answer is not None:
+                if upload is not None and answer is not None and not upload.repeats:
                     # What was streamed cannot be sent again; the token is dropped, and the next request renews it.
                     return answer
         except StopIteration:

@@ -24,8 +24,8 @@ from sovereign.egress.budget import BASE, Budgets, HostBudget
 from sovereign.egress.counters import Counters
 from sovereign.egress.origin import Origin
 from sovereign.egress.policy import EgressPolicy, Resolve
-from sovereign.egress.upload import Upload, slices
-from sovereign.egress.wire import CALL, MAX_HEADERS, Call, Failed, Progress, Resolver, session
+from sovereign.egress.upload import SLOWEST, Upload, slices
+from sovereign.egress.wire import CALL, MAX_HEADERS, Call, Failed, Progress, Resolver, session, timeout
 
 _DOTS: Final = re.compile(r"(?:/|\\|%2f|%5c)(?:\.|%2e){1,2}(?=/|\\|%2f|%5c|;|\Z)", re.IGNORECASE)
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
@@ -146,6 +146,8 @@ class Outlet:
         if length is not None:
             dressed["content-length"] = str(length)
         options: dict[str, object] = {"headers": dressed, "allow_redirects": False}
+        if upload is not None and length is not None:
+            options["timeout"] = timeout(self._policy, length / SLOWEST)
         if self._admission.proxy is not None:
             options |= {"proxy": self._admission.proxy, "proxy_headers": dict(self._admission.proxy_headers)}
         return options

@@ -285,18 +285,22 @@ def session(policy: EgressPolicy, tls: ssl.SSLContext, resolve: Resolve, proxy: 
         resolver=resolver, use_dns_cache=False, ssl=tls, limit=0, keepalive_timeout=KEPT, socket_factory=made
     )
     connector._factory = cast(Any, partial(Wire, loop=asyncio.get_running_loop()))  # noqa: SLF001 — the one door to its connections
-    timeout = ClientTimeout(
-        total=policy.total_timeout,
+    opened = ClientSession(
+        connector=connector, timeout=timeout(policy), request_class=Sending, response_class=Receiving,
+        cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=False, skip_auto_headers=("Content-Type", "User-Agent"),
+        max_line_size=MAX_HEADERS // 4, max_field_size=MAX_HEADERS // 4, max_headers=1000, middlewares=(_once,),
+    )  # fmt: skip
+    return opened, resolver
+
+
+def timeout(policy: EgressPolicy, more: float = 0.0) -> ClientTimeout:
+    """How long a request may take. more: seconds that its body is given beside."""
+    return ClientTimeout(
+        total=policy.total_timeout + more,
         connect=policy.connect_timeout,
         sock_connect=policy.connect_timeout,
         sock_read=policy.timeout,
     )
-    opened = ClientSession(
-        connector=connector, timeout=timeout, request_class=Sending, response_class=Receiving, cookie_jar=DummyCookieJar(),
-        auto_decompress=False, trust_env=False, skip_auto_headers=("Content-Type", "User-Agent"),
-        max_line_size=MAX_HEADERS // 4, max_field_size=MAX_HEADERS // 4, max_headers=1000, middlewares=(_once,),
-    )  # fmt: skip
-    return opened, resolver
 
 
 class Failed(Exception):

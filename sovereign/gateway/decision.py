@@ -75,6 +75,14 @@ class Decision:
     errors: tuple[str, ...] = field(default=())
 
 
+def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
+    """How many of each kind."""
+    found: dict[str, int] = {}
+    for each in findings:
+        found[each.kind] = found.get(each.kind, 0) + each.count
+    return found
+
+
 class Policy(Protocol):
     """Decides. Never raises: an error while deciding is a denial by the rule `policy.error`."""
 

@@ -172,7 +172,7 @@ class Deliveries:
         self._intent(
             transaction, id=intent.id, received_at=instant_text(intent.received_at), client=intent.client, person=None,
             connection=intent.connection, door=intent.door, operation=intent.operation, method=intent.method, lane=lane,
-            priority=intent.priority, digest=sealed.digest, bytes=len(intent.body), wrapped=sealed.wrapped,
+            priority=intent.priority, digest=sealed.digest, bytes=intent.size, wrapped=sealed.wrapped,
             sealed=sealed.sealed, expires_at=None if intent.expires_at is None else instant_text(intent.expires_at),
         )  # fmt: skip
         self._new(transaction, **_values(delivery))

@@ -10,6 +10,7 @@ SovereignError
     ├── NotWritable         the connection offers no such operation
     ├── PayloadGone         the sealed payload was erased, or its key destroyed: it cannot leave again
     ├── Altered             what is kept of a write is no longer what was entered: it does not leave
+    ├── NoRoom              the disk of the site cannot take a long body
     ├── ReadDenied          policy refuses a read
     ├── VendorCut           an operator cut this vendor off
     ├── VendorDown          the vendor does not answer, and no local copy can
@@ -117,6 +118,19 @@ class Altered(GatewayError):
     en = "What is kept of {intent} is no longer what was asked for: nothing of it leaves."
     todo_fr = "Quelqu'un a modifié la base du site, ou le disque l'a abîmée : cherchez qui, puis « sovereign audit verify »."
     todo_en = "Somebody altered the site's database, or the disk damaged it: find out who, then `sovereign audit verify`."
+
+
+class NoRoom(GatewayError):
+    """The disk of the site cannot take a long body."""
+
+    code = "gateway.room"
+    kind = "failed"
+    fr = "Le disque de la passerelle ne peut pas recevoir ce corps : il n'y a plus assez de place, ou il refuse d'écrire."
+    en = "The gateway's disk cannot take this body: too little room is left, or it does not write."
+    todo_fr = (
+        "Faites de la place, ou baissez gateway.keep_days ; rien n'a été gardé ni envoyé. « sovereign doctor » dit la place."
+    )
+    todo_en = "Make room, or lower gateway.keep_days; nothing was kept nor sent. `sovereign doctor` tells the room left."
 
 
 class ReadDenied(GatewayError):

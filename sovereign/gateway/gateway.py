@@ -21,13 +21,14 @@ from sqlalchemy import Connection, select
 from sovereign.gateway.again import again
 from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker
-from sovereign.gateway.decision import Decision, Finding, Question
+from sovereign.gateway.decision import Decision, Finding, Question, counts
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
 from sovereign.gateway.dispatch import Dispatcher
 from sovereign.gateway.errors import KeyBusy, KeyReused, NotAsked, Stopping
+from sovereign.gateway.examining import Examining
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.load import load_of
-from sovereign.gateway.ports import Parts, Scanned, Standing
+from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
@@ -59,12 +60,21 @@ class Gateway:
         self.sealing = Sealing(parts.keys, parts.period, entropy=parts.entropy)
         self.deliveries = Deliveries(state, parts.audit)
         self.breaker = Breaker(state, parts.audit)
-        self._questions, self._volumes = Questions(parts.keys), Volumes()
+        self._questions, self._volumes, self._examining = Questions(parts.keys), Volumes(), Examining(parts)
+        self.spool = parts.spool
         self._group = GroupCommit(state)
         self._slots = Slots()
         self.reads = Reads(parts, self.breaker, self._group, self._slots)
         self._sender = Sender(
-            self.deliveries, self.breaker, self._group, self.sealing, parts.vendors, parts.terms, parts.clock, parts.chance
+            self.deliveries,
+            self.breaker,
+            self._group,
+            self.sealing,
+            parts.vendors,
+            parts.terms,
+            parts.clock,
+            parts.chance,
+            parts.spool,
         )
         self._decided = insert(
             state, "decisions", "intent", "at", "effect", "policies", "policy_set", "fr", "en", "findings", "question",
@@ -95,6 +105,8 @@ class Gateway:
         )  # fmt: skip
         with parts.state.read() as reader:
             self._volumes.rebuild(reader, parts.clock())
+        if self.spool is not None:
+            self.spool.sweep(parts.audit)  # under the lease, before the door opens: nothing is on its way in
         return await self._dispatcher.recover()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -173,14 +185,12 @@ class Gateway:
     ) -> Receipt:
         parts, asked = self._parts, self.sealing.digests.request(intent.client, intent.digest)
         decision, question, standing = await self._decide(intent, vendor)
-        if decision.transforms and parts.pseudonymise is not None:
-            hidden = await beside(len(intent.body), parts.pseudonymise, intent.body, intent.content_type, decision.transforms)
-            intent = replace(intent, body=hidden)
+        intent, decision = await self._examining.masked(intent, decision)
         sealed = await beside(len(intent.body), self.sealing.seal, intent)
         lane, kept = self.sealing.lane(intent.connection, intent.entity), self._questions.pack(question)
         now, expires = parts.clock(), parts.terms.expiry(intent.received_at, intent.expires_at)
         slot = decision.effect == "allow" and work.slots.take(intent.connection, vendor.concurrency)
-        findings = _counts(decision.findings)
+        findings = counts(decision.findings)
         told: dict[str, Any] = {
             "effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set,
         }  # fmt: skip
@@ -193,7 +203,7 @@ class Gateway:
             "client": intent.client,
             "door": intent.door,
             "operation": intent.operation,
-            "bytes": len(intent.body),
+            "bytes": intent.size,
         }
         facts |= {"method": intent.method} if intent.method else {}
         facts |= {"classes": sorted(question.classes)} if question.classes else {}
@@ -278,7 +288,8 @@ class Gateway:
                 work.wake()
             return delivery
 
-        return await asyncio.shield(asyncio.ensure_future(keep()))
+        keeping = keep() if intent.upload is None or self.spool is None else self.spool.keeping(intent.id, keep())
+        return await asyncio.shield(asyncio.ensure_future(keeping))
 
     async def _decide(
         self, intent: WriteIntent, vendor: Vendor, *, dry_run: bool = False
@@ -286,18 +297,18 @@ class Gateway:
         parts = self._parts
         offered = None if intent.operation == BY_HTTP else vendor.operation(intent.operation)
 
-        def look() -> tuple[Scanned, frozenset[str]]:
-            held = frozenset({"personal"}) if offered is None else offered[0].classes(intent.operation, intent.payload)
-            return parts.scan(intent.body, intent.content_type), frozenset(held)
+        def held() -> frozenset[str]:
+            known = {"personal"} if offered is None else offered[0].classes(intent.operation, intent.payload)
+            return frozenset(known)
 
-        scanned, classes = await beside(len(intent.body), look)
+        scanned, classes = await self._examining.seen(intent, held)
         departure = offered is not None and offered[1].departure
         standing, now = parts.standing(intent.client, intent.person), parts.clock()
         hour, day = self._volumes.count(intent.client, intent.connection, now)
         question = Question(
             intent.client, intent.connection, vendor.host, intent.door, intent.operation, intent.method,
             intent.path.partition("?")[0], now.astimezone(parts.zone), standing.owner, intent.person, standing.roles,
-            standing.groups, classes, tuple(scanned.findings), len(intent.body), scanned.records, hour, day, departure,
+            standing.groups, classes, tuple(scanned.findings), intent.size, scanned.records, hour, day, departure,
             dry_run=dry_run,
         )  # fmt: skip
         decision = parts.policy.decide(question)
@@ -313,7 +324,7 @@ class Gateway:
             "client": intent.client, "operation": intent.operation, "effect": decision.effect,
             "policies": list(decision.policies), "policy_set": decision.policy_set,
         }  # fmt: skip
-        facts |= {"findings": found} if (found := _counts(decision.findings)) else {}
+        facts |= {"findings": found} if (found := counts(decision.findings)) else {}
         subject = {"connection": intent.connection}
 
         def piece(transaction: Connection) -> int:
@@ -387,13 +398,6 @@ class Gateway:
         for waiter in self._waiters.get(delivery.intent, ()):
             if not waiter.done():
                 waiter.set_result((delivery, answer))
-
-
-def _counts(findings: tuple[Finding, ...]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for each in findings:
-        found[each.kind] = found.get(each.kind, 0) + each.count
-    return found
 
 
 def _json(value: object) -> str:

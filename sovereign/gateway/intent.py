@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
+import msgspec
+
 from saas_connectors.connector import Json
 from saas_connectors.payloads import decode
 from saas_connectors.request import Pairs
@@ -27,14 +29,26 @@ FIRST, USUAL, LAST = 0, 5, 9
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+class Spooled(msgspec.Struct, frozen=True):
+    """A body that is too long for a row: where it lies sealed (`spool`), under its own key. size: bytes. sha256: of them."""
+
+    key: bytes
+    size: int
+    sha256: bytes
+
+    def __repr__(self) -> str:
+        return f"Spooled({self.size})"
+
+
 @dataclass(frozen=True)
 class WriteIntent:
     """What is to be written, by whom, where.
 
     person: on whose behalf the client asks, as the client says. door, operation: how it came; the pass-through's operation is
     `http`, with `method`, `path` (and query, as sent to the vendor) and the end-to-end `headers`; for an operation these are
-    empty and `body` is its JSON payload. entity: what it is written to, in the vendor's own words: intents of one entity keep
-    their order. callback: where the application asked to be told, one of the addresses that an operator gave. Instants are UTC.
+    empty and `body` is its JSON payload. upload: the body, when it lies in a file; `body` is then empty. entity: what it is
+    written to, in the vendor's own words: intents of one entity keep their order. callback: where the application asked to be
+    told, one of the addresses that an operator gave. Instants are UTC.
     """
 
     id: str
@@ -54,6 +68,12 @@ class WriteIntent:
     expires_at: datetime | None = None
     idempotency_key: str | None = field(default=None, repr=False)
     callback: str | None = field(default=None, repr=False)
+    upload: Spooled | None = None
+
+    @property
+    def size(self) -> int:
+        """The length of its body, in bytes."""
+        return len(self.body) if self.upload is None else self.upload.size
 
     @cached_property
     def payload(self) -> Json:
@@ -72,7 +92,7 @@ class WriteIntent:
             b"sovereign-intent/1\n"
             + canonical.dumps(
                 {
-                    "body": hashlib.sha256(self.body).hexdigest(),
+                    "body": (hashlib.sha256(self.body).digest() if self.upload is None else self.upload.sha256).hex(),
                     "client": self.client,
                     "connection": self.connection,
                     "content_type": self.content_type,

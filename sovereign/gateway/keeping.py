@@ -5,10 +5,12 @@
    only the sealed columns go, and their bytes with them (`State`: secure_delete, then `scrub`).
 3. An idempotency key goes a day after its time is up, so that a clock set forwards by a day takes none away, and not before
    what it began is over; until its time is up it answers as before.
-4. It goes by pieces, so that writes are made in between; a delivery that moved meanwhile is left alone.
+4. The files of long bodies (`spool`) go with their rows: their key went with the row, their bytes right after it.
+5. It goes by pieces, so that writes are made in between; a delivery that moved meanwhile is left alone.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,8 +31,17 @@ _OVER: Final = f"(d.state IN ({_FINAL}) OR (d.state = 'delivered' AND d.next_at 
 """Nothing more happens by itself; an acceptance that is not to be read back included."""
 
 
-def sweep(state: State, audit: AuditLog, days: int, present: datetime) -> int:
-    """Erase payloads of deliveries over for `days`, and keys past their end; gives how many payloads. Errors: StateError."""
+def _no_files(_: Iterable[str]) -> None:
+    """Remove nothing: what a site without long bodies does."""
+
+
+def sweep(
+    state: State, audit: AuditLog, days: int, present: datetime, remove: Callable[[Iterable[str]], None] = _no_files
+) -> int:
+    """Erase payloads of deliveries over for `days`, and keys past their end; gives how many payloads. Errors: StateError.
+
+    remove: takes away the files of intents, those that have one.
+    """
     erased, after = 0, 0
     old = Statement(
         state,
@@ -44,7 +55,9 @@ def sweep(state: State, audit: AuditLog, days: int, present: datetime) -> int:
             found = [tuple(row) for row in old(reader, after=after, before=before, most=PIECE).fetchall()]
         if not found:
             break
-        erased += _erase(state, audit, [(intent, version, connection) for intent, version, connection, _ in found], days)
+        gone = _erase(state, audit, [(intent, version, connection) for intent, version, connection, _ in found], days)
+        remove(gone)
+        erased += len(gone)
         after = found[-1][3]
     _forget(state, present)
     if erased:
@@ -53,15 +66,16 @@ def sweep(state: State, audit: AuditLog, days: int, present: datetime) -> int:
     return erased
 
 
-def _erase(state: State, audit: AuditLog, found: list[tuple[str, int, str]], days: int) -> int:
+def _erase(state: State, audit: AuditLog, found: list[tuple[str, int, str]], days: int) -> list[str]:
     answer = Statement(state, "UPDATE deliveries SET sealed_outcome = NULL WHERE intent = :intent AND version = :version")
     payload = Statement(state, "UPDATE intents SET sealed = NULL WHERE id = :intent")
-    gone: Counter[str] = Counter()
+    gone, erased = Counter[str](), list[str]()
     with state.begin() as transaction:
         for intent, version, connection in found:
             if answer(transaction, intent=intent, version=version).rowcount == 1:
                 payload(transaction, intent=intent)
                 gone[connection] += 1
+                erased.append(intent)
         audit.append_many(
             [
                 NewEntry("payload.erased", {"connection": name}, {"payloads": count, "days": days}, {}, None)
@@ -69,7 +83,7 @@ def _erase(state: State, audit: AuditLog, found: list[tuple[str, int, str]], day
             ],
             within=transaction,
         )
-    return gone.total()
+    return erased
 
 
 def _forget(state: State, present: datetime) -> None:

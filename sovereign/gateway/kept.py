@@ -45,7 +45,7 @@ def found(reader: Connection, sealing: Sealing, audit: AuditLog, intent: str) ->
     made = WriteIntent(
         row.id, row.client, row.connection, row.door, row.operation, held.body, held.content_type, held.entity,
         row.received_at, held.person, row.method, held.path, held.headers, row.priority, row.expires_at,
-        callback=held.callback,
+        callback=held.callback, upload=held.upload,
     )  # fmt: skip
     if not hmac.compare_digest(sealing.digests.intent(intent, made.digest), row.digest):
         raise Altered(intent=intent)

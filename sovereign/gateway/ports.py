@@ -16,6 +16,7 @@ from sovereign.clock import Clock
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Finding, Policy
 from sovereign.gateway.intent import WriteIntent
+from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Vendors
 from sovereign.state import Leases, State
@@ -82,7 +83,10 @@ class Approving(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a gateway is made of. standing: of a client and of whom it writes for. pseudonymise: replaces values in a body."""
+    """What a gateway is made of. standing: of a client and of whom it writes for. pseudonymise: replaces values in a body.
+
+    spool: where long bodies lie, None when none may come. scanned: how many of the first bytes of a body `scan` looks into.
+    """
 
     state: State
     audit: AuditLog
@@ -101,3 +105,5 @@ class Parts:
     entropy: Callable[[int], bytes] = os.urandom
     chance: Callable[[], float] = random.random
     monotonic: Callable[[], float] = time.monotonic
+    spool: Spool | None = None
+    scanned: int = 16 * 2**20

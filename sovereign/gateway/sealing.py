@@ -25,7 +25,7 @@ from sqlalchemy import select, update
 from saas_connectors.request import Pairs
 from sovereign.gateway.digests import Digests
 from sovereign.gateway.errors import PayloadGone
-from sovereign.gateway.intent import WriteIntent
+from sovereign.gateway.intent import Spooled, WriteIntent
 from sovereign.state import State
 from sovereign.state.outbound import intents
 from vault import envelope
@@ -61,6 +61,7 @@ class Content(msgspec.Struct, frozen=True):
     person: str | None
     callback: str | None
     key: str | None
+    upload: Spooled | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ class Sealing:
         key, wrapped = self._key(intent.connection, intent.received_at)
         content = Content(
             intent.body, intent.content_type, intent.entity, intent.path, intent.headers, intent.person, intent.callback,
-            intent.idempotency_key,
+            intent.idempotency_key, intent.upload,
         )  # fmt: skip
         sealed = envelope.seal(key, _INTENT + intent.id.encode(), _PACK.encode(content), entropy=self._entropy)
         return Sealed(wrapped, sealed, self.digests.intent(intent.id, intent.digest))

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -27,6 +28,7 @@ from sovereign.gateway.intent import BY_HTTP
 from sovereign.gateway.load import Load
 from sovereign.gateway.outcome import Outcome
 from sovereign.gateway.sealing import Answer, Sealing
+from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Sent, Vendor, Vendors, converse
 from sovereign.state import StateError
@@ -51,6 +53,7 @@ class Sender:
     terms: Terms
     clock: Clock
     chance: Callable[[], float] = random.random
+    spool: Spool | None = None
 
     async def send(self, delivery: Delivery, load: Load) -> tuple[Delivery, Answer | None]:
         """Send what is in flight; gives where it then stands, and the vendor's answer to its writing request."""
@@ -144,9 +147,17 @@ class Sender:
         headers = load.headers
         if load.content_type and not any(name.lower() == "content-type" for name, _ in headers):
             headers = (*headers, ("Content-Type", load.content_type))
-        sent.writing = True
         request = Request(load.method, vendor.origin + load.path, headers=headers, body=load.body or None)
-        sent.response = await vendor.send(request)
+        upload, spool = load.write.upload, self.spool
+        if upload is None:
+            sent.writing = True
+            sent.response = await vendor.send(request)
+        elif spool is None or vendor.upload is None:
+            raise NotWritable(connection=load.connection, operation=load.operation, known="-")
+        else:
+            await asyncio.to_thread(spool.verify, load.intent, upload)  # what was altered is closed before a byte leaves
+            sent.writing = True
+            sent.response = await vendor.upload(request, partial(spool.pieces, load.intent, upload), upload.size)
         return judge.of_status(sent.response.status, sent.response.headers, self.clock(), again=False, maybe=maybe)
 
     async def _record(

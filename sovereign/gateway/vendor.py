@@ -5,7 +5,7 @@
 3. `Sent` remembers how far the writing request got, whatever happens next: what to make of a fault depends on it alone.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeVar, cast
@@ -18,6 +18,8 @@ from sovereign.gateway.errors import NotWritable
 T = TypeVar("T")
 Send = Callable[[Request], Awaitable[Response]]
 """Sends one request, once; errors: those of `sovereign.egress.errors`."""
+Upload = Callable[[Request, Callable[[], AsyncIterator[bytes]], int], Awaitable[Response]]
+"""Sends one request, once, its body read from what the function gives: so many bytes. Asked again only when nothing arrived."""
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -26,7 +28,8 @@ class Vendor:
     """A vendor, ready to be written to.
 
     origin: `https://host[:port]`, where the pass-through's paths start. concurrency: sends at once.
-    writer: the connector, when it can write; None leaves the pass-through alone.
+    writer: the connector, when it can write; None leaves the pass-through alone. upload: streams a long body; None where none
+    can be streamed.
     """
 
     connection: str
@@ -35,6 +38,7 @@ class Vendor:
     send: Send = field(repr=False)
     writer: Writer | None = field(default=None, repr=False)
     concurrency: int = 4
+    upload: Upload | None = field(default=None, repr=False)
 
     def operation(self, name: str) -> tuple[Writer, Operation]:
         """An operation that the connection offers; errors: NotWritable."""

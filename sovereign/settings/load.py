@@ -135,6 +135,8 @@ def _gateway(value: object) -> GatewaySettings:
         raise wrong(f"gateway.{missing}", "le certificat et sa clé vont ensemble", "a certificate and its key go together")
     if gateway.client_ca is not None and gateway.certificate is None:
         raise wrong("gateway.certificate", "TLS, pour des certificats de clients", "TLS, for certificates of clients")
+    if 0 < gateway.max_upload < gateway.max_body:
+        raise wrong("gateway.max_upload", *expectation(get_type_hints(GatewaySettings, include_extras=True)["max_upload"]))
     local = gateway.listen.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]", "")
     if not local and gateway.certificate is None:
         raise wrong(
@@ -289,6 +291,6 @@ _UNSAID = ("une autre valeur", "another value")
 
 
 def _size(kind: type, value: object) -> object:
-    if kind is Size:
-        return Size.read(value)
+    if issubclass(kind, Size):
+        return kind.read(value)
     raise NotImplementedError

@@ -15,6 +15,7 @@ from sovereign.language import Language
 class Size(int):
     """A number of bytes, written as such or as text: `"256 MiB"`, `"256 Mio"`, `"1.5 GB"`."""
 
+    LEAST: ClassVar[int] = 1
     MOST: ClassVar[int] = 2**50
     _UNITS: ClassVar[Mapping[str, int]] = {
         "": 1, "b": 1, "o": 1,
@@ -24,7 +25,7 @@ class Size(int):
 
     @classmethod
     def read(cls, value: object) -> "Size":
-        """Read a size; ValueError when it is not one, not above 0, or above 1 PiB (`MOST`)."""
+        """Read a size; ValueError when it is not one, below `LEAST`, or above 1 PiB (`MOST`)."""
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError("not a size")  # noqa: TRY004 — to msgspec, a ValueError is a wrong value
         found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([A-Za-z]{0,3})\s*", str(value))
@@ -32,9 +33,15 @@ class Size(int):
             raise ValueError("not a size")
         unit = cls._UNITS[found[2].lower()]
         size = int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
-        if not 0 < size <= cls.MOST:
-            raise ValueError("not above 0, or beyond what any machine has")
+        if not cls.LEAST <= size <= cls.MOST:
+            raise ValueError("too little, or beyond what any machine has")
         return cls(size)
+
+
+class SizeOrNone(Size):
+    """A number of bytes, as `Size`, or 0 for none."""
+
+    LEAST: ClassVar[int] = 0
 
 
 def said(fr: str, en: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 — the keyword arguments of msgspec.Meta
@@ -133,6 +140,17 @@ class GatewaySettings(Strict, frozen=True, kw_only=True):
     key: File | None = None
     client_ca: File | None = None
     max_body: _Size = Size(2**24)
+    max_upload: Annotated[
+        SizeOrNone,
+        said(
+            "un nombre d'octets d'au moins max_body, comme « 1 Gio », ou 0 pour ne recevoir aucun corps plus long que max_body",
+            "a number of bytes, at least max_body, such as `1 GiB`, or 0 to take no body longer than max_body",
+        ),
+    ] = SizeOrNone(2**30)
+    uploads: Annotated[
+        int, said("un nombre d'envois longs à la fois, de 1 à 64", "a number of long uploads at once, 1 to 64", ge=1, le=64)
+    ] = 4
+    max_scan: _Size = Size(2**24)
     max_depth: Annotated[
         int, said("un nombre de niveaux de JSON, de 1 à 256", "a number of levels of JSON, 1 to 256", ge=1, le=256)
     ] = 64

@@ -56,8 +56,8 @@ def walk_parts(
     """Visit each part of a multipart body. Errors: Unreadable, OverBounds."""
     if nested >= _NESTED:
         raise OverBounds
-    boundary = _headers(f"Content-Type: {content_type}").get_param("boundary")
-    if not isinstance(boundary, str) or not 0 < len(boundary) <= 200:
+    boundary = _boundary(content_type)
+    if not boundary:
         raise Unreadable
     line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary.encode("latin-1", "replace")) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
     marks = list(line.finditer(body))
@@ -76,6 +76,17 @@ def walk_parts(
         written += [mark[0], part.body]
     written += [marks[-1][0], body[marks[-1].end() :]]
     return Walked(records, b"".join(written), tuple(opaque))
+
+
+def closing(content_type: str) -> bytes:
+    """The line that ends a multipart body of this type; empty when it names no boundary."""
+    boundary = _boundary(content_type)
+    return b"\r\n--" + boundary.encode("latin-1", "replace") + b"--\r\n" if boundary else b""
+
+
+def _boundary(content_type: str) -> str:
+    found = _headers(f"Content-Type: {content_type}").get_param("boundary")
+    return found if isinstance(found, str) and len(found) <= 200 else ""
 
 
 def _part(raw: bytes, visit: Visit, budget: Budget, inside: Inside, pointer: str, nested: int) -> Walked:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class Limits:
     """Bounds of one scan.
 
-    bytes: looked at; of a longer body the beginning is read as text. depth: of nesting. leaves: values visited. decoded: bytes
-    taken out of base64 and gzip, in all. pointers: distinct findings told apart; further ones are counted together under `*`.
+    bytes: looked at; of a longer body the beginning, a form by its parts, else as text. depth: of nesting. leaves: values
+    visited. decoded: bytes taken out of base64 and gzip, in all. pointers: distinct findings told apart; further ones are
+    counted together under `*`.
     emails, phones: from how many on there is a volume.
     """
 

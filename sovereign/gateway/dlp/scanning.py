@@ -40,11 +40,8 @@ def scan(body: bytes, content_type: str = "", limits: Limits = DEFAULT) -> Scan:
         return Scan(records=records)
     notes = _Notes(limits)
     walk = Walk(notes, Budget(limits))
-    if len(body) > limits.bytes:
-        walk.truncated = True
-        walked = walk.read(body[: limits.bytes], "text/plain")
-    else:
-        walked = walk.read(body, content_type)
+    long = len(body) > limits.bytes
+    walked = walk.beginning(body[: limits.bytes], content_type) if long else walk.read(body, content_type)
     findings = notes.findings()
     findings += [Finding("truncated", "")] * walk.truncated + [Finding("unreadable", "")] * walk.unreadable
     findings += [Finding("unreadable", pointer, sure=False) for pointer in walked.opaque[: limits.pointers]]

@@ -18,6 +18,7 @@ _OPAQUE: Final = re.compile(
 )
 _SVG: Final = "image/svg+xml"
 _OPENED: Final = 16
+_LOOKED: Final = 65_536
 
 
 class Walk:
@@ -31,6 +32,18 @@ class Walk:
     def read(self, body: bytes, content_type: str) -> Walked:
         """Walk a body; never raises for what the body is."""
         return self._read(body, content_type, "", "", 0)
+
+    def beginning(self, body: bytes, content_type: str) -> Walked:
+        """Walk the beginning of a longer body: parts of a form one by one, the last cut short; what is no text not at all.
+
+        Whatever else it is, it is read as text: its form ends where it was cut.
+        """
+        self.truncated = True
+        kind, charset = described(content_type)
+        if kind.startswith("multipart/") and (end := body_form.closing(content_type)):
+            return self.read(body + end, content_type)
+        opaque = self._told(kind, body[:_LOOKED], charset) == "opaque"
+        return Walked(1, body, ("",)) if opaque else self.read(body, "text/plain")
 
     def _read(self, body: bytes, content_type: str, pointer: str, name: str, nested: int) -> Walked:
         kind, charset = described(content_type)

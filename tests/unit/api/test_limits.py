@@ -108,7 +108,7 @@ def test_an_address_that_holds_its_share_of_connections_takes_none_from_another(
 
 def test_the_page_says_every_bound(tmp_path: Path) -> None:
     page = API.read_text().partition("## Limits")[2]
-    fields = {name for name in GatewaySettings.__struct_fields__ if re.search("max_|_seconds|connections", name)}
-    assert len(fields) == 7
-    for name in (*fields, "--rate", "--concurrency", "max_bytes"):
+    fields = {name for name in GatewaySettings.__struct_fields__ if re.search("max_|_seconds|connections|uploads", name)}
+    assert len(fields) == 10
+    for name in (*fields, "--rate", "--concurrency", "--max-bytes"):
         assert name in page, name
