@@ -135,7 +135,7 @@ class Gateway:
         """Decide on an intent, keep it, and send it when it may leave.
 
         wait: seconds that the vendor's answer is waited for; None answers as soon as the intent is durable. Errors: KeyReused,
-        KeyBusy, Stopping, NotWritable, BadPayload, those of the state (nothing was kept, nothing left).
+        KeyBusy, Stopping, NotWritable, BadPayload, those of the state (nothing left; nothing kept but after StateUnsure).
         """
         work, vendor = self._at_work, self._parts.vendors(intent.connection)
         if dry_run:
