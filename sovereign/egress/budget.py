@@ -16,12 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from sovereign.clock import Clock
 from sovereign.egress.errors import Busy, Interrupted, Waiting
+from sovereign.egress.waiting import later, retry_after
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises Interrupted when asked to stop."""
@@ -29,7 +29,6 @@ Pause = Callable[[float], None]
 BASE = 0.5
 """The first pause before asking a vendor again, in seconds."""
 _POLL = 0.2
-_FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class _Turn:
@@ -80,7 +79,7 @@ class HostBudget:
             return False
         until = retry_after(headers, present)
         if until is None and status == 429:
-            until = _later(present, guess)
+            until = later(present, guess)
         if until is not None:
             # A vendor that says "now" again and again still costs its caller some patience.
             until = max(until, present + timedelta(seconds=BASE / 2))
@@ -289,35 +288,3 @@ class Budgets:
 
 BUDGETS = Budgets()
 """The budgets of this process."""
-
-
-def retry_after(headers: Mapping[str, str], present: datetime) -> datetime | None:
-    """Until when a response asks us to wait; None when it does not say, or not legibly.
-
-    headers: names in lower case. present: an instant, UTC. A date is read against the vendor's own `Date`, so that a clock that
-    is off does not matter. Source: RFC 9110 section 10.2.3.
-    """
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return _later(present, int(value[:12]))
-    date = _date(value)
-    if date is None:
-        return None
-    sent = _date(headers.get("date", ""))
-    return _later(present, max(0.0, (date - (sent or present)).total_seconds()))
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _later(present: datetime, seconds: float) -> datetime:
-    """An instant so many seconds later; the end of the calendar when it lies beyond."""
-    try:
-        return present + timedelta(seconds=seconds)
-    except OverflowError:
-        return _FOREVER

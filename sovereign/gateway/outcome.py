@@ -17,8 +17,8 @@ from typing import Final, Literal
 from saas_connectors.connector import Applied
 from saas_connectors.errors import BadPayload, Rejected, SettingsError, UnknownOperation, VendorError
 from saas_connectors.request import Headers
-from sovereign.egress.budget import retry_after
 from sovereign.egress.errors import Busy, EgressError, Refused, Waiting
+from sovereign.egress.waiting import retry_after
 from sovereign.gateway.vendor import Sent
 from vault.errors import Fault
 

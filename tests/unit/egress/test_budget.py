@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sovereign.egress.budget import Budgets, retry_after
+from sovereign.egress.budget import Budgets
 from sovereign.egress.errors import Interrupted, Waiting
+from sovereign.egress.waiting import retry_after
 from tests.servers.wayout import Time
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
