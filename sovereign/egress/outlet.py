@@ -24,8 +24,9 @@ from sovereign.egress.budget import BASE, Budgets, HostBudget
 from sovereign.egress.counters import Counters
 from sovereign.egress.origin import Origin
 from sovereign.egress.policy import EgressPolicy, Resolve
+from sovereign.egress.session import MAX_HEADERS, Failed, Resolver, session, timeout
 from sovereign.egress.upload import SLOWEST, Upload, slices
-from sovereign.egress.wire import CALL, MAX_HEADERS, Call, Failed, Progress, Resolver, session, timeout
+from sovereign.egress.wire import CALL, Call, Progress
 
 _DOTS: Final = re.compile(r"(?:/|\\|%2f|%5c)(?:\.|%2e){1,2}(?=/|\\|%2f|%5c|;|\Z)", re.IGNORECASE)
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))

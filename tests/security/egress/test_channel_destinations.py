@@ -56,7 +56,7 @@ def test_a_name_that_turns_hostile_is_refused_when_it_is_dialled_again() -> None
 
 def test_the_address_that_is_dialled_is_judged_where_its_socket_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     # Even if what the resolver judged were lost on the way, the socket is not made.
-    monkeypatch.setattr("sovereign.egress.wire.Resolver.resolve", _unjudged)
+    monkeypatch.setattr("sovereign.egress.session.Resolver.resolve", _unjudged)
     with peer(always(answer())) as vendor:
         url = f"http://ville.example:{vendor.port}"
         assert refusal(call(url, Request("PUT", url), loopback=False)) == "egress.address.loopback"
