@@ -86,7 +86,7 @@ class Comparison:
         if intent.operation != BY_HTTP:
             payload = decode(intent.body)
             return writer.changes(intent.operation, payload), frozenset(writer.classes(intent.operation, payload))
-        body = None
+        body = None if intent.upload is None else ""  # a long body is no JSON: a connector says nothing of it either
         if intent.body:
             try:
                 body = decode(intent.body)

@@ -18,6 +18,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+import re
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
@@ -45,6 +46,7 @@ WAITING: Final = ("approved", "held", "queued", "to_retry")
 _FLUSH: Final = 32 * 2**20
 _CONTEXT: Final = b"sovereign-upload/1:"
 _PART: Final = ".part"
+_NAME: Final = re.compile(r"w-[0-9a-z]{1,40}(?:\.part)?")
 _MANY: Final = 500
 
 
@@ -184,13 +186,14 @@ class Spool:
     # Care
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove the files of intents, those that have one."""
+        """Remove the files of intents, those that have one. A row that was tampered with names no file elsewhere."""
         for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+            if _NAME.fullmatch(name):
+                (self.folder / name).unlink(missing_ok=True)
 
     def sweep(self, audit: AuditLog) -> int:
         """Remove what no row needs, once entered; gives how many files. Only where no body can be on its way in."""
-        found = sorted(each.name for each in self.folder.iterdir() if each.is_file())
+        found = sorted(each.name for each in self.folder.iterdir() if each.is_file() and _NAME.fullmatch(each.name))
         needed: set[str] = set()
         with self._state.read() as reader:
             for at in range(0, len(found), _MANY):

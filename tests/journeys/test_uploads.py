@@ -34,7 +34,7 @@ MIB = 2**20
 SETTINGS = """
 max_body = "1 MiB"
 max_scan = "4 MiB"
-max_upload = "128 MiB"
+max_upload = "{most} MiB"
 
 [connections.depot]
 connector = "rest"
@@ -95,9 +95,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             yield found
 
 
-def made(folder: Path, stored: Stored) -> House:
-    site = service(folder, SETTINGS.format(url=stored.url))
-    limits, signer = Limits(max_bytes=96 * MIB), notes.Signer("berthe", bytes(range(32)))
+def made(folder: Path, stored: Stored, most: int = 96) -> House:
+    """most: MiB that an application may send."""
+    site = service(folder, SETTINGS.format(url=stored.url, most=most + 32))
+    limits, signer = Limits(max_bytes=most * MIB), notes.Signer("berthe", bytes(range(32)))
     with site.site() as opened:
         known = opened.outbound
         tokens = {
@@ -237,6 +238,23 @@ def test_a_long_upload_reaches_the_vendor_bit_for_bit_in_bounded_memory_and_once
     assert sorted([*before, first.headers["Sovereign-Intent"]]) == house.files(), "one file a delivery"
     assert {each.stat().st_mode & 0o777 for each in (house.site.root / "spool").iterdir()} == {0o600}
     assert grown < 40 * MIB, f"{grown / MIB:.0f} MiB more than at rest"
+
+
+@pytest.mark.torture
+def test_memory_does_not_grow_with_a_document_of_256_mib(tmp_path: Path) -> None:
+    grown: dict[int, int] = {}
+    with storehouse() as stored:
+        house = made(tmp_path, stored, 256)
+        with house.site.process() as (process, address):
+            put(address, house.tokens["ged"], "/documents/warm", 3 * MIB, "warm")
+            for size in (16, 256):
+                Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+                idle, began = memory(process, "VmRSS"), time.monotonic()
+                assert put(address, house.tokens["ged"], f"/documents/{size}", size * MIB, f"k{size}").status_code == 201
+                grown[size] = memory(process, "VmHWM") - idle
+                print(f"{size} MiB: {grown[size] / MIB:.1f} above {idle / MIB:.0f}, {time.monotonic() - began:.1f} s")  # noqa: T201
+        assert house.arrived("/documents/256") == [(True, 256 * MIB, digest(256 * MIB))]
+    assert grown[256] < grown[16] + 24 * MIB
 
 
 def test_a_dry_run_of_a_long_upload_tells_the_decision_and_keeps_nothing(

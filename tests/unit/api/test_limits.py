@@ -12,6 +12,7 @@ from sovereign.access import Limits as ClientLimits
 from sovereign.api.app import _VOTERS
 from sovereign.api.errors import Full, TooMany
 from sovereign.api.limits import Limits
+from sovereign.api.protocol import SLOWEST
 from sovereign.settings import GatewaySettings
 from tests.servers.door import Door
 from tests.servers.ledger import Ledger
@@ -60,6 +61,23 @@ def test_a_body_without_a_length_is_cut_at_its_cap_and_one_that_dawdles_in_time(
 
     settings = GatewaySettings(listen="127.0.0.1:0", body_seconds=0.5)
     assert drill(tmp_path, work, limits=ClientLimits(max_bytes=1000), settings=settings).asked == 0
+
+
+def test_a_body_that_goes_on_arriving_has_the_time_that_it_needs(tmp_path: Path) -> None:
+    async def work(at: Door) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        size = 4 * SLOWEST
+        writer.write(HEAD.format(path=ADD, token=at.council.tokens["app"]).encode() + b"Content-Length: %d\r\n\r\n" % size)
+        writer.write(b'{"ref":"a"')
+        for _ in range(4):
+            writer.write(b" " * (SLOWEST - 20))
+            await writer.drain()
+            await asyncio.sleep(0.4)  # longer in all than what a short body is given
+        writer.write(b"}".rjust(size - 10 - 4 * (SLOWEST - 20)))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+    drill(tmp_path, work, settings=GatewaySettings(listen="127.0.0.1:0", body_seconds=1.0))
 
 
 def test_of_the_bytes_in_hand_one_application_has_a_quarter(tmp_path: Path) -> None:

@@ -111,6 +111,22 @@ def test_an_image_or_a_pdf_is_said_to_be_unread() -> None:
     assert scan(PDF, "application/pdf") == Scan((Finding("unreadable", "", 1, False),), 1, False, True)
 
 
+def test_of_a_long_form_each_part_is_looked_into_up_to_the_bound_and_a_long_image_is_not_read_as_text() -> None:
+    digits = bytes(range(128, 256)) * 100 + NIR.encode()
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="nir"\r\n\r\n' + NIR.encode() + b"\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="scan"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+    )
+    form = parts + PDF + digits + b"\r\n--b--\r\n"
+    seen = scan(form, "multipart/form-data; boundary=b", Limits(bytes=len(parts) + 2000))
+    told = {(each.kind, each.pointer, each.sure) for each in seen.findings}
+    assert told == {("nir", "/nir", True), ("truncated", "", True), ("unreadable", "/scan", False)}
+    image = scan(PDF + digits, "application/pdf", Limits(bytes=2000))
+    assert {(each.kind, each.sure) for each in image.findings} == {("truncated", True), ("unreadable", False)}
+    disguised = scan(f"{NIR} ".encode() * 1000, "application/pdf", Limits(bytes=2000))
+    assert "nir" in {each.kind for each in disguised.findings}, "text is read whatever it is called"
+
+
 def test_a_body_past_the_bound_is_read_to_the_bound() -> None:
     seen = scan(f'["{NIR}","{"x" * 5000}"]'.encode(), "application/json", Limits(bytes=1000))
     assert (seen.truncated, {each.kind for each in seen.findings}) == (True, {"nir", "truncated"})

@@ -237,3 +237,56 @@ def test_a_streamed_body_leaves_whole_or_is_said_to_be_unfinished() -> None:
         assert asyncio.run(run(vendor.url, (b"ab",), length=3)) == (Unfinished, True)
         assert asyncio.run(run(vendor.url, (b"ab", b"cde"), cap=4)) == (Unfinished, True)
         assert len([request for request in vendor.requests if b"abcd" in request]) == 1
+
+
+def test_a_streamed_body_that_can_be_read_again_is_when_the_token_was_out_of_date() -> None:
+    read: list[int] = []
+
+    async def whole() -> AsyncIterator[bytes]:
+        read.append(len(read))
+        for part in (b"ab", b"cd"):
+            yield part
+
+    async def run(url: str, token: str, *, again: bool) -> int:
+        auth = ClientCredentials(token, "ville", "tres-secret", now)
+        async with channel(url, auth=auth, credential_urls=(token,)) as out:
+            return (await out.send(Request("PUT", url), stream_body=whole if again else whole(), length=4)).status
+
+    tokens = each(*(answer(f'{{"access_token":"t{n}","token_type":"bearer","expires_in":3600}}'.encode()) for n in range(2)))
+    for again, status in ((True, 201), (False, 401)):
+        vendors = each(answer(status="401 No"), answer(status="201 Created"))
+        with peer(tokens) as desk, peer(vendors) as vendor:
+            assert asyncio.run(run(vendor.url, f"{desk.url}/token", again=again)) == status
+            assert [request[-4:] for request in vendor.requests] == [b"abcd"] * (2 if again else 1)
+    assert read == [0, 1, 2]
+
+
+def test_a_long_body_has_the_time_that_its_length_buys_and_a_vendor_that_takes_nothing_is_cut() -> None:
+    async def whole() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield bytes(65_536)
+            await asyncio.sleep(0.2)
+
+    async def run(url: str) -> object:
+        async with channel(url, total_timeout=0.5) as out:
+            try:
+                return (await out.send(Request("PUT", url), stream_body=whole, length=4 * 65_536)).status
+            except EgressError as fault:
+                return type(fault), fault.fields["phase"], fault.may_have_arrived
+
+    with peer(always(answer())) as vendor:
+        assert asyncio.run(run(vendor.url)) == 200
+
+    def deaf(connection: socket.socket) -> None:
+        time.sleep(2)
+
+    async def stuck(port: int) -> object:
+        async with channel(f"http://127.0.0.1:{port}", timeout=0.5) as out:
+            try:
+                endless = (bytes(2**20) for _ in range(64))
+                await out.send(Request("PUT", f"http://127.0.0.1:{port}"), stream_body=pieces(*endless), length=2**26)
+            except EgressError as fault:
+                return type(fault), fault.fields["phase"], fault.may_have_arrived
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert asyncio.run(stuck(listener.getsockname()[1])) == (TimedOut, "write", True)

@@ -82,9 +82,9 @@ def test_a_file_written_anew_with_its_own_key_is_not_what_was_entered(tmp_path: 
 
 def test_a_file_of_another_intent_is_not_its_own(tmp_path: Path) -> None:
     spool, body = spooled(tmp_path)
-    (spool.folder / NAME).rename(spool.folder / "w-other")
+    (spool.folder / NAME).rename(spool.folder / "w-0b")
     with pytest.raises(Altered):
-        spool.verify("w-other", body)
+        spool.verify("w-0b", body)
     with pytest.raises(PayloadGone):
         spool.verify(NAME, body)
 
@@ -103,9 +103,9 @@ def test_what_is_promised_to_one_body_is_not_promised_to_another(tmp_path: Path)
     async def first(file: Any) -> None:  # noqa: ANN401 - a body on its way in
         file.write(b"x" * 100)
         with pytest.raises(NoRoom):  # 700 of the 1000 are still to come for the first
-            async with spool.arriving("w-second", 400):
+            async with spool.arriving("w-0c", 400):
                 pass
-        async with spool.arriving("w-third", 200):
+        async with spool.arriving("w-0d", 200):
             pass
 
     bringing(spool, first, 800)
@@ -130,3 +130,10 @@ def test_a_body_that_was_finished_and_that_no_row_needs_goes(tmp_path: Path) -> 
     spool, _ = spooled(tmp_path)
     asyncio.run(spool.settle(NAME))
     assert list(spool.folder.iterdir()) == []
+
+
+def test_a_row_that_was_tampered_with_has_no_file_elsewhere_removed(tmp_path: Path) -> None:
+    spool, other = Spool(tmp_path / "spool", State(tmp_path / "state.db")), tmp_path / "keyring.json"
+    other.write_text("{}")
+    spool.remove(["../keyring.json", str(other)])
+    assert other.exists()
