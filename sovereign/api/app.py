@@ -49,6 +49,8 @@ from vault.errors import Fault
 
 _LOG: Final = logging.getLogger("sovereign.api")
 _NOTE: Final = 16_384
+_LISTED: Final = 200
+"""Requests to open a flow that one answer tells, the latest ones."""
 _SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _VOTER: Final = Client("~", "", "", frozenset(), ClientLimits(rate=2, concurrency=2, max_bytes=_NOTE), _SINCE, None, None)
 """Whoever posts a note signed by an approver, from one address: the signature says who."""
@@ -159,7 +161,7 @@ class App:
                 ]
                 return as_json(200, {"operations": listed})
             case ("approvals",):
-                waiting = [a for a in house.approvals.list() if a.client == client.id]
+                waiting = house.approvals.list(client=client.id)
                 return as_json(200, {"approvals": [requested(a) for a in waiting]})
             case ("approval", intent):
                 self._own(client, intent)
@@ -250,7 +252,7 @@ class App:
     async def _openings(self, arrival: Arrival, receive: Receive, client: Client) -> Answered:
         """What an application asked to have opened, or asks."""
         if arrival.method == "GET":
-            found = await asyncio.to_thread(self._house.openings.list, open_only=False, client=client.id)
+            found = await asyncio.to_thread(self._house.openings.list, open_only=False, client=client.id, most=_LISTED)
             return as_json(200, {"openings": [opening.told(each) for each in found]})
         if arrival.fields.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson

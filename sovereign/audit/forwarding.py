@@ -105,6 +105,7 @@ class Forwarder(Repeating):
             while at - first < MOST and time.monotonic() - began < LONGEST and not self.stop.is_set():
                 found = self._log.bare(at, limit=BATCH)
                 if found:
+                    self._log.settle()  # a number told to the receiver is never another entry's
                     line.send(b"".join(self._writer.frame(*each) for each in found))
                     at, fresh = found[-1][0] + 1, time.monotonic()
                 elif time.monotonic() - fresh >= self._quiet or self.stop.wait(LOOK):

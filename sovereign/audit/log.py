@@ -25,6 +25,7 @@ from sovereign.clock import Clock
 from sovereign.state import State
 from sovereign.state.schema import audit_bodies, audit_entries, instant_text
 from sovereign.state.statements import insert, run
+from sovereign.state.wal import keep
 from vault.errors import Fault
 from vault.keys import Keys
 from vault.records import NONCE
@@ -194,6 +195,10 @@ class AuditLog:
         """Entries from number `seq` on, bodies left sealed: number, entry, leaf hash. Errors: Damaged."""
         with self._state.read() as reader:
             return rows.bare(reader, seq, limit)
+
+    def settle(self) -> None:
+        """Have the disk keep every entry that can be read now; errors: StateUnsure."""
+        keep(self._state)
 
     def last_commit(self, connection: str, stream: str) -> LastCommit | None:
         """The head of a dataset as the log witnessed it last; None when it never did. Errors: Damaged."""

@@ -74,7 +74,7 @@ class Stamper:
             "policy": stamp.policy,
             "serial": f"{stamp.serial:x}",
         }
-        self.log.append(ACT, {"size": checkpoint.size}, {**facts, "serial": f"{stamp.serial:x}"})
+        self.log.append(ACT, {"size": checkpoint.size}, facts)
         return Stamped(checkpoint.size, stamp)
 
     def last(self) -> datetime | None:

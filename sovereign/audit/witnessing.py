@@ -3,16 +3,18 @@
 1. Each is asked when a checkpoint was signed that it has not seen, once at the start (a `state.db` put back is seen then), and
    every hour.
 2. One that fails is asked again after a time that doubles, up to a minute.
-3. Troubles are told once a change of state. Nothing that a witness does stops the service; its stop waits for the last asking,
-   which is bounded in time.
+3. Troubles are told once a change of state; a defect of ours is logged by its type and counts as no answer. Nothing that a
+   witness does stops the service; its stop waits for the last asking, which is bounded in time.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from sovereign.audit.checkpoint import Checkpoint
+from sovereign.audit.errors import Unreachable
 from sovereign.audit.standing import Standing, witnessed
 from sovereign.audit.witnesses import Asking, Witnesses
 from vault.errors import Fault
@@ -21,6 +23,8 @@ AGAIN: Final = 3600.0
 FIRST: Final = 2.0
 LONGEST: Final = 60.0
 """Seconds: between two askings when nothing was entered; before a failed one is tried again, at first and at most."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Witnessing:
@@ -90,6 +94,9 @@ class Witnessing:
             asking.ask()
         except Fault as fault:
             return fault
+        except Exception as error:  # noqa: BLE001 - a defect with one witness must not leave the log unwitnessed in silence
+            _LOG.error("witness %s: defect %s", asking.name, type(error).__name__)
+            return Unreachable(witness=asking.name, reason="defect")
         finally:
             self._stand[asking.name] = asking.standing
         return None

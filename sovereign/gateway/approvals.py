@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
@@ -164,15 +164,17 @@ class Approvals:
 
     def find(self, reader: Connection, intent: str) -> Asked:
         """One request. Errors: NotAsked."""
-        found = self._asked(reader, intent)
+        found = self._asked(reader, approval_requests.c.intent == intent)
         if not found:
             raise NotAsked(intent=intent)
         return found[0]
 
-    def list(self, *, open_only: bool = True) -> tuple[Asked, ...]:
-        """The requests, oldest first."""
+    def list(self, *, open_only: bool = True, client: str | None = None) -> tuple[Asked, ...]:
+        """The requests, oldest first; of one application when it is named."""
+        wanted = [approval_requests.c.state == "open"] if open_only else []
+        wanted += [] if client is None else [intents.c.client == client]
         with self._state.read() as reader:
-            return tuple(each for each in self._asked(reader) if each.state == "open" or not open_only)
+            return tuple(self._asked(reader, *wanted))
 
     def voices(self, reader: Connection, intent: str) -> dict[str, Ballot]:
         """The voices on an intent that verify now, by person, whatever the database says of them."""
@@ -273,8 +275,8 @@ class Approvals:
 
     def due(self, reader: Connection) -> tuple[str, ...]:
         """The intents whose request has ended with nobody having decided."""
-        present = self._clock()
-        return tuple(each.intent for each in self._asked(reader) if each.state == "open" and each.expires_at < present)
+        over = approval_requests.c.state == "open", approval_requests.c.expires_at < self._clock()
+        return tuple(each.intent for each in self._asked(reader, *over))
 
     def _checked(self, given: str, asked: Asked, keys: Mapping[str, Approver]) -> Ballot:
         """Read a voice that an enrolled key signed for its own person, on this very request. Errors: BadBallot."""
@@ -299,15 +301,14 @@ class Approvals:
         rows = reader.execute(select(approvers).order_by(approvers.c.enrolled_at)).all()
         return tuple(Approver(row.key_id, row.person, row.vkey, row.enrolled_at, row.revoked_at) for row in rows)
 
-    def _asked(self, reader: Connection, intent: str | None = None) -> Sequence[Asked]:
+    def _asked(self, reader: Connection, *wanted: ColumnElement[bool]) -> Sequence[Asked]:
         joined = approval_requests.join(intents, intents.c.id == approval_requests.c.intent)
         query = (
             select(approval_requests, intents.c.connection, intents.c.client, intents.c.operation)
             .select_from(joined)
+            .where(*wanted)
             .order_by(approval_requests.c.asked_at)
         )
-        if intent is not None:
-            query = query.where(approval_requests.c.intent == intent)
         return [
             Asked(
                 row.intent, row.connection, row.client, row.digest, row.quorum, tuple(row.groups), row.batch, row.asked_at,

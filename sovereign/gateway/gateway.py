@@ -344,7 +344,7 @@ class Gateway:
 
     async def _same(self, intent: WriteIntent, key: tuple[str, bytes]) -> Receipt | None:
         """The receipt that this key got before; errors: KeyReused."""
-        row = self._key.look(self._group.connection, client=key[0], key=key[1])
+        row = self._group.look(self._key, client=key[0], key=key[1])
         if row is None:
             return None
         digest, known, expires_at = row

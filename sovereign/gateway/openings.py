@@ -102,15 +102,15 @@ class Openings:
             self._enter(transaction, "opening.filed", name, wanted.connection, facts, {"by": by, "reason": reason})
             return self._read(transaction.execute(select(openings).where(c.id == name)).one())
 
-    def list(self, *, open_only: bool = True, client: str | None = None) -> tuple[Opening, ...]:
-        """The requests, oldest first."""
-        query = select(openings).order_by(openings.c.asked_at, openings.c.id)
+    def list(self, *, open_only: bool = True, client: str | None = None, most: int | None = None) -> tuple[Opening, ...]:
+        """The requests, oldest first; the latest ones when there are more than `most`."""
+        query = select(openings).order_by(openings.c.asked_at.desc(), openings.c.id.desc()).limit(most)
         if open_only:
             query = query.where(openings.c.state == "open")
         if client is not None:
             query = query.where(openings.c.client == client)
         with self._state.read() as reader:
-            return tuple(self._read(row) for row in reader.execute(query))
+            return tuple(reversed([self._read(row) for row in reader.execute(query)]))
 
     def get(self, name: str) -> Opening:
         """One request. Errors: UnknownOpening."""

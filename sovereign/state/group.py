@@ -10,7 +10,7 @@
 
 Pieces run one after the other in the order given, so a piece may count on what the earlier ones wrote. While the disk is at
 work the next ones gather. The database's own flush at each commit is replaced by the same one, of the same file, made on the
-thread (docs/adr/0008-group-commit-on-the-loop.md).
+thread (docs/adr/0012-group-commit-on-the-loop.md).
 """
 
 import asyncio
@@ -23,8 +23,9 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from sovereign.state.errors import StateBusy
-from sovereign.state.statements import driver
+from sovereign.state.statements import Statement, driver
 from sovereign.state.store import State
+from sovereign.state.trouble import told
 from sovereign.state.wal import Wal
 
 T = TypeVar("T")
@@ -62,12 +63,11 @@ class GroupCommit:
             self._work.add_done_callback(self._ended)
         return await future
 
-    @property
-    def connection(self) -> Connection:
-        """Where to look at what is committed, on the loop and at once (`Statement.look`); errors: StateError."""
-        if self._wal is None:
-            self._wal = Wal(self._state)
-        return self._wal.connection
+    def look(self, statement: Statement, /, **values: object) -> Any:  # noqa: ANN401 - a row, or None
+        """The first row of what is committed, on the loop and at once; errors: StateError."""
+        self._wal = self._wal or Wal(self._state)
+        with told(self._state.path, 0):
+            return statement.look(self._wal.connection, **values)
 
     async def close(self) -> None:
         """Finish what was given, then stop."""

@@ -87,6 +87,19 @@ class Wal:
             own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def keep(state: State) -> None:
+    """Have the disk keep all that was committed so far, by whomever; errors: StateUnsure."""
+    path = state.path.with_name(state.path.name + "-wal")
+    try:
+        file = _named(path)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise StateUnsure(path=path.name, reason=errno.errorcode.get(error.errno or 0, "?")) from None
+
+
 def _named(path: Path) -> int:
     """Open a log for its flushes, its name in the folder flushed first: SQLite does so only on the connection that made it."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

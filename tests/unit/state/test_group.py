@@ -216,10 +216,11 @@ def _put(state: State, name: str) -> None:
 async def test_no_room_fails_all_that_shared_the_transaction_by_its_name_and_none_later(state: State) -> None:
     group = GroupCommit(state)
     await group.write(_add("before"))
-    pages = group.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    group.connection.rollback()
-    group.connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
-    group.connection.rollback()
+    assert group._wal is not None
+    pages = group._wal.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    group._wal.connection.rollback()
+    group._wal.connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
+    group._wal.connection.rollback()
     given = (group.write(_add("small")), group.write(_add("large" + "x" * 200_000)), group.write(_add("other")))
     assert [type(each) for each in await asyncio.gather(*given, return_exceptions=True)] == [StateFull] * 3
     assert await group.write(_add("later")) == "later"
