@@ -28,7 +28,7 @@ from sovereign.gateway.lanes import Lanes
 from sovereign.gateway.load import Load, load
 from sovereign.gateway.sender import Sender
 from sovereign.gateway.slots import Slots
-from sovereign.state import Lease, LeaseLost, Leases, State, StateError
+from sovereign.state import Lease, LeaseLost, Leases, State, StateError, StateUnsure
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
 
@@ -127,9 +127,10 @@ class Dispatcher:
         while not stop.is_set():
             self._wake.clear()
             try:
+                self._group.check()
                 soonest = await self.look()
-            except LeaseLost:
-                raise  # another process sends: this one must not go on as if it did
+            except (LeaseLost, StateUnsure):
+                raise  # another process sends, or nothing can be written down any more: the service ends, to be started again
             except StateError:
                 soonest = None  # a full disk, a busy database: the next turn may be better
             seconds = POLL

@@ -23,7 +23,7 @@ from sovereign.gateway import outcome as judge
 from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
-from sovereign.gateway.errors import NotWritable, StateMoved
+from sovereign.gateway.errors import NoSuchStep, NotWritable, StateMoved
 from sovereign.gateway.intent import BY_HTTP
 from sovereign.gateway.load import Load
 from sovereign.gateway.outcome import Outcome
@@ -31,7 +31,7 @@ from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Sent, Vendor, Vendors, converse
-from sovereign.state import StateError
+from sovereign.state import StateUnsure
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
 
@@ -234,13 +234,13 @@ class Sender:
         return await self._written(lambda transaction: self.deliveries.move(transaction, delivery, becomes, why, now, **more))
 
     async def _written(self, piece: Callable[[Connection], Delivery]) -> Delivery:
-        """Write a result down, however long the disk refuses."""
+        """Write a result down, however long the disk or the log refuses it; what can never be is found at the next start."""
         while True:
             try:
                 return await self.group.write(piece)
-            except StateMoved:
+            except (StateMoved, NoSuchStep, StateUnsure):
                 raise
-            except StateError:
+            except Fault:
                 await asyncio.sleep(AGAIN)
 
 

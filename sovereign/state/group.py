@@ -69,6 +69,11 @@ class GroupCommit:
         with told(self._state.path, 0):
             return statement.look(self._wal.connection, **values)
 
+    def check(self) -> None:
+        """Raise what ended the writer, if anything did; errors: StateUnsure."""
+        if self._broken is not None:
+            raise self._broken.with_traceback(None)  # else it grows by what each caller holds
+
     async def close(self) -> None:
         """Finish what was given, then stop."""
         self._closed = True
@@ -114,8 +119,7 @@ class GroupCommit:
 
     async def _committed(self, pieces: list[_Piece]) -> list[tuple[asyncio.Future[Any], Any]]:
         """Run pieces in one transaction; gives the results of those that were kept."""
-        if self._broken is not None:
-            raise self._broken.with_traceback(None)  # else it grows by what each caller holds
+        self.check()
         self._wal = self._wal or Wal(self._state)
         until = self._monotonic() + self._state.patience
         while True:

@@ -14,8 +14,9 @@ from sovereign.gateway.deliveries import Delivery
 from sovereign.gateway.gateway import Gateway
 from sovereign.gateway.ports import Parts
 from sovereign.gateway.receipt import Receipt
-from sovereign.state import LeaseLost, StateBusy
+from sovereign.state import LeaseLost, StateBusy, StateUnsure
 from sovereign.state.outbound import deliveries
+from sovereign.state.wal import Wal
 from tests.servers.gate import QUICK, gate, intent
 from tests.servers.ledger import Ledger, serving
 
@@ -110,6 +111,29 @@ def test_a_dispatcher_that_lost_its_lease_ends(tmp_path: Path, monkeypatch: pyte
 
     with serving(Ledger()) as url:
         asyncio.run(drill(url))
+
+
+def test_a_disk_that_does_not_confirm_ends_the_dispatcher_and_nothing_more_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Wal) -> NoReturn:
+        raise StateUnsure(path="state.db-wal", reason="EIO")
+
+    async def drill(url: str) -> None:
+        async with gate(tmp_path / "g", url) as gateway:
+            running = asyncio.create_task(gateway.run(asyncio.Event()))
+            await gateway.submit(intent("set", "a"), wait=5)
+            monkeypatch.setattr(Wal, "flush", fails)
+            for ref in ("b", "c"):
+                with pytest.raises(StateUnsure):
+                    await gateway.submit(intent("set", ref), wait=5)
+            with pytest.raises(StateUnsure):
+                await running
+
+    ledger = Ledger()
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+    assert (ledger.landed("a"), ledger.landed("b"), ledger.landed("c")) == (1, 0, 0)
 
 
 def test_after_a_restart_a_probe_waits_for_what_the_vendor_may_still_do(tmp_path: Path) -> None:
