@@ -8,12 +8,11 @@
 """
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection, select
@@ -21,17 +20,19 @@ from sqlalchemy import Connection, select
 from sovereign.gateway.again import again
 from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker
-from sovereign.gateway.decision import Decision, Finding, Question, counts
-from sovereign.gateway.deliveries import Deliveries, Delivery, Step, over_since
+from sovereign.gateway.decision import Decision, Question
+from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.dispatch import Dispatcher
-from sovereign.gateway.errors import KeyBusy, KeyReused, NotAsked, Stopping
+from sovereign.gateway.errors import KeyBusy, NotAsked, Stopping
 from sovereign.gateway.examining import Examining
+from sovereign.gateway.idempotency import IdempotencyKeys, Key
 from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.load import load_of
 from sovereign.gateway.ports import Parts, Standing
 from sovereign.gateway.questions import Questions
 from sovereign.gateway.reading import Reads
 from sovereign.gateway.receipt import Receipt, heard, receipt_of, withdraw
+from sovereign.gateway.rulings import Rulings, arrival, first, said
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.sender import Sender
 from sovereign.gateway.slots import Slots
@@ -39,14 +40,10 @@ from sovereign.gateway.vendor import Vendor
 from sovereign.gateway.volumes import Volumes
 from sovereign.state.group import GroupCommit
 from sovereign.state.identity import new_id
-from sovereign.state.outbound import decisions, intents
-from sovereign.state.schema import instant_text
-from sovereign.state.statements import Statement, insert
+from sovereign.state.outbound import intents
 
 LEASE: Final = "gateway"
 TERM: Final = timedelta(seconds=30)
-KEYS_KEPT: Final = timedelta(days=1)
-"""How long an idempotency key is remembered."""
 GRACE: Final = 30.0
 """Seconds that what is in flight is waited for at the end."""
 
@@ -76,21 +73,13 @@ class Gateway:
             parts.chance,
             parts.spool,
         )
-        self._decided = insert(
-            state, "decisions", "intent", "at", "effect", "policies", "policy_set", "fr", "en", "findings", "question",
-            "obligations",
-        )  # fmt: skip
-        self._keyed = insert(state, "idempotency", "client", "digest_of_key", "digest", "intent", "added_at", "expires_at")
-        self._key = Statement(
-            state, "SELECT digest, intent, expires_at FROM idempotency WHERE client = :client AND digest_of_key = :key"
-        )
-        self._forget = Statement(state, "DELETE FROM idempotency WHERE client = :client AND digest_of_key = :key")
+        self._rulings = Rulings(state)
+        self._keys = IdempotencyKeys(state, self.deliveries, self.sealing, parts.clock, parts.monotonic)
         self._waiters: dict[str, list[asyncio.Future[tuple[Delivery, Answer | None]]]] = {}
-        self._busy: set[tuple[str, bytes]] = set()
+        self._busy: set[Key] = set()
         self._open = ExitStack()
         self._dispatcher: Dispatcher | None = None
         self._closing = False
-        self._began = parts.clock(), parts.monotonic()
 
     # Its life
 
@@ -140,13 +129,13 @@ class Gateway:
         work, vendor = self._at_work, self._parts.vendors(intent.connection)
         if dry_run:
             return await self._try(intent, vendor)
-        key = self._key_of(intent)
+        key = self._keys.of(intent)
         if key is not None:
             if key in self._busy:
                 raise KeyBusy(intent="")
-            known = await self._same(intent, key)
+            known = self._keys.began(self._group, intent, key)
             if known is not None:
-                return known
+                return replace(self.receipt(known), replayed=True)
             self._busy.add(key)
         try:
             return await self._accept(work, vendor, intent, key, wait)
@@ -166,76 +155,37 @@ class Gateway:
             delivery = self.deliveries.get(reader, intent)
             events = self.deliveries.events(reader, intent)
             row = reader.execute(select(intents.c.wrapped, intents.c.received_at).where(intents.c.id == intent)).one()
-            decided = reader.execute(select(decisions).where(decisions.c.intent == intent)).one()
+            decision = self._rulings.read(reader, intent)
         wrapped = orjson.dumps(row.wrapped, option=orjson.OPT_SORT_KEYS).decode()
         answer = self.sealing.open_answer(intent, delivery.connection, wrapped, delivery.sealed_outcome)
-        more = decided.obligations
-        within = None if more["within"] is None else timedelta(seconds=more["within"])
-        findings = tuple(Finding(kind, "", count, sure) for kind, count, sure in decided.findings)
-        decision = Decision(
-            decided.effect, tuple(decided.policies), decided.fr, decided.en, decided.policy_set, findings, more["quorum"],
-            tuple(more["groups"]), within, errors=tuple(more["errors"]),
-        )  # fmt: skip
         return receipt_of(replace(delivery, entry=events[-1].entry), decision, answer, row.received_at)
 
     # Inside
 
     async def _accept(
-        self, work: Dispatcher, vendor: Vendor, intent: WriteIntent, key: tuple[str, bytes] | None, wait: float | None
+        self, work: Dispatcher, vendor: Vendor, intent: WriteIntent, key: Key | None, wait: float | None
     ) -> Receipt:
-        parts, asked = self._parts, self.sealing.digests.request(intent.client, intent.digest)
+        parts, asked = self._parts, self._keys.asked(intent)
         decision, question, standing = await self._decide(intent, vendor)
         intent, decision = await self._examining.masked(intent, decision)
         sealed = await beside(len(intent.body), self.sealing.seal, intent)
         lane, kept = self.sealing.lane(intent.connection, intent.entity), self._questions.pack(question)
         now, expires = parts.clock(), parts.terms.expiry(intent.received_at, intent.expires_at)
         slot = decision.effect == "allow" and work.slots.take(intent.connection, vendor.concurrency)
-        findings = counts(decision.findings)
-        told: dict[str, Any] = {
-            "effect": decision.effect, "policies": list(decision.policies), "policy_set": decision.policy_set,
-        }  # fmt: skip
-        told |= {"findings": findings} if findings else {}
-        first = Step(
-            {"allow": "queued", "deny": "denied", "hold": "held"}[decision.effect], f"policy.{decision.effect}", told,
-            {"pointers": [each.pointer for each in decision.findings]} if findings else {}, "intent.decided",
-        )  # fmt: skip
-        facts: dict[str, Any] = {
-            "client": intent.client,
-            "door": intent.door,
-            "operation": intent.operation,
-            "bytes": intent.size,
-        }
-        facts |= {"method": intent.method} if intent.method else {}
-        facts |= {"classes": sorted(question.classes)} if question.classes else {}
-        body = {"digest": intent.digest.hex(), "entity": intent.entity, "path": intent.path, "person": intent.person}
+        facts, body = arrival(intent, question)
 
         def piece(transaction: Connection) -> Delivery:
-            steps, next_at = [first], None
+            steps, next_at = [first(decision)], None
             if decision.effect == "allow":
                 next_at = expires
                 if slot and work.inline(transaction, intent.connection, lane, 2**62):
                     steps.append(Step("in_flight", "turn"))
                     next_at = None
             made = self.deliveries.new(transaction, intent, sealed, lane, steps, now, next_at=next_at, facts=facts, body=body)
-            self._decided(
-                transaction, intent=intent.id, at=instant_text(now), effect=decision.effect,
-                policies=_json(decision.policies), policy_set=decision.policy_set, fr=decision.fr, en=decision.en,
-                findings=_json([[each.kind, each.count, each.sure] for each in decision.findings]), question=kept,
-                obligations=_json({
-                    "quorum": decision.quorum, "groups": decision.groups, "errors": decision.errors,
-                    "transforms": 0 if parts.pseudonymise is None else len(decision.transforms),
-                    "within": None if decision.within is None else decision.within.total_seconds(),
-                }),
-            )  # fmt: skip
+            masks = parts.pseudonymise is not None
+            self._rulings.keep(transaction, intent.id, decision, kept, now, masks=masks)
             if key is not None:
-                taken = self._key(transaction, client=key[0], key=key[1]).fetchone()
-                if taken is not None and not self._lapsed(transaction, taken[1], taken[2]):
-                    raise KeyBusy(intent=taken[1])  # whoever asked first went away, and it was kept all the same
-                self._forget(transaction, client=key[0], key=key[1])
-                self._keyed(
-                    transaction, client=key[0], digest_of_key=key[1], digest=asked, intent=intent.id,
-                    added_at=instant_text(now), expires_at=instant_text(now + KEYS_KEPT),
-                )  # fmt: skip
+                self._keys.keep(transaction, key, intent.id, asked, now)
             if decision.effect == "hold":
                 ends = parts.approvals.ask(transaction, intent, decision, owner=standing.owner)
                 self.deliveries.put_off(transaction, made, ends, made.outcome)
@@ -320,11 +270,7 @@ class Gateway:
 
     async def _try(self, intent: WriteIntent, vendor: Vendor) -> Receipt:
         decision, _, _ = await self._decide(intent, vendor, dry_run=True)
-        facts: dict[str, Any] = {
-            "client": intent.client, "operation": intent.operation, "effect": decision.effect,
-            "policies": list(decision.policies), "policy_set": decision.policy_set,
-        }  # fmt: skip
-        facts |= {"findings": found} if (found := counts(decision.findings)) else {}
+        facts = {"client": intent.client, "operation": intent.operation, **said(decision)}
         subject = {"connection": intent.connection}
 
         def piece(transaction: Connection) -> int:
@@ -336,34 +282,6 @@ class Gateway:
         return Receipt(
             intent.id, "received", decision, intent.received_at, why=f"policy.{decision.effect}", entry=entry, dry_run=True
         )
-
-    def _key_of(self, intent: WriteIntent) -> tuple[str, bytes] | None:
-        if intent.idempotency_key is None:
-            return None
-        return intent.client, self.sealing.key_digest(intent.client, intent.idempotency_key)
-
-    async def _same(self, intent: WriteIntent, key: tuple[str, bytes]) -> Receipt | None:
-        """The receipt that this key got before; errors: KeyReused."""
-        row = self._group.look(self._key, client=key[0], key=key[1])
-        if row is None:
-            return None
-        digest, known, expires_at = row
-        with self._parts.state.read() as reader:
-            if self._lapsed(reader, known, expires_at):
-                return None
-        if not hmac.compare_digest(self.sealing.digests.request(intent.client, intent.digest), digest):
-            raise KeyReused(intent=known)
-        return replace(self.receipt(known), replayed=True)
-
-    def _lapsed(self, reader: Connection, intent: str, expires_at: str) -> bool:
-        """Whether a key is free again: it outlives what it began, for a request made again late is the same request."""
-        since = over_since(self.deliveries.get(reader, intent))
-        return since is not None and datetime.fromisoformat(expires_at) <= self._steady()
-
-    def _steady(self) -> datetime:
-        """The present, as far as the clock and the time that went by agree: a clock set forwards makes nothing forgotten."""
-        at, then = self._began
-        return min(self._parts.clock(), at + timedelta(seconds=self._parts.monotonic() - then))
 
     async def _reconsider(self, delivery: Delivery) -> None:
         """A held delivery whose time is up, or an approved or replayed one that is to take its turn."""
@@ -398,7 +316,3 @@ class Gateway:
         for waiter in self._waiters.get(delivery.intent, ()):
             if not waiter.done():
                 waiter.set_result((delivery, answer))
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
