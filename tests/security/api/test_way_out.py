@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from saas_connectors.auth import basic
+from sovereign.access.clients import Limits
 from tests.security.egress.test_destinations import names
 from tests.servers.door import Door, Told, door
 from tests.servers.gate import Way
@@ -22,12 +23,14 @@ from tests.servers.peer import always, answer, peer
 
 HTTP = "/v1/connections/ledger/http"
 SECRET, ENCODED = "mot-de-passe-7d1f02", "dmlsbGU6bW90LWRlLXBhc3NlLTdkMWYwMg=="
+MANY = Limits(rate=10_000)
+"""The limits of applications have their own tests."""
 KEYS = (f"k{number}" for number in count())
 
 
 def drill(tmp_path: Path, url: str, work: Callable[[Door], Awaitable[None]], way: Way | None = None) -> None:
     async def run() -> None:
-        async with door(tmp_path / "g", url, way=way or Way()) as at:
+        async with door(tmp_path / "g", url, limits=MANY, way=way or Way()) as at:
             at.house.gateway.breaker._threshold = 10**6  # circuits have their own tests
             await work(at)
 
