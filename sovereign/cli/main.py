@@ -37,7 +37,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "access": ("Qui peut faire quoi, jusqu'à quand.", "Who may do what, until when."),
     "client": ("Les applications qui écrivent.", "The applications that write."),
     "job": ("Les synchronisations planifiées.", "Scheduled pulls."),
-    "serve": ("Fait tourner les synchronisations planifiées.", "Run the scheduled pulls."),
+    "serve": ("Fait tourner les synchronisations planifiées et la passerelle.", "Run the scheduled pulls and the gateway."),
     "opening": ("Les flux que des applications demandent d'ouvrir.", "The flows that applications ask to have opened."),
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
