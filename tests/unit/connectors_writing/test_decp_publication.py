@@ -1,4 +1,7 @@
-"""Publishing DECP in a folder, through the product's own way out: valid, whole, and never fewer contracts in silence."""
+"""Publishing DECP in a folder and on a server that takes PUT (WsgiDAV), through the product's own way out.
+
+What is published is valid, whole, and never holds fewer contracts in silence.
+"""
 
 import json
 from collections.abc import Generator, Iterator
@@ -15,6 +18,7 @@ from saas_connectors.errors import BadPayload, Rejected, SettingsError
 from saas_connectors.request import Request
 from sovereign.egress import Transport
 from tests.servers.wayout import way
+from tests.servers.webdav import webdav
 
 EXAMPLES = Path(str(files("saas_connectors.sandbox"))) / "data" / "decp"
 
@@ -28,15 +32,24 @@ def payload(**more: object) -> dict[str, Any]:
     return {"file": "decp.json", "marches": contracts(), **more}
 
 
+@pytest.fixture(params=["folder", "server"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "folder":
+        yield f"folder:{tmp_path}"
+    else:
+        with webdav(tmp_path) as url:
+            yield url
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Iterator[Transport]:
-    with way(f"folder:{tmp_path}") as opened:
+def out(place: str) -> Iterator[Transport]:
+    with way(place) as opened:
         yield opened
 
 
 @pytest.fixture
-def publisher(tmp_path: Path) -> Writer:
-    return registry.writer("decp", "marches", {"url": f"folder:{tmp_path}", "publishes": ["decp.json"]})
+def publisher(place: str) -> Writer:
+    return registry.writer("decp", "marches", {"url": place, "publishes": ["decp.json"]})
 
 
 def do(exchange: Generator[Any, Any, Any], out: Transport) -> Any:  # noqa: ANN401 - whatever the conversation ends in
