@@ -155,13 +155,18 @@ class HostBudget:
             self._grant()
 
     def _opening(self, clock: Clock, patience: float) -> tuple[datetime | None, float]:
-        """Until when the host is closed, and the seconds to wait for that; errors: Waiting when they pass the patience."""
+        """Until when the host is closed, and the seconds to wait for that; errors: Waiting when they pass the patience.
+
+        What is raised says when the host opens by the clock of now: whoever was told the instant of a clock that was set back
+        since would come back that much too late.
+        """
         until = self._closed_until
         if until is None:
             return None, 0.0
-        seconds = min((until - clock()).total_seconds(), self._open_at - self._monotonic())
+        present, left = clock(), self._open_at - self._monotonic()
+        seconds = min((until - present).total_seconds(), left)
         if seconds > patience:
-            raise Waiting(host=self.host, until=until)
+            raise Waiting(host=self.host, until=min(until, later(present, left)))
         return until, max(seconds, 0.0)
 
     def _opened(self, until: datetime | None) -> None:

@@ -81,6 +81,19 @@ def test_a_closure_only_grows() -> None:
     assert waiting.value.fields["until"] == time.present + timedelta(hours=2)
 
 
+def test_whoever_finds_a_host_closed_is_told_the_instant_by_the_clock_of_now() -> None:
+    time = Time()
+    budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=None, concurrency=4)
+    assert budget.heed(503, {"retry-after": "60"}, time.present, 1.0)
+    back = time.present - timedelta(days=2)
+    with pytest.raises(Waiting) as told:
+        budget.enter(lambda: back, time.sleep, threading.Event(), 0.0)
+    assert told.value.fields["until"] == back + timedelta(seconds=60)
+    with pytest.raises(Waiting) as told:
+        budget.enter(lambda: time.present, time.sleep, threading.Event(), 0.0)
+    assert told.value.fields["until"] == time.present + timedelta(seconds=60)
+
+
 def test_a_clock_that_is_set_back_keeps_a_host_closed_no_longer_than_it_asked() -> None:
     time = Time()
     budget = Budgets(time.monotonic).join("ville.fr", 443, time, rate=None, concurrency=4)
