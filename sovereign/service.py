@@ -136,6 +136,7 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
                     openings=outbound.openings,
                     site=site.keys.verifier.name,
                     zone=ZoneInfo(site.settings.site.zone),
+                    prove=site.audit.prove,
                 )
         finally:
             await gateway.close()

@@ -32,6 +32,7 @@ from sovereign.api.problems import problem
 from sovereign.api.relay import inward, outward
 from sovereign.api.routes import Route, led
 from sovereign.api.uploads import Uploads
+from sovereign.audit import Receipt
 from sovereign.clock import Clock
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
@@ -60,7 +61,11 @@ _VOTERS: Final = replace(_VOTER, limits=ClientLimits(rate=50, concurrency=16, ma
 
 @dataclass(frozen=True)
 class House:
-    """What the door opens onto. site: its key's name. held: bytes of all bodies in hand at most. mirror, compare: the copy."""
+    """What the door opens onto.
+
+    site: its key's name. prove: gives the receipt of an entry of the audit log. held: bytes of all bodies in hand at most.
+    mirror, compare: the local copy.
+    """
 
     settings: GatewaySettings
     state: State
@@ -77,6 +82,7 @@ class House:
     openings: Openings
     site: str
     zone: ZoneInfo
+    prove: Callable[[int], Receipt]
     held: int = 2**28
     mirror: Mirror = no_copy
     compare: Compare = no_comparison
@@ -146,6 +152,9 @@ class App:
                 self._own(client, intent)
                 told = shown(house.gateway.receipt(intent), arrival.language)
                 return as_json(200, {**told, "events": self._events(intent)})
+            case ("proof", intent, entry):
+                self._own(client, intent)
+                return await self._proof(intent, entry)
             case ("cancel", intent):
                 self._own(client, intent)
                 return as_json(200, shown(await house.gateway.cancel(intent, actor=client.id), arrival.language))
@@ -295,6 +304,13 @@ class App:
         with self._house.state.read() as reader:
             steps = self._house.gateway.deliveries.events(reader, intent)
         return [{"at": e.at.isoformat(), "was": e.was, "state": e.state, "why": e.why, "entry": e.entry} for e in steps]
+
+    async def _proof(self, intent: str, entry: str) -> Answered:
+        """Prove that a step of this write stands in the audit log (C2SP tlog-proof)."""
+        if entry not in {str(step["entry"]) for step in self._events(intent)}:
+            raise NotYours
+        text = (await asyncio.to_thread(self._house.prove, int(entry))).encode().encode()
+        return 200, [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))], text
 
     def _most(self, client: Client) -> int:
         return min(int(self._house.settings.max_body), client.limits.max_bytes)

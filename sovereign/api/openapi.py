@@ -135,6 +135,18 @@ def _fixed(known: Mapping[str, list[Operation]], say: Say) -> dict[str, Any]:
                 (404,),
             )
         },
+        "/v1/deliveries/{id}/proofs/{entry}": {
+            "get": _one(
+                "proveDelivery",
+                say(
+                    "La preuve qu'un pas de cette écriture est au journal d'audit, à vérifier avec sa seule clé publique.",
+                    "The proof that a step of this write is in the audit log, to be checked with its public key alone.",
+                ),
+                {"200": {"description": "C2SP tlog-proof", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+                [*named, _named("entry")],
+                (404, 410),
+            )
+        },
         "/v1/deliveries/{id}/cancel": {
             "post": _one(
                 "cancelDelivery",

@@ -27,6 +27,7 @@ OF_CODE: Final[Mapping[str, int]] = {
     "gateway.bad_opening": 422,
     "gateway.openings": 429,
     "gateway.room": 507,
+    "audit.not_entered": 410,
     "connector.payload": 422,
     "connector.operation": 404,
     "egress.timeout": 504,

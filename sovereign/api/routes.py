@@ -32,6 +32,7 @@ ROUTES: Final = (
     Route("operation", "/v1/connections/{connection}/operations/{operation}", ("POST",)),
     Route("pass", "/v1/connections/{connection}/http/{path}", ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")),
     Route("delivery", "/v1/deliveries/{id}", ("GET",)),
+    Route("proof", "/v1/deliveries/{id}/proofs/{entry}", ("GET",)),
     Route("cancel", "/v1/deliveries/{id}/cancel", ("POST",)),
     Route("approvals", "/v1/approvals", ("GET",)),
     Route("approval", "/v1/approvals/{id}", ("GET",)),

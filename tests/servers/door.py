@@ -99,7 +99,7 @@ async def rooms(
         house = House(
             settings or LOCAL, council.parts.state, council.clients, gateway, council.parts.vendors, council.approvals,
             lambda: ["ledger"], council.clock, os.urandom, time.monotonic, council.people, council.rights,
-            council.openings, "town", ZoneInfo("Europe/Paris"),
+            council.openings, "town", ZoneInfo("Europe/Paris"), council.parts.audit.prove,
         )  # fmt: skip
         yield house, council
 

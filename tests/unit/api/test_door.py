@@ -1,6 +1,7 @@
 """What an application is promised by the HTTP door, over a real gateway and a real vendor."""
 
 import asyncio
+import json
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ import pytest
 import trustme
 
 from sovereign.access.clients import Limits
+from sovereign.audit import Receipt
 from sovereign.settings import GatewaySettings
 from tests.servers.door import Door, Told, door
 from tests.servers.ledger import Ledger, serving
@@ -114,6 +116,28 @@ def test_a_refusal_of_policy_is_a_problem_in_the_callers_language(tmp_path: Path
         assert (told.json()["code"], told.json()["detail"]) == ("policy.denied", "par le nom")
 
     assert drill(tmp_path, work).landed("a") == 0
+
+
+def test_each_step_of_a_write_is_proven_to_its_application_alone_with_the_public_key_alone(tmp_path: Path) -> None:
+    async def work(at: Door) -> None:
+        log = at.council.parts.audit.checkpoints.verifier
+        made = (await at.ask("POST", ADD, data=b'{"ref":"a"}', headers=key("k"))).json()
+        steps = (await at.ask("GET", made["delivery"])).json()["events"]
+        assert len(steps) >= 4
+        for step in steps:
+            told = await at.ask("GET", f"{made['delivery']}/proofs/{step['entry']}")
+            assert (told.status, told.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+            receipt = Receipt.decode(told.body.decode())
+            receipt.verify(log)
+            entered = json.loads(receipt.entry)
+            assert (receipt.index, entered["subject"]["intent"]) == (step["entry"], made["intent"])
+            assert entered["facts"]["state"] == step["state"]
+        last = steps[-1]["entry"]
+        for other in (str(last + 1), f"0{last}", "-1", "x", "9" * 5000):
+            assert (await at.ask("GET", f"{made['delivery']}/proofs/{other}")).status == 404
+        assert (await at.ask("GET", f"{made['delivery']}/proofs/{last}", client="intern")).status == 404
+
+    drill(tmp_path, work)
 
 
 def test_what_is_held_or_not_awaited_answers_202_with_its_place(tmp_path: Path) -> None:
