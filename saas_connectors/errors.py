@@ -12,7 +12,7 @@
     ├── SchemaError         records that the stream's contract refuses
     └── ResumeLost          the source changed since the resume point: the read starts again from nothing
 
-None of them ever holds a vendor's body: a 404 page has been seen to echo the password (VENDORS, trap 2).
+None of them ever holds a vendor's body: a 404 page has been seen to echo the password.
 """
 
 from vault.errors import Fault

@@ -1,4 +1,4 @@
-"""Looking for a record by what names it, at a vendor whose filters are not believed on their word (VENDORS, trap 4).
+"""Looking for a record by what names it, at a vendor whose filters are not believed on their word.
 
 1. A record is found when one of those given bears all that was looked for, whatever else was given.
 2. It is missing only when the filter was seen to work: with no filter the list is empty, or a record known to be in the list

@@ -213,7 +213,7 @@ class RestWriter:
                 state, record = yield from self._lookup(look, look.records, values).find(_wanted(look, values))
             else:
                 state, record = yield from self._single(look, values)
-        except Unauthorized:  # some vendors refuse what is not there (VENDORS, trap 3)
+        except Unauthorized:  # some vendors refuse what is not there
             return ReadBack("unsupported"), None
         if state == "unsure":
             return ReadBack("unsupported"), None

@@ -180,7 +180,7 @@ def _shown(call: Call) -> str:
 
 
 def _html(call: Call, status: int) -> Reply:
-    """An error page as some vendors write it: with the credential in a link (VENDORS, trap 2)."""
+    """An error page as some vendors write it: with the credential in a link."""
     shown = _shown(call)
     if shown.startswith("Basic "):
         shown = base64.b64decode(shown[6:]).decode("utf-8", "replace")

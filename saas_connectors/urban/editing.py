@@ -1,6 +1,6 @@
 """OGC API Features, part 4 (OGC 20-002): features created, replaced, updated and deleted, in the collections `writes` names.
 
-1. A feature that is created has no identifier of ours: servers choose, whatever is sent (VENDORS, trap 5). What finds it
+1. A feature that is created has no identifier of ours: servers choose, whatever is sent. What finds it
    again is its `reference`, a property that the connection declares; without one, a creation of unknown outcome stays unknown.
 2. A creation first looks whether its reference is taken, and is refused when it is.
 3. Replacing, updating (JSON merge patch, RFC 7396) and deleting leave the same, sent once or twice. Where a server knows no
@@ -202,7 +202,7 @@ class Editing(Mirroring):
             return ReadBack("absent")
         try:
             return _judged(operation, payload, _feature(request, response))
-        except Unauthorized:  # some servers refuse what is not there (VENDORS, trap 3)
+        except Unauthorized:  # some servers refuse what is not there
             return ReadBack("unsupported")
 
     def _names(self, stream: str, properties: Mapping[str, Json]) -> Names:

@@ -3,7 +3,7 @@
 1. `send` is given a delivery that is already, durably, `in_flight`; it sends the writing request at most once.
 2. A result that cannot be written (disk full) is written as soon as it can be; until then the delivery is `in_flight`,
    and a process that dies so leaves it `unknown`.
-3. A vendor's acceptance is checked by reading back, where the operation can (VENDORS, trap 5: a 204 that stores nothing).
+3. A vendor's acceptance is checked by reading back, where the operation can (a 204 has been seen to store nothing).
 """
 
 import asyncio

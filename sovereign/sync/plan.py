@@ -3,7 +3,7 @@
 1. A stream is read incrementally when it can be, when a cursor is known, and when nobody asked for everything; else in full.
    When its primary key or the class of a field changed, nothing is known of it any more, and it is read in full.
 2. An incremental stream is read in full again when its last full read is older than `RECONCILE`: that is how deletions
-   without a tombstone, and changes that do not move the cursor (VENDORS, trap 1), come to light.
+   without a tombstone, and changes that do not move the cursor, come to light.
 3. Streams of one group come out of the same responses: asking for one reads them all, in the same mode.
 4. A plan is JSON, so that a run stopped on one day is continued on another exactly as it was meant, and replayed years later.
 

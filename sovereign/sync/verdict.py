@@ -10,7 +10,7 @@ The laws of the verdict:
 3. `unverified` otherwise: the pages were continuous, and that is all that can be said. A vendor that counts fewer records
    than it gave is contradicting itself, so its count proves nothing.
 
-A count is a hint, never a stop condition (VENDORS, trap 6). The vendor may announce several while the read goes on, because
+A count is a hint, never a stop condition. The vendor may announce several while the read goes on, because
 people work meanwhile; what was read matches when it lies between the smallest and the largest.
 
 The laws of quarantine: a copy that came back empty where there was one, that fell by more than `max_fall`, or that would

@@ -3,9 +3,9 @@
 `python tests/servers/pygeoapi.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
 serves three collections on loopback and gives the address:
 
-- `arbres`: 250 features in a GeoJSON file; its provider ignores `datetime=` (VENDORS, trap 4);
+- `arbres`: 250 features in a GeoJSON file; its provider ignores `datetime=`;
 - `signalements`: 120 features in TinyDB, with a time field; its provider honours `datetime=`;
-- `travaux`: one feature in TinyDB, editable; its provider answers 204 to a PUT that it loses (VENDORS, trap 5).
+- `travaux`: one feature in TinyDB, editable; its provider answers 204 to a PUT that it loses.
 
 The server gives at most 100 features a page, whatever is asked. `write_arbres` changes the file behind it.
 """
