@@ -2,7 +2,8 @@
 
 `mood(number)` gives what befalls the writing request of that number (from 0): `ok`, `reset_before`, `reset_after`, `lost`,
 `overloaded`, `broken_after`, `conflict`, `slow`. `reads(number)` gives what befalls a read: `ok`, `reset`, `down`, `broken`, or
-`held` until `release` is set. `most` is how many requests it was ever asked at once.
+`held` until `release` is set. `most` is how many requests it was ever asked at once. Nothing befalls the writing requests
+of the references that are `spared`.
 """
 
 import json
@@ -42,7 +43,9 @@ class Ledger:
         mood: Callable[[int], str] = lambda _: "ok",
         delay: float = 0.0,
         reads: Callable[[int], str] = lambda _: "ok",
+        spared: frozenset[str] = frozenset(),
     ) -> None:
+        self.spared = spared
         self.lines: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.mood, self.delay, self.asked = mood, delay, 0
@@ -97,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers["Content-Length"]))
         body = json.loads(sent)
         with self.ledger.lock:
-            mood = self.ledger.mood(self.ledger.asked)
+            mood = "ok" if self.ledger.spared and body["ref"] in self.ledger.spared else self.ledger.mood(self.ledger.asked)
             self.ledger.asked += 1
             self.ledger.bodies.append(sent)
         time.sleep(self.ledger.delay)
