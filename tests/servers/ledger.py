@@ -2,8 +2,8 @@
 
 `mood(number)` gives what befalls the writing request of that number (from 0): `ok`, `reset_before`, `reset_after`, `lost`,
 `overloaded`, `broken_after`, `conflict`, `slow`. `reads(number)` gives what befalls a read: `ok`, `reset`, `down`, `broken`, or
-`held` until `release` is set. `most` is how many requests it was ever asked at once. Nothing befalls the writing requests
-of the references that are `spared`.
+`held` until `release` is set. `most` is how many requests it was ever asked at once, `came` names them in the order in which
+they came: a write by its reference, a read as `read`. Nothing befalls the writing requests of the references that are `spared`.
 """
 
 import json
@@ -48,6 +48,7 @@ class Ledger:
         self.spared = spared
         self.lines: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
+        self.came: list[str] = []
         self.mood, self.delay, self.asked = mood, delay, 0
         self.reads, self.read, self.release = reads, 0, threading.Event()
         self.at_once = self.most = 0
@@ -88,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.ledger.lock:
             mood = self.ledger.reads(self.ledger.read)
             self.ledger.read += 1
+            self.ledger.came.append("read")
             found = [line for line in self.ledger.lines if line["ref"] == wanted]
         if mood == "held":
             self.ledger.release.wait(20)
@@ -103,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             mood = "ok" if self.ledger.spared and body["ref"] in self.ledger.spared else self.ledger.mood(self.ledger.asked)
             self.ledger.asked += 1
             self.ledger.bodies.append(sent)
+            self.ledger.came.append(body["ref"])
         time.sleep(self.ledger.delay)
         if mood not in LOST:
             with self.ledger.lock:

@@ -97,25 +97,16 @@ def test_slow_reads_keep_no_write_waiting_and_a_read_without_a_place_is_refused_
 
 
 def test_where_a_vendor_has_one_place_writes_that_wait_leave_before_the_read_that_came_first(tmp_path: Path) -> None:
-    order: list[str] = []
     ledger = Ledger(reads=lambda number: "held" if number == 0 else "ok")
 
     async def work(gateway: Gateway, _: Ahead) -> None:
-        async def read() -> None:
-            await gateway.reads.answer(READ)
-            order.append("read")
-
-        first = asyncio.create_task(read())
+        first = asyncio.create_task(gateway.reads.answer(READ))
         while ledger.at_once < 1:  # noqa: ASYNC110 - the vendor is what is waited for
             await asyncio.sleep(0.01)
-        second = asyncio.create_task(read())
+        second = asyncio.create_task(gateway.reads.answer(READ))
         await asyncio.sleep(0.1)
 
-        async def write(ref: str, operation: str) -> None:
-            await gateway.submit(intent(operation, ref), wait=20)
-            order.append(ref)
-
-        writing = [asyncio.create_task(write("usual", "note"))]
+        writing = [asyncio.create_task(gateway.submit(intent("note", "usual"), wait=20))]
         await asyncio.sleep(0.1)
         leaving = intent("leave", "departure")
         writing.append(asyncio.create_task(gateway.submit(replace(leaving, priority=0), wait=20)))  # type: ignore[arg-type]
@@ -124,8 +115,7 @@ def test_where_a_vendor_has_one_place_writes_that_wait_leave_before_the_read_tha
         await asyncio.gather(first, second, *writing)
 
     drill(tmp_path, ledger, work, concurrency=1)
-    assert [line["ref"] for line in ledger.lines] == ["departure", "usual"]
-    assert order == ["read", "usual", "read"]
+    assert ledger.came == ["read", "departure", "usual", "read"]
     assert ledger.most == 1
 
 
