@@ -4,6 +4,7 @@
 2. Each verb is a generator. It yields a `Fetch` and is sent the responses, in the order of the requests; it returns its result.
 3. `read` also yields `Page`s and `Evidence`, and is sent None for them. A page's `position` is where to start again once that
    page is safe on disk: `read(plan, slice, position)` then yields what comes after it, nothing twice, nothing missing.
+   A vendor's files are fetched only when they are not held: `Holding` asks the document store, `Document` gives it a file.
 4. A connector trusts no vendor: it checks that rows satisfy the filter it asked for, takes a count for a hint, and never puts a
    vendor's error body in an error of its own.
 5. Retries, waiting, credentials, budgets and raw archiving are the driver's business (`sovereign.egress`, `sovereign.sync`).
@@ -46,7 +47,8 @@ class Stream:
     `schema` may be empty: it is then found from the first page. `classes` gives the class of each field; a field that no one
     classified is `personal`. `found` names the fields of `schema` that nobody declared: a sample showed them, so a change there
     is drift. `cursor` names the field that moves forward, when there is one. Streams of one `group` come out of the same
-    responses and are read together.
+    responses and are read together. `document` names the field (a string) that holds the `Filed.document` of each record's
+    file, when the records have files; the class of that field is the class of the files.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Stream:
     group: str | None = None
     title: str = ""
     found: frozenset[str] = frozenset()
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,50 @@ class Evidence:
     detail: Mapping[str, Json] = field(default_factory=dict)
 
 
-Reading: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, Mapping[str, Json]]
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Asks the document store what it holds of a stream; a tuple of `Filed` or None comes back, in the order of the tags.
+
+    A tag is the connector's name for some exact bytes: the vendor's fingerprint, or the identity of a file that never changes.
+    Two contents never share a tag within a stream.
+    """
+
+    stream: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file of the vendor, for the document store: kept sealed, once for all who hold the same bytes; its `Filed` comes back.
+
+    It belongs to the stream whose record will name it, in the field `Stream.document`. It is safe on disk before the record
+    is. `media_type` and `name` are the vendor's word, unchecked. Its bytes are those of one response to a `Request` marked
+    `document`, or a part of a response that is not.
+    """
+
+    stream: str
+    tag: str
+    content: bytes
+    media_type: str = "application/octet-stream"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A document as the store knows it: its name there (opaque, safe to show), its size in bytes, its SHA-256 (hexadecimal)."""
+
+    document: str
+    size: int
+    sha256: str
+
+
+Asked: TypeAlias = Fetch | Page | Evidence | Holding | Document
+"""What a read yields."""
+
+Told: TypeAlias = tuple[Response, ...] | tuple[Filed | None, ...] | Filed | None
+"""What a read is sent: responses to a `Fetch`, what is held to a `Holding`, its `Filed` to a `Document`, None to the rest."""
+
+Reading: TypeAlias = Generator[Asked, Told, Mapping[str, Json]]
 """A read in progress; it returns the new cursor of each stream that has one."""
 
 

@@ -18,7 +18,8 @@ class Request:
 
     `url` is absolute (`https:`, `http:` or `folder:`); `params` are appended to its query, in order; `body` is sent as it is.
     `max_bytes` caps the response once decompressed; None takes the connection's cap. `reads` marks a method other than GET or
-    HEAD that changes nothing at the vendor (a search by POST), so that it may be sent again.
+    HEAD that changes nothing at the vendor (a search by POST), so that it may be sent again. `document`: a successful body is a
+    file for the document store, which keeps it in the raw archive's stead.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Request:
     body: bytes | None = None
     max_bytes: int | None = None
     reads: bool = False
+    document: bool = False
 
     @property
     def full_url(self) -> str:

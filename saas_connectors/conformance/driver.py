@@ -1,11 +1,26 @@
 """A driver reduced to a function: it carries a connector's conversations, keeps them, and plays them back."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from saas_connectors.connector import Connector, Evidence, Exchange, Fetch, Json, Page, ReadPlan, Slice, T
+from saas_connectors.connector import (
+    Connector,
+    Document,
+    Evidence,
+    Exchange,
+    Fetch,
+    Filed,
+    Holding,
+    Json,
+    Page,
+    ReadPlan,
+    Slice,
+    T,
+    Told,
+)
 from saas_connectors.request import Request, Response
 
 Send = Callable[[Request], Response]
@@ -55,6 +70,27 @@ class Replay:
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
+class Shelf:
+    """A document store in memory."""
+
+    def __init__(self) -> None:
+        self.filed: dict[tuple[str, str], Filed] = {}
+        self.contents: dict[str, bytes] = {}
+
+    def held(self, asked: Holding) -> tuple[Filed | None, ...]:
+        """Answer what is held."""
+        return tuple(self.filed.get((asked.stream, tag)) for tag in asked.tags)
+
+    def file(self, document: Document) -> Filed:
+        """Keep a document; two contents under one tag are refused."""
+        digest = hashlib.sha256(document.content).hexdigest()
+        filed = Filed(f"d{digest[:31]}", len(document.content), digest)
+        if self.filed.setdefault((document.stream, document.tag), filed) != filed:
+            raise AssertionError("two contents under one tag")
+        self.contents[filed.document] = document.content
+        return filed
+
+
 def converse(exchange: Exchange[T], send: Send) -> T:
     """Carry a conversation to its end."""
     try:
@@ -66,19 +102,24 @@ def converse(exchange: Exchange[T], send: Send) -> T:
         return result
 
 
-def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send) -> Read:
-    """Read a slice to its end; positions pass through JSON, as they do on disk."""
+def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf | None = None) -> Read:
+    """Read a slice to its end; positions pass through JSON, as they do on disk. Documents go on `shelf`."""
+    shelf = shelf or Shelf()
     pages: list[Page] = []
     evidence: list[Evidence] = []
     position = msgspec.json.decode(msgspec.json.encode(position))
     reading = connector.read(plan, part, position)
-    answers: tuple[Response, ...] | None = None
+    told: Told = None
     try:
         while True:
-            asked = reading.send(answers)
-            answers = None
+            asked = reading.send(told)
+            told = None
             if isinstance(asked, Fetch):
-                answers = tuple(send(request) for request in asked.requests)
+                told = tuple(send(request) for request in asked.requests)
+            elif isinstance(asked, Holding):
+                told = shelf.held(asked)
+            elif isinstance(asked, Document):
+                told = shelf.file(asked)
             elif isinstance(asked, Page):
                 pages.append(asked)
             else:

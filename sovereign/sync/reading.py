@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from saas_connectors.connector import Connector, Evidence, Exchange, Fetch, Json, Page, ReadPlan, Slice, T
+from saas_connectors.connector import Connector, Document, Evidence, Exchange, Fetch, Holding, Json, Page, ReadPlan, Slice, T
 from saas_connectors.errors import ConnectorError, ResumeLost, Unauthorized
 from saas_connectors.request import Request, Response
 from sovereign.sync.channel import Channel
@@ -138,6 +138,8 @@ class Readers:
                     for request, response in zip(asked.requests, answers, strict=True):
                         kept = response if 200 <= response.status < 300 else Response(response.status, response.url, b"")
                         self._put(part, Answered(request, kept), len(kept.body))
+                elif isinstance(asked, Holding | Document):
+                    raise TypeError("no document store here")
                 else:
                     self._put(part, asked, asked.records.nbytes if isinstance(asked, Page) else 0)
         except StopIteration as end:

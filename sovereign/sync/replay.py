@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from saas_connectors.connector import Connector, Fetch, Json, Page, Reading, Slice
+from saas_connectors.connector import Connector, Document, Fetch, Holding, Json, Page, Reading, Slice
 from saas_connectors.request import Headers, Request, Response
 from snapshots import raw
 from snapshots.dataset import DatasetId
@@ -195,6 +195,8 @@ class _Theatre:
             if isinstance(item, Fetch):
                 self._ask(player, item.requests)
                 return
+            if isinstance(item, Holding | Document):
+                raise TypeError("no document store here")
             self._landing.take(Item(key, item))
             if isinstance(item, Page) and player.until == (False, _canonical(item.position)):
                 reading.close()
