@@ -6,19 +6,27 @@ import ssl
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
-from saas_connectors.sandbox.vendor import Vendor
-from saas_connectors.sandbox.wire import receive, send
+from saas_connectors.sandbox.wire import Call, Reply, receive, send
 
 
-class Sandbox:
+class Answering(Protocol):
+    """A vendor: from a call to a reply."""
+
+    def answer(self, call: Call) -> Reply:
+        """Answer a call."""
+        ...
+
+
+V = TypeVar("V", bound=Answering)
+
+
+class Sandbox(Generic[V]):
     """A vendor listening on loopback while the `with` block lasts; `certificate` and `key` (PEM files) make it speak TLS."""
 
-    def __init__(
-        self, vendor: Vendor | None = None, *, port: int = 0, certificate: Path | None = None, key: Path | None = None
-    ) -> None:
-        self.vendor = vendor or Vendor()
+    def __init__(self, vendor: V, *, port: int = 0, certificate: Path | None = None, key: Path | None = None) -> None:
+        self.vendor = vendor
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

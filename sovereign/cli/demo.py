@@ -107,13 +107,13 @@ def prepare(site: Path) -> Path:
 
 def play(site: Path) -> None:
     """Tell the whole story."""
-    from saas_connectors.sandbox import Sandbox
+    from saas_connectors.sandbox import Sandbox, Vendor
 
     passphrase = prepare(site)
     os.environ |= {"SOVEREIGN_SITE": str(site), "SOVEREIGN_PASSPHRASE_FILE": str(passphrase)}
     story = Story()
     _print(_bold(say("Sovereign : reprendre la main sur ses données.", "Sovereign: taking back the mastery of one's data.")))
-    with Sandbox() as vendor:
+    with Sandbox(Vendor()) as vendor:
         connect(story, site, passphrase, vendor.url)
         ask(story)
         change(story, vendor.vendor.datasets["communes"])

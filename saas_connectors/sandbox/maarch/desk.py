@@ -1,0 +1,292 @@
+"""Where the server is written to, with the habits of a real one.
+
+A creation is never refused for having been done before; a status moves no `modification_date`; a letter is never deleted (`DEL`
+is a status); external information sets a status as well.
+
+Every write that took place is in `done`, in order: (route, the number written to, body).
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from saas_connectors.sandbox.maarch.door import Account
+from saas_connectors.sandbox.maarch.letters import CLOSING, FIRST
+from saas_connectors.sandbox.maarch.store import Store
+from saas_connectors.sandbox.wire import Reply
+
+Body = Mapping[str, Any]
+OUT: Final = Reply(403, b'{"errors":"Document out of perimeter"}')
+_DATES: Final = {
+    "documentDate": "doc_date",
+    "arrivalDate": "admission_date",
+    "departureDate": "departure_date",
+    "processLimitDate": "process_limit_date",
+}
+_FIELDS: Final = {"subject": "subject", "priority": "priority", "barcode": "barcode", **_DATES}
+
+
+def said(value: Any, status: int = 200) -> Reply:  # noqa: ANN401 - JSON
+    """Write an answer."""
+    return Reply(status, orjson.dumps(value))
+
+
+def wrong(error: str, status: int = 400) -> Reply:
+    """Write a refusal."""
+    return said({"errors": error}, status)
+
+
+class Desk:
+    """The writing routes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.done: list[tuple[str, int, Body]] = []
+
+    def create(self, account: Account, body: Body) -> Reply:
+        """`POST /resources`."""
+        if not isinstance(body.get("modelId"), int):
+            return wrong("Body modelId is empty or not an integer")
+        if account.mode == "rest" and not body.get("status"):
+            return wrong("Body status is empty or not a string")
+        if "doctype" in body and self._store.one("SELECT 1 FROM doctypes WHERE type_id = ?", body["doctype"]) is None:
+            return wrong("Body doctype does not exist")
+        content = _content(body)
+        if isinstance(content, Reply):
+            return content
+        if body.get("status") and self._status(body["status"]) is None:
+            return wrong("Body status does not exist")
+        destination = self._entity(body.get("destination"))
+        if body.get("destination") and destination is None:
+            return wrong("Body destination does not exist")
+        store, now = self._store, self._store.now()
+        with store.lock:
+            last = store.one("SELECT max(res_id) AS n FROM res_letterbox")
+            number = max(FIRST, (last or {}).get("n") or 0) + 1
+            store.add("res_letterbox", res_id=number, type_id=body.get("doctype"), model_id=body["modelId"],
+                      typist=account.number, status=body.get("status"), destination=destination, creation_date=now,
+                      modification_date=now, version=1, category_id="incoming", alt_identifier=f"MAARCH/2026A/{number}",
+                      confidentiality="Y" if body.get("confidentiality") else "N",
+                      external_id=_jsonb(body.get("externalId") or {}),
+                      custom_fields=_jsonb(body["customFields"]) if body.get("customFields") else None,
+                      **{column: body.get(name) for name, column in _FIELDS.items()},
+                      **_stored(content, body, number))  # fmt: skip
+            if content is not None:
+                store.keep("letter", number, content)
+            store.told("res_letterbox", number, "ADD", "Document ajouté", account.number)
+            self.done.append(("POST/resources", number, body))
+        return said({"resId": number})
+
+    def update(self, account: Account, number: int, body: Body, *, only: bool) -> Reply:
+        """`PUT /resources/{resId}`: the one write that moves `modification_date`."""
+        if "update_resources" not in account.privileges or not self._store.allowed(number, account.clause):
+            return wrong("Service forbidden", 403)
+        if not body:
+            return wrong("Body is not set or empty")
+        content = _content(body)
+        if isinstance(content, Reply):
+            return content
+        if only and content is None:
+            return wrong("Body encodedFile is not set or empty")
+        if not only and not isinstance(body.get("doctype"), int):
+            return wrong("Body doctype is not an integer")
+        changed: dict[str, Any] = {"modification_date": self._store.now()}
+        if not only:
+            changed |= {column: body.get(name) for name, column in _FIELDS.items()} | {"type_id": body["doctype"]}
+            if "customFields" in body:
+                changed["custom_fields"] = _jsonb(body["customFields"])
+        with self._store.lock:
+            if content is not None:
+                held = self._store.one("SELECT version FROM res_letterbox WHERE res_id = ?", number) or {"version": 0}
+                changed |= _stored(content, body, number) | {"version": held["version"] + 1}
+                self._store.keep("letter", number, content)
+            self._store.change("res_letterbox", "res_id", number, **changed)
+            self._store.told("res_letterbox", number, "UP", "Document modifié", account.number)
+            self.done.append(("PUT/resources/{resId}", number, body))
+        return Reply(204, b"")
+
+    def status(self, account: Account, body: Body) -> Reply:
+        """`PUT /res/resource/status`."""
+        if "update_status_mail" not in account.privileges:
+            return wrong("Service forbidden", 403)
+        status = body.get("status") or "COU"
+        if self._status(status) is None:
+            return wrong("Ce statut n'existe pas")
+        named, column = (body["chrono"], "alt_identifier") if body.get("chrono") else (body.get("resId"), "res_id")
+        if not isinstance(named, list) or not named:
+            return wrong("Bad Request")
+        for name in named:
+            held = self._store.one(f"SELECT res_id, closing_date FROM res_letterbox WHERE {column} = ?", name)  # noqa: S608
+            if held is None:
+                return wrong("Document introuvable")
+            if not self._store.allowed(held["res_id"], account.clause):
+                return OUT
+            closing = (held["closing_date"] or self._store.now()) if status in CLOSING else None
+            self._store.change("res_letterbox", "res_id", held["res_id"], status=status, closing_date=closing)
+            self._store.told("res_letterbox", held["res_id"], "UP", body.get("historyMessage") or "Statut", account.number)
+            self.done.append(("PUT/res/resource/status", held["res_id"], body))
+        return said({"success": "success"})
+
+    def external(self, account: Account, body: Body) -> Reply:
+        """`PUT /res/externalInfos`: the identifier goes under the key `publikId`."""
+        told = body.get("externalInfos")
+        if not told:
+            return wrong("Bad Request : externalInfos is empty")
+        if not body.get("status"):
+            return wrong("Bad Request : status is empty")
+        for one in told:
+            if not isinstance(one.get("res_id"), int):
+                return wrong("Bad Request: invalid res_id")
+            if not isinstance(one.get("external_id"), str) or not one["external_id"]:
+                return wrong(f"Bad Request: invalid external_id for element : {one['res_id']}")
+        for one in told:
+            held = self._store.one("SELECT external_id FROM res_letterbox WHERE res_id = ?", one["res_id"])
+            if held is None:
+                return wrong("Document introuvable")
+            if not self._store.allowed(one["res_id"], account.clause):
+                return OUT
+            known = orjson.loads(held["external_id"] or "{}") | {"publikId": one["external_id"]}
+            self._store.change("res_letterbox", "res_id", one["res_id"], external_id=_jsonb(known), status=body["status"])
+            self.done.append(("PUT/res/externalInfos", one["res_id"], body))
+        return said({"success": "success"})
+
+    def find(self, account: Account, body: Body) -> Reply:
+        """`PUT /resources/external`: a look-up; the value is compared as JSON, so a text must bear its quotes."""
+        if not isinstance(body.get("type"), str) or not body["type"]:
+            return wrong("Body type is empty or not a string")
+        if not body.get("value"):
+            return wrong("Body value is empty")
+        try:
+            value = orjson.loads(str(body["value"]))
+        except ValueError:
+            return wrong("invalid input syntax for type json", 500)
+        for held in self._store.rows("SELECT res_id, external_id FROM res_letterbox ORDER BY res_id"):
+            if value == orjson.loads(held["external_id"] or "{}").get(body["type"]):
+                if not self._store.allowed(held["res_id"], account.clause):
+                    return OUT
+                return said({"resId": held["res_id"]})
+        return wrong("Document not found")
+
+    def note(self, account: Account, body: Body) -> Reply:
+        """`POST /notes`."""
+        if not isinstance(body.get("value"), str) or not body["value"]:
+            return wrong("Body value is empty or not a string")
+        if not isinstance(body.get("resId"), int):
+            return wrong("Body resId is empty or not an integer")
+        if not self._store.allowed(body["resId"], account.clause):
+            return OUT
+        with self._store.lock:
+            number = self._store.add("notes", identifier=body["resId"], user_id=account.number, creation_date=self._store.now(),
+                                     note_text=body["value"])  # fmt: skip
+            self._store.told("notes", number, "ADD", "Annotation ajoutée", account.number)
+            self._store.told("res_letterbox", body["resId"], "ADD", "Annotation ajoutée", account.number)
+            self.done.append(("POST/notes", number, body))
+        return said({"noteId": number})
+
+    def edit_note(self, account: Account, number: int, body: Body | None) -> Reply:
+        """`PUT /notes/{id}`, or its DELETE (no body): its author's alone."""
+        held = self._store.one("SELECT * FROM notes WHERE id = ?", number)
+        if held is None or held["user_id"] != account.number:
+            return wrong("Note out of perimeter", 403)
+        if body is None:
+            self._store.drop("notes", "id", number)
+        elif not body.get("value"):
+            return wrong("Body value is empty or not a string")
+        else:
+            self._store.change("notes", "id", number, note_text=body["value"])
+        event = "DEL" if body is None else "UP"
+        self._store.told("res_letterbox", held["identifier"], event, "Annotation", account.number)
+        self.done.append(("DELETE/notes/{id}" if body is None else "PUT/notes/{id}", number, body or {}))
+        return Reply(204, b"")
+
+    def attach(self, account: Account, body: Body) -> Reply:
+        """`POST /attachments`."""
+        content = _content(body)
+        if isinstance(content, Reply):
+            return content
+        if content is None:
+            return wrong("Body encodedFile is empty or not a string")
+        if not isinstance(body.get("type"), str) or not body["type"]:
+            return wrong("Body type is empty or not a string")
+        if not isinstance(body.get("resIdMaster"), int) or not self._store.allowed(body["resIdMaster"], account.clause):
+            return wrong("Body resIdMaster is out of perimeter")
+        with self._store.lock:
+            now = self._store.now()
+            number = self._store.add("res_attachments", res_id_master=body["resIdMaster"], title=body.get("title"),
+                                     typist=account.number, creation_date=now, modification_date=now, format=body["format"],
+                                     attachment_type=body["type"], status=body.get("status") or "A_TRA")  # fmt: skip
+            self._store.keep("attachment", number, content)
+            self._store.told("res_letterbox", body["resIdMaster"], "ADD", "Pièce jointe ajoutée", account.number)
+            self.done.append(("POST/attachments", number, body))
+        return said({"id": number})
+
+    def edit_attachment(self, account: Account, number: int, body: Body | None) -> Reply:
+        """`PUT /attachments/{id}`, or its DELETE (no body), which is a status."""
+        held = self._store.one("SELECT * FROM res_attachments WHERE res_id = ? AND status NOT IN ('DEL', 'OBS')", number)
+        if held is None:
+            return wrong("Attachment does not exist")
+        if not self._store.allowed(held["res_id_master"], account.clause):
+            return wrong("Attachment out of perimeter") if body is not None else OUT
+        if body is None:
+            self._store.change("res_attachments", "res_id", number, status="DEL")
+        else:
+            content = _content(body)
+            if isinstance(content, Reply):
+                return content
+            if not body.get("type"):
+                return wrong("Body type is empty or not a string")
+            if content is not None:
+                self._store.keep("attachment", number, content)
+            self._store.change("res_attachments", "res_id", number, title=body.get("title", held["title"]),
+                               modification_date=self._store.now(), modified_by=account.number)  # fmt: skip
+        event = "DEL" if body is None else "UP"
+        self._store.told("res_letterbox", held["res_id_master"], event, "Pièce jointe", account.number)
+        self.done.append(("DELETE/attachments/{id}" if body is None else "PUT/attachments/{id}", number, body or {}))
+        return Reply(204, b"")
+
+    def _status(self, status: object) -> object:
+        return self._store.one("SELECT 1 FROM status WHERE id = ?", status)
+
+    def _entity(self, number: object) -> str | None:
+        held = self._store.one("SELECT entity_id FROM entities WHERE id = ?", number) if number else None
+        return held["entity_id"] if held else None
+
+
+def _content(body: Body) -> bytes | Reply | None:
+    if not body.get("encodedFile"):
+        return None
+    if not isinstance(body.get("format"), str) or not body["format"]:
+        return wrong("Body format is empty or not a string")
+    try:
+        return base64.b64decode(str(body["encodedFile"]).replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        return wrong("Body encodedFile is not base64")
+
+
+def _stored(content: bytes | None, body: Body, number: int) -> dict[str, Any]:
+    if content is None:
+        return {}
+    digest = hashlib.sha512(content).hexdigest()
+    return {
+        "fingerprint": digest,
+        "filesize": len(content),
+        "format": body["format"],
+        "filename": f"{number:08}.{body['format']}",
+    }
+
+
+def _jsonb(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Write JSON as PostgreSQL shows a jsonb: a space after each colon and comma, keys by length."""
+    if isinstance(value, dict):
+        return (
+            "{"
+            + ", ".join(f"{_jsonb(str(k))}: {_jsonb(v)}" for k, v in sorted(value.items(), key=lambda kv: (len(kv[0]), kv[0])))
+            + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_jsonb, value)) + "]"
+    return orjson.dumps(value).decode()
