@@ -55,10 +55,11 @@ class Shown:
                 return said({"users": self._store.rows("SELECT * FROM users WHERE status <> 'DEL' ORDER BY id"), "quota": []})
             case "GET/entities":
                 rows = self._store.rows("SELECT * FROM entities ORDER BY entity_label")
-                return said({"entities": [row | {"allowed": True, "icon": "fa fa-sitemap"} for row in rows]})
+                own = ({"serialId": row["id"], "id": row["entity_id"], "allowed": True} for row in rows)
+                return said({"entities": [row | more for row, more in zip(rows, own, strict=True)]})
             case "GET/statuses":
                 return said({"statuses": self._store.rows("SELECT * FROM status ORDER BY label_status")})
-        return said({"structure": self._store.rows("SELECT * FROM doctypes ORDER BY description")})
+        return said({"doctypes": self._store.rows("SELECT * FROM doctypes ORDER BY description")})
 
     def _of_letter(self, route: str, account: Account, number: int, call: Call) -> Reply:
         held = self._store.one("SELECT * FROM res_letterbox WHERE res_id = ?", number)

@@ -14,7 +14,7 @@ from saas_connectors.rest.operations import LookSettings, OperationSettings
 from saas_connectors.rest.settings import KINDS, ConnectionSettings, StreamSettings
 from saas_connectors.sandbox import Table, Vendor
 from saas_connectors.sandbox import troubles as troubles_of_the_sandbox
-from saas_connectors.sandbox.vendor import _INSTEAD
+from saas_connectors.sandbox.mishaps import _INSTEAD
 
 PAGE = (Path(__file__).parents[3] / "docs" / "connectors.md").read_text()
 WORDS = set(re.findall(r"`([a-z_0-9]+)`", PAGE)) | set(re.findall(r"`([a-z_]+) = ", PAGE))
@@ -65,7 +65,7 @@ def test_every_trouble_of_the_sandbox_is_listed() -> None:
     kinds = re.findall(r"^\| (`.*?) \|", troubles_of_the_sandbox.__doc__ or "", re.MULTILINE)
     listed = set(re.findall(r"`(\w+)`", "".join(kinds)))
     folder = Path(troubles_of_the_sandbox.__file__).parent
-    source = (folder / "vendor.py").read_text() + (folder / "desk.py").read_text()
+    source = "".join((folder / name).read_text() for name in ("vendor.py", "desk.py", "mishaps.py"))
     used = (
         set(_INSTEAD) | set(re.findall(r'striking\.get\("(\w+)"\)', source)) | set(re.findall(r'"(\w+)" in striking', source))
     )
