@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sovereign.sync.publishing import Book
 
 DESTROYED = "document.destroyed"
-_SOME = 200
+_SOME = 100
 """Addresses in one entry at most."""
 
 
