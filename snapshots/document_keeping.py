@@ -23,10 +23,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import pyarrow.compute as pc
 
 from snapshots import keyfile, packs
-from snapshots.dataset import DatasetId
 from snapshots.documents import Shelf, classes_of
 from snapshots.holding import hold
 from snapshots.manifest import Manifest
@@ -93,19 +91,17 @@ def settle(repository: Repository, connection: str, *, many: int = MANY) -> int:
     return merged
 
 
-def named(repository: Repository, manifest: Manifest, fields: Sequence[str], classes: Sequence[str]) -> set[str]:
-    """Give the addresses that the records of a snapshot name, in these fields of these classes.
+def naming(repository: Repository, manifest: Manifest, fields: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
+    """Give the addresses that the records of a snapshot name, in these fields of these classes, once a record.
 
     Errors: Shredded, Damaged and those of reading rows.
     """
     shape = repository.shape(manifest, classes)
     columns = [each for each in fields if each in shape.schema.names]
-    found: set[str] = set()
     if columns:
         for batch in repository.read(manifest, classes, columns):
             for column in batch.columns:
-                found |= {each for each in pc.unique(column).to_pylist() if isinstance(each, str)}
-    return found
+                yield from (each for each in column.to_pylist() if isinstance(each, str) and each)
 
 
 def expired(
@@ -131,7 +127,7 @@ def expired(
             readable = repository.readable(head)
             if not {*head.sealed} <= {*readable, "cursor"}:
                 return {}
-            unnamed -= named(repository, head, sorted(fields[stream]), readable)
+            unnamed.difference_update(naming(repository, head, sorted(fields[stream]), readable))
     at = present.astimezone(UTC).isoformat()
     since = {address: ledger.since.get(address, at) for address in sorted(unnamed)}
     if (ledger.heads, ledger.since) != (now, since):
@@ -236,9 +232,3 @@ def _changing(place: Place) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def of_stream(repository: Repository, dataset: DatasetId) -> dict[str, set[str]]:
-    """Give the fields of a stream that name documents, by the class of the documents; of classes whose keys open."""
-    shelves = _shelves(repository, dataset.connection)
-    return {class_name: shelf.fields[dataset.stream] for class_name, shelf in shelves.items() if dataset.stream in shelf.fields}

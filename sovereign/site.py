@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from snapshots.manifest import Manifest
     from sovereign.answers import Answer
     from sovereign.custody import Rotated
+    from sovereign.documents import Listed
     from sovereign.sync.jobs import Jobs
     from vault.errors import Fault, Finding
     from vault.recovery import Restored
@@ -201,6 +202,30 @@ class Site(Parts):
         facts = {"sequence": manifest.sequence, "clearance": clearance, "sealed": sealed}
         self.audit.append("snapshot.exported", {"connection": dataset.connection, "stream": dataset.stream}, facts)
         return export_dataset(self.repository, manifest, clearance, folder, sealed=sealed)
+
+    def documents(
+        self, connection: str, stream: str | None = None, *, clearance: str = "internal", as_of: int | datetime | None = None
+    ) -> "Iterator[Listed]":
+        """List the documents that records of a connection name, of one stream or of all; see `sovereign.documents`."""
+        from snapshots.dataset import DatasetId
+        from sovereign.documents import listed
+
+        datasets = [each for each in self.repository.datasets() if each.connection == connection]
+        if stream is not None:
+            datasets = [DatasetId(connection, stream)]
+        chosen = [self.snapshot(each, as_of) for each in datasets]
+        facts = {"clearance": clearance, "streams": [each.id.stream for each in chosen]}
+        self.audit.append("document.listed", {"connection": connection}, facts)
+        for manifest in chosen:
+            yield from listed(self, manifest, clearance)
+
+    def document(
+        self, dataset: "DatasetId", document: str, *, clearance: str = "internal", as_of: int | datetime | None = None
+    ) -> bytes:
+        """Open a document that a record of a snapshot names, under the keys of a clearance; see `sovereign.documents`."""
+        from sovereign.documents import opened
+
+        return opened(self, self.snapshot(dataset, as_of), document, clearance)
 
     # Care
 
