@@ -19,6 +19,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,7 +200,8 @@ class PackWriter:
     def abandon(self) -> None:
         """Drop what was written."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a disk that is full refuses what waited, too
+                self._file.close()
             self._file = None
             self.place.pack(self.name).unlink(missing_ok=True)
 
@@ -225,22 +227,35 @@ def read_index(place: Place, name: str, wraps: Mapping[str, Wrapped], keys: Keys
 
     Arguments: wraps: the pack's key file. Errors: Shredded, NoKey, WrongKey; Damaged when the pack does not give it back.
     """
+    key = index_key(place, name, wraps, keys)
+    try:
+        return open_index(place, name, key)
+    except Corrupt:
+        return rebuilt(place, name, wraps, keys)
+
+
+def index_key(place: Place, name: str, wraps: Mapping[str, Wrapped], keys: Keys) -> bytes:
+    """Give the data key of a pack's index; errors: Damaged when the key file lacks it, and those of `Keys.unwrap`."""
     wrapped = wraps.get(place.key_name(name))
     if wrapped is None:
         raise Damaged(
             file=place.keys(name).name, reason_fr="il lui manque la clé de l'index", reason_en="it lacks the key of the index"
         )
-    key = keys.unwrap(wrapped, place.key_name(name).encode())
+    return keys.unwrap(wrapped, place.key_name(name).encode())
+
+
+def open_index(place: Place, name: str, key: bytes) -> Index:
+    """Read a pack's index as it is on the disk; errors: Damaged, Corrupt, WrongKey, UnknownVersion."""
+    path = place.index(name)
     try:
-        sealed = read_bounded(place.index(name), LIMIT)
-        data = envelope.open(key, place.key_name(name).encode(), sealed, what=place.index(name).name)
+        data = envelope.open(key, place.key_name(name).encode(), read_bounded(path, LIMIT), what=path.name)
         index = msgspec.msgpack.decode(data, type=Index)
-    except (Corrupt, msgspec.DecodeError):
-        return rebuilt(place, name, wraps, keys)
+    except msgspec.DecodeError:
+        raise Corrupt(what=path.name) from None
     if index.format != FORMAT:
-        raise UnknownVersion(what=place.index(name).name, found=index.format)
+        raise UnknownVersion(what=path.name, found=index.format)
     if index.pack != name:
-        raise _foreign(place.index(name))
+        raise _foreign(path)
     return index
 
 
