@@ -353,7 +353,7 @@ class Repository:
         have keys that no file has yet.
         """
         while True:
-            working = [*self.root.glob("*/.drafts/*"), *self.root.glob("*/.documents/*")]
+            working = [*self.root.glob("*/.drafts/*"), *(each.parent for each in self.root.glob("*/.documents/*/lock"))]
             held_now = {each.parent.parent.name for each in working if held(each)}
             used = {each.id for each in self.keys.list() if each.scope.connection in held_now}
             listed = self._key_files()

@@ -66,25 +66,22 @@ class Papers(Vendor):
         self.letters = dict(letters)
         self.given: list[int] = []
 
-    def answer(self, call: Call) -> Reply:
-        if not call.path.startswith("/letters"):
-            return super().answer(call)
+    def _serve(self, call: Call, striking: Mapping[str, Any]) -> Reply:
         last = call.path.rpartition("/")[2]
         if last == "letters":
             after = int(call.query.get("after", "-1"))
             numbers = sorted(number for number in self.letters if number > after)[:PAGE]
-            rows = [self.row(number) for number in numbers]
-            body = json.dumps({"letters": rows}).encode()
-            return Reply(200, body, {"Content-Type": "application/json"}, delay=self.latency)
-        number = int(last)
-        if number not in self.letters:
-            return Reply(404, b"", {}, delay=self.latency)
-        self.given.append(number)
-        return Reply(200, self.letters[number], {"Content-Type": "application/pdf"}, delay=self.latency)
+            return Reply(200, json.dumps({"letters": [self.row(number) for number in numbers]}).encode())
+        if not call.path.startswith("/letters/"):
+            return super()._serve(call, striking)
+        if int(last) not in self.letters:
+            return Reply(404)
+        self.given.append(int(last))
+        return Reply(200, self.letters[int(last)], {"Content-Type": "application/pdf"})
 
     def row(self, number: int) -> dict[str, Any]:
-        print_ = hashlib.md5(self.letters[number], usedforsecurity=False).hexdigest()
-        return {"id": number, "subject": f"{CANARIES[1]} {number}", "name": CANARIES[2], "print": print_}
+        given = self.letters[number]
+        return {"id": number, "subject": f"{CANARIES[1]} {number}", "name": CANARIES[2], "print": _print(given)}
 
 
 @dataclass(frozen=True)
@@ -126,6 +123,8 @@ class Letters:
                 some = lacking[start : start + step]
                 answers = yield from fetch(*(Request("GET", f"{self.url}/letters/{row['id']}", document=True) for row in some))
                 for row, given in zip(some, answers, strict=True):
+                    if given.status == 200 and _print(given.body) != row["print"]:
+                        raise Malformed(method="GET", path="/letters/…", expected_fr="son empreinte", expected_en="its print")
                     if given.status == 200 and self.way != "loose":
                         known[row["id"]] = yield from file(
                             Document("letters", row["print"], given.body, given.headers["content-type"], row["name"])
@@ -144,6 +143,10 @@ class Letters:
         raise Malformed(
             method="GET", path="/letters", expected_fr="une liste de lettres", expected_en="a list of letters"
         ) from None
+
+
+def _print(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _table(rows: list[dict[str, Any]], known: Mapping[int, Filed | None]) -> pa.Table:
