@@ -31,7 +31,13 @@ command = Noun(
     "--set names a field, with dots: --set streams.trees.path=/trees --set network.private=true",
 )
 @argument("name", type=CONNECTION, fr="Son nom : le schéma de ses tables.", en="Its name: the schema of its tables.")
-@option("--connector", required=True, metavar="KIND", fr="rest, decp ou ogc-features.", en="rest, decp or ogc-features.")
+@option(
+    "--connector",
+    required=True,
+    metavar="KIND",
+    fr="rest, decp, ogc-features, opendatasoft…",
+    en="rest, decp, ogc-features, opendatasoft…",
+)
 @option("--url", required=True, fr="https://… ou folder:DOSSIER.", en="https://… or folder:DIR.")
 @option(
     "--set", "values", multiple=True, metavar="KEY=VALUE", fr="Un réglage ; plusieurs fois.", en="A setting; several times."

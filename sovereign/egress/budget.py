@@ -21,7 +21,7 @@ from functools import partial
 
 from sovereign.clock import Clock
 from sovereign.egress.errors import Busy, Interrupted, Waiting
-from sovereign.egress.waiting import later, retry_after
+from sovereign.egress.waiting import later, quota_reset, retry_after
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises Interrupted when asked to stop."""
@@ -79,7 +79,7 @@ class HostBudget:
             return False
         until = retry_after(headers, present)
         if until is None and status == 429:
-            until = later(present, guess)
+            until = quota_reset(headers, present) or later(present, guess)
         if until is not None:
             # A vendor that says "now" again and again still costs its caller some patience.
             until = max(until, present + timedelta(seconds=BASE / 2))

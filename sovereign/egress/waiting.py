@@ -1,6 +1,7 @@
 """Until when a vendor asks us to wait (RFC 9110 section 10.2.3). Pure: the present is given.
 
 A date is read against the vendor's own `Date`, so that a clock that is off does not matter; what is not legible asks nothing.
+Where `Retry-After` says nothing, the end of a quota does (`X-RateLimit-Reset`, as portals of open data write it).
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 _FOREVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_LONGEST: Final = 10**8
+"""Seconds: a smaller number is a time to wait (three years), a greater one a date since 1970 (after 1973)."""
 
 
 def retry_after(headers: Mapping[str, str], present: datetime) -> datetime | None:
@@ -25,6 +28,27 @@ def retry_after(headers: Mapping[str, str], present: datetime) -> datetime | Non
         return None
     sent = _date(headers.get("date", ""))
     return later(present, max(0.0, (date - (sent or present)).total_seconds()))
+
+
+def quota_reset(headers: Mapping[str, str], present: datetime) -> datetime | None:
+    """Until when a quota that is used up stays so; None when the response does not say, or not legibly.
+
+    `X-RateLimit-Reset` is no standard: seconds since 1970, seconds from now, or an ISO 8601 date, as vendors please.
+    """
+    value = headers.get("x-ratelimit-reset", "").strip()
+    if value.isascii() and value.isdigit():
+        seconds = int(value[:12])
+        if seconds < _LONGEST:
+            return later(present, seconds)
+        ends = datetime.fromtimestamp(seconds, UTC) if seconds < _FOREVER.timestamp() else _FOREVER
+    else:
+        try:
+            ends = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        ends = ends if ends.tzinfo is not None else ends.replace(tzinfo=UTC)
+    sent = _date(headers.get("date", ""))
+    return later(present, max(0.0, (ends - (sent or present)).total_seconds()))
 
 
 def _date(text: str) -> datetime | None:

@@ -51,7 +51,7 @@ query_seconds = 60
 # Une source, en quelques lignes. / A source, in a few lines.
 #
 # [connections.arbres]
-# connector = "rest"                              # rest | decp | ogc-features
+# connector = "rest"                              # rest | decp | ogc-features | …
 # url = "https://api.exemple.fr/v1/arbres"        # https: (ou/or folder:DOSSIER)
 # secret = "arbres"                               # nom du secret / name of the secret
 # auth = {{ kind = "bearer" }}

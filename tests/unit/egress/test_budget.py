@@ -7,7 +7,7 @@ import pytest
 
 from sovereign.egress.budget import Budgets
 from sovereign.egress.errors import Interrupted, Waiting
-from sovereign.egress.waiting import retry_after
+from sovereign.egress.waiting import quota_reset, retry_after
 from tests.servers.wayout import Time
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -139,3 +139,22 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_of_any_length(value: str, e
 def test_a_date_is_read_against_the_vendors_own_clock() -> None:
     headers = {"retry-after": "Mon, 23 Nov 2026 09:10:00 GMT", "date": "Mon, 23 Nov 2026 09:00:00 GMT"}
     assert retry_after(headers, NOW) == NOW + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("3600", NOW + timedelta(hours=1)),
+        (str(int((NOW + timedelta(hours=9)).timestamp())), NOW + timedelta(hours=9)),
+        (str(int((NOW - timedelta(hours=9)).timestamp())), NOW),
+        ((NOW + timedelta(hours=9)).isoformat(), NOW + timedelta(hours=9)),
+        ((NOW + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M:%S"), NOW + timedelta(hours=9)),
+        ("999999999999", datetime(9999, 12, 31, tzinfo=UTC)),
+        ("soon", None),
+        ("", None),
+        ("-5", None),
+    ],
+    ids=["seconds", "since 1970", "past", "a date", "without a zone", "the end of time", "a word", "nothing", "negative"],
+)
+def test_the_end_of_a_quota_is_read_however_it_is_written(value: str, expected: datetime | None) -> None:
+    assert quota_reset({"x-ratelimit-reset": value}, NOW) == expected

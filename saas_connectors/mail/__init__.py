@@ -1,1 +1,0 @@
-"""Correspondence: MaarchCourrier."""

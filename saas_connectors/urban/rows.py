@@ -1,0 +1,93 @@
+"""The records of one answer of a portal, as a table: whole, of the dataset that was asked for, each named.
+
+1. Records come as one JSON array: one that does not close, or that an error follows, is not whole and is refused.
+2. A record without what names it is set aside and counted. Where nothing names records, their content does: its SHA-256, with
+   the number of its turn when the same content comes again.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from saas_connectors.answer import ERRORS, malformed
+from saas_connectors.connector import Stream
+from saas_connectors.errors import SchemaError
+from saas_connectors.records import Records
+from saas_connectors.request import Request, Response
+from saas_connectors.urban.portal import DatasetSettings, Note, column, types_of
+
+_ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_SORTED: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Turns answers into tables; `invalid` counts the records set aside so far."""
+
+    stream: Stream
+    note: Note
+    said: DatasetSettings
+    invalid: int = 0
+    twins: dict[str, int] = field(default_factory=dict)
+    _records: Records = field(default_factory=Records)
+
+    def __post_init__(self) -> None:
+        """Know the fields by the names that the portal gives them."""
+        named = {column(name): name for name in self.note.kinds}
+        known = [pa.field(named[each.name], each.type) for each in self.stream.schema if each.name in named]
+        self._records = Records(types_of(self.note.kinds, self.said), schema=pa.schema(known))
+
+    def table(self, request: Request, response: Response, records: bytes) -> pa.Table:
+        """Turn a raw JSON array into a table; raises `Malformed`, `SchemaError`."""
+        table = self._records.table(request, response, records)
+        if strange := (set(table.column_names) - self.note.kinds.keys()) & set(ERRORS):
+            raise malformed(
+                request,
+                response,
+                f"une erreur parmi les enregistrements ({min(strange)})",
+                f"an error among the records ({min(strange)})",
+            )
+        table = table.rename_columns([column(name) for name in table.column_names])
+        if not table.num_rows:
+            return table
+        if self.note.hashed is not None:
+            return table.append_column(self.note.hashed, self._hashes(records))
+        return self._named(table)
+
+    def _hashes(self, records: bytes) -> pa.Array:
+        names = []
+        for row in _ROWS.decode(records):
+            content = hashlib.sha256(_SORTED.encode(row)).hexdigest()
+            turn = self.twins[content] = self.twins.get(content, 0) + 1
+            names.append(content if turn == 1 else f"{content}-{turn}")
+        return pa.array(names, pa.string())
+
+    def _named(self, table: pa.Table) -> pa.Table:
+        key = self.stream.primary_key
+        named = set(key) <= set(table.column_names)
+        null = reduce(pc.or_, [pc.is_null(table.column(name)) for name in key]) if named else None
+        nameless = (pc.sum(null).as_py() or 0) if null is not None else table.num_rows
+        if nameless == table.num_rows:
+            names = ", ".join(key)
+            raise SchemaError(
+                stream=self.stream.name,
+                expected_fr=f"la clé ({names}) manque dans toute une réponse ; dites-en une autre dans « key »",
+                expected_en=f"the key ({names}) is missing from a whole answer; name another one in `key`",
+            )
+        self.invalid += nameless
+        return table.filter(pc.invert(null)) if nameless else table
+
+    def turns(self, records: bytes, last: Mapping[str, Any]) -> dict[str, int]:
+        """Those of the contents seen that may still come again: of the records that have what `last` says."""
+        if self.note.hashed is None:
+            return {}
+        rows = [row for row in _ROWS.decode(records) if all(row.get(name) == value for name, value in last.items())]
+        kept = {hashlib.sha256(_SORTED.encode(row)).hexdigest() for row in rows}
+        return {content: turn for content, turn in self.twins.items() if content in kept}
