@@ -159,15 +159,15 @@ def _key(settings: Mapping[str, Json], value: str) -> Auth:
     return Key(settings.get("header", "X-API-Key"), settings.get("prefix", "") + value)
 
 
-def _basic(settings: Mapping[str, Json], value: str, at: str) -> Auth:
+def _account(settings: Mapping[str, Json], value: str, at: str) -> tuple[str, str]:
     if "user" in settings:
-        return basic(settings["user"], value)
+        return settings["user"], value
     user, colon, password = value.partition(":")
     if not colon:
         raise _wrong(
             at, "user", "le nom du compte, ou un secret « compte:mot de passe »", "the account, or a secret `account:password`"
         )
-    return basic(user, password)
+    return user, password
 
 
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -175,22 +175,27 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "basic": ("user",),
     "bearer": (),
     "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
+    "maarch": ("user",),
 }
 
 
 def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime], at: str = "auth") -> Auth:
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
-    `kind` is `key` (with `header`, `prefix` or `query`), `basic` (with `user`, or a secret "user:password"), `bearer` or
-    `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault;
-    `at` is where the table stands, for errors.
+    `kind` is `key` (with `header`, `prefix` or `query`), `basic` and `maarch` (with `user`, or a secret "user:password"),
+    `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in
+    the vault; `at` is where the table stands, for errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()
     if kind == "key":
         return _key(settings, value)
     if kind == "basic":
-        return _basic(settings, value, at)
+        return basic(*_account(settings, value, at))
+    if kind == "maarch":
+        from saas_connectors.mail.maarch_tokens import MaarchTokens
+
+        return MaarchTokens(*_account(settings, value, at), clock)
     if kind == "bearer":
         return bearer(value)
     extra = tuple((key, settings[key]) for key in ("scope", "audience") if key in settings)

@@ -122,8 +122,10 @@ class Evidence:
 
     `check` is one of: `vendor_count` (detail: `count`), `filter_ignored`, `page_cap` (detail: `asked`, `given`),
     `page_repeated`, `order_unstable`, `invalid_records` (detail: `count`, `rules`), `suspect_values` (the same detail),
-    `schema_drift`, `went_backwards`, `unchanged` (the vendor holds what it held when the cursor was given: no page comes, and
-    the last snapshot stands). `holds` is False when the fact speaks against completeness, None when it is only a
+    `vanished` (records that no list shows any more, and that nothing says are gone: `count`), `document_differs` and
+    `document_missing` (files that are not what their fingerprint says, or that are not given: `count`), `schema_drift`,
+    `went_backwards`, `unchanged` (the vendor holds what it held when the cursor was given: no page comes, and the last snapshot
+    stands). `holds` is False when the fact speaks against completeness, None when it is only a
     remark. `detail` is JSON without any personal value.
     """
 

@@ -19,6 +19,7 @@ KINDS: Final[Mapping[str, str]] = {
     "rest": "saas_connectors.rest:make",
     "decp": "saas_connectors.procurement.decp:make",
     "ogc-features": "saas_connectors.urban.ogc_features:make",
+    "maarch": "saas_connectors.mail.maarch:make",
     "opendatasoft": "saas_connectors.urban.opendatasoft:make",
 }
 

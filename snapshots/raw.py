@@ -38,7 +38,10 @@ _BLOCK = 1 << 20
 
 
 class RawExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request and what came back. `received` is an instant in ISO 8601, UTC; `body` as the vendor's text, decompressed."""
+    """A request and what came back. `received` is an instant in ISO 8601, UTC; `body` as the vendor's text, decompressed.
+
+    `document`: the address of the document that the body is, which is then in the store and not here.
+    """
 
     method: str
     url: str
@@ -46,6 +49,15 @@ class RawExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     received: str = ""
+    document: str = ""
+
+
+def encoded(exchange: RawExchange) -> bytes:
+    """Write an exchange; `document` is left out of those that have none."""
+    told = msgspec.structs.asdict(exchange)
+    if not exchange.document:
+        del told["document"]
+    return msgspec.msgpack.encode(told)
 
 
 def key_name(connection: str, run: str) -> str:
@@ -76,7 +88,7 @@ class SegmentWriter:
     def write(self, exchange: RawExchange) -> None:
         """Add an exchange; headers outside `HEADERS` are left out."""
         kept = tuple((name, value) for name, value in exchange.headers if name.lower() in HEADERS)
-        data = msgspec.msgpack.encode(msgspec.structs.replace(exchange, headers=kept))
+        data = encoded(msgspec.structs.replace(exchange, headers=kept))
         self._stream.write(len(data).to_bytes(8, "big"))
         self._stream.write(data)
         self.exchanges += 1

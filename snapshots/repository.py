@@ -7,6 +7,7 @@
                                    /quarantine/<run>/                   what was pulled and not published, or put aside
              /<connection>/.drafts/<run>/                               a run that is not over
              /<connection>/.raw/<run>/                                  sealed vendor responses
+             /<connection>/.documents/<class>/                          sealed documents (`snapshots.documents`)
 
 1. A snapshot exists once its manifest has its name. What a crash left before that is not a snapshot, and is swept.
 2. Files are never changed, key files apart. Reading checks signatures, hashes of manifests and the tags of every page it
@@ -348,10 +349,12 @@ class Repository:
     def keks_in_use(self) -> set[str]:
         """Give the key-encryption keys that wrap something here; call it after `rewrap`.
 
-        All those of a connection of which a process holds a draft are among them: it may have keys that no file has yet.
+        All those of a connection of which a process holds a draft, or is merging packs of documents, are among them: it may
+        have keys that no file has yet.
         """
         while True:
-            held_now = {each.parent.parent.name for each in self.root.glob("*/.drafts/*") if held(each)}
+            working = [*self.root.glob("*/.drafts/*"), *(each.parent for each in self.root.glob("*/.documents/*/lock"))]
+            held_now = {each.parent.parent.name for each in working if held(each)}
             used = {each.id for each in self.keys.list() if each.scope.connection in held_now}
             listed = self._key_files()
             for path in listed:
@@ -361,7 +364,10 @@ class Repository:
                 return used
 
     def _key_files(self) -> list[Path]:
-        patterns = ("*/*/keys/*.keys", "*/.drafts/*/draft.keys", "*/.raw/*/raw.keys", "*/*/quarantine/*/quarantine.keys")
+        patterns = (
+            "*/*/keys/*.keys", "*/.drafts/*/draft.keys", "*/.raw/*/raw.keys", "*/*/quarantine/*/quarantine.keys",
+            "*/.documents/*/*.keys",
+        )  # fmt: skip
         return sorted(path for pattern in patterns for path in self.root.glob(pattern) if not path.name.startswith("."))
 
     def read_manifest(self, path: Path) -> Manifest:

@@ -14,6 +14,8 @@ What is checked, and under which code it is told:
     quarantine.*               what was put aside, held to the same: key file, description, hash and tags of every part
     raw.*                      a raw segment missing or altered, its chain broken, its key or a tag wrong (each is decrypted to
     its end); nothing when the archive was removed; raw.shredded (info) when its keys were destroyed
+    document.*                 a pack of documents, its index or its keys altered, missing or put back; a document that a record
+    names and that no pack holds; document.shredded (info) when its keys were destroyed
     leftover                   (warning) files that no snapshot and no draft names: what a crash leaves, or a deleted manifest's
 
 Files are read again each time: nothing remembered is trusted.
@@ -23,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snapshots import amendments, fixity, keyfile, parts
+from snapshots import amendments, document_checks, fixity, keyfile, parts
 from snapshots import manifest as manifests
 from snapshots.chain import Chain
 from snapshots.dataset import CLASSES, DatasetId
@@ -47,7 +49,8 @@ def verify(
 
     Arguments: expected_head: the hash of the manifest that the audit log says was published last; entered: those of
     all that it entered. Each that is not there, nor an amendment of it, is a rollback, even when no file is left.
-    opened: raw segments that the verification of another stream decrypted already; those decrypted here are added.
+    opened: raw segments and packs of documents that the verification of another stream decrypted already; those decrypted
+    here are added.
     """
     check = _Check(repository, dataset, set() if opened is None else opened)
     for step in (check.history, check.keys, check.parts, check.live_rows, check.around, check.leftovers):
@@ -317,9 +320,10 @@ class _Check:
     # Around
 
     def around(self) -> None:
-        """Check what was put aside, and the raw archives of the connection that are still there."""
+        """Check what was put aside, and the raw archives and the documents of the connection that are still there."""
         self.found += fixity.quarantines(self.repository, self.dataset)
         self.found += fixity.archives(self.repository, self.dataset, self.chain, self.opened)
+        self.found += document_checks.findings(self.repository, self.dataset, self.chain, self.data_keys, self.opened)
 
     def leftovers(self) -> None:
         """Name files that nothing names."""

@@ -8,6 +8,7 @@ Doors call it; it calls everything else. Nothing imports it but doors.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from snapshots.manifest import Manifest
     from sovereign.answers import Answer
     from sovereign.custody import Rotated
+    from sovereign.documents import Listed
     from sovereign.sync.jobs import Jobs
     from vault.errors import Fault, Finding
     from vault.recovery import Restored
@@ -201,6 +203,30 @@ class Site(Parts):
         self.audit.append("snapshot.exported", {"connection": dataset.connection, "stream": dataset.stream}, facts)
         return export_dataset(self.repository, manifest, clearance, folder, sealed=sealed)
 
+    def documents(
+        self, connection: str, stream: str | None = None, *, clearance: str = "internal", as_of: int | datetime | None = None
+    ) -> "Iterator[Listed]":
+        """List the documents that records of a connection name, of one stream or of all; see `sovereign.documents`."""
+        from snapshots.dataset import DatasetId
+        from sovereign.documents import listed
+
+        datasets = [each for each in self.repository.datasets() if each.connection == connection]
+        if stream is not None:
+            datasets = [DatasetId(connection, stream)]
+        chosen = [self.snapshot(each, as_of) for each in datasets]
+        facts = {"clearance": clearance, "streams": [each.id.stream for each in chosen]}
+        self.audit.append("document.listed", {"connection": connection}, facts)
+        for manifest in chosen:
+            yield from listed(self, manifest, clearance)
+
+    def document(
+        self, dataset: "DatasetId", document: str, *, clearance: str = "internal", as_of: int | datetime | None = None
+    ) -> bytes:
+        """Open a document that a record of a snapshot names, under the keys of a clearance; see `sovereign.documents`."""
+        from sovereign.documents import opened
+
+        return opened(self, self.snapshot(dataset, as_of), document, clearance)
+
     # Care
 
     def jobs(self) -> "Jobs":
@@ -245,14 +271,17 @@ class Site(Parts):
         return list(inspect(self))
 
     def housekeep(self, spared: frozenset[str] = frozenset()) -> None:
-        """Remove what has had its time: payloads of writes, raw archives (not of `spared` connections), marts, dead spill."""
+        """Remove what has had its time: payloads, raw archives, documents (not of `spared` connections), marts, dead spill."""
         from snapshots import engine
         from sovereign.gateway import keeping, messages
-        from sovereign.sync import retention
+        from sovereign.sync import disposal, retention
+        from vault.errors import Fault
 
         keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock(), self.spool.remove)
         messages.sweep(self.state, self.settings.gateway.keep_days, self.clock())
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
+        with suppress(Fault, OSError):  # a snapshot that cannot be read is for `verify` to tell: nothing is destroyed meanwhile
+            disposal.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         self.marts.sweep()
         engine.sweep(self.root / "spill")

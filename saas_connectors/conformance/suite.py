@@ -8,6 +8,8 @@
 5. No request carries a credential.
 6. Whatever the vendor answers, at whatever moment, a connector fails with a `ConnectorError` that holds nothing of the answer.
 7. The same responses give the same pages and the same evidence.
+8. A stream's `document` is a text field of its schema; what its records have there was filed for that stream. Read again with
+   the same store, no file that it holds is asked for, and the records are the same.
 
 The vendor must hold still while the suite runs.
 """
@@ -22,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pyarrow as pa
 
-from saas_connectors.conformance.driver import Read, Recorder, Replay, Send, converse, read
+from saas_connectors.conformance.driver import Read, Recorder, Replay, Send, Shelf, converse, read
 from saas_connectors.connector import Catalog, Checked, Connector, Json, Page, ReadPlan, Slice, SyncMode
 from saas_connectors.errors import ConnectorError
 from saas_connectors.records import MAX_TABLE
@@ -96,12 +98,15 @@ def run(
     before = len(recorder.exchanges)
     slices = converse(connector.slices(plan), recorder)
     sliced(plan, slices)
-    reads = {part.key: read(connector, plan, part, None, recorder) for part in slices}
+    shelf = Shelf()
+    reads = {part.key: read(connector, plan, part, None, recorder, shelf) for part in slices}
     paged(plan, slices, reads, whole=mode == "full_refresh")
+    filed(plan, reads, shelf)
     modest(recorder.exchanges, secrets)
     for part in slices:
         resumable(connector, plan, part, reads[part.key], send, resumes)
     repeatable(connector, plan, recorder.exchanges[before:], reads)
+    held(connector, plan, slices, reads, send, shelf)
     discreet(connector, plan, slices, send)
     return Report(catalog, slices, reads)
 
@@ -118,6 +123,11 @@ def sound(catalog: Catalog) -> None:
         hold(f"every field of `{stream.name}` has a class", fields <= stream.classes.keys())
         hold(f"`{stream.name}` is pulled somehow", stream.modes)
         hold(f"`{stream.name}` has a cursor when it is incremental", "incremental" not in stream.modes or stream.cursor)
+        if stream.document is not None:
+            at = stream.schema.get_field_index(stream.document)
+            hold(f"`{stream.name}` names documents in a field of its schema", at >= 0 or not fields)
+            hold(f"`{stream.name}` names documents in text", at < 0 or pa.types.is_string(stream.schema.field(at).type))
+            hold(f"the documents of `{stream.name}` have a class", stream.document in stream.classes)
 
 
 def sliced(plan: ReadPlan, slices: Sequence[Slice]) -> None:
@@ -155,6 +165,32 @@ def paged(plan: ReadPlan, slices: Sequence[Slice], reads: Mapping[str, Read], *,
             hold(f"slice {part.key} gives cursors of its own streams", name in part.streams)
 
 
+def filed(plan: ReadPlan, reads: Mapping[str, Read], shelf: Shelf) -> None:
+    """Law 8, of what was read."""
+    for stream in plan.streams:
+        known = {each.document for (name, _), each in shelf.filed.items() if name == stream.name}
+        hold(f"`{stream.name}` says in which field it names documents", stream.document is not None or not known)
+        for page in (page for one in reads.values() for page in one.pages if page.stream == stream.name):
+            if stream.document in page.records.column_names:
+                named = set(page.records.column(stream.document).to_pylist()) - {None}
+                hold(f"each document that `{stream.name}` names was filed for it", named <= known)
+
+
+def held(
+    connector: Connector, plan: ReadPlan, slices: Sequence[Slice], reads: Mapping[str, Read], send: Send, shelf: Shelf
+) -> None:
+    """Law 8, of a second read; files that became no document may be asked for again."""
+    if not shelf.filed:
+        return
+    contents = set(shelf.contents.values())
+    again = Recorder(send)
+    for part in slices:
+        second = read(connector, plan, part, None, again, shelf)
+        hold(f"slice {part.key} gives the same records of what is held", _rows(second.pages) == _rows(reads[part.key].pages))
+    asked = [answer for request, answer in again.exchanges if request.document and 200 <= answer.status < 300]
+    hold("no document that is held is asked for again", not any(answer.body in contents for answer in asked))
+
+
 def resumable(connector: Connector, plan: ReadPlan, part: Slice, done: Read, send: Send, most: int) -> None:
     """Law 4; the cursor at the end is the same as well."""
     at = [number for number, page in enumerate(done.pages) if page.position is not None]
@@ -189,9 +225,9 @@ def repeatable(
     connector: Connector, plan: ReadPlan, exchanges: list[tuple[Request, Response]], reads: Mapping[str, Read]
 ) -> None:
     """Law 7."""
-    replay = Replay(exchanges)
+    replay, shelf = Replay(exchanges), Shelf()
     for part in converse(connector.slices(plan), replay):
-        again, first = read(connector, plan, part, None, replay), reads[part.key]
+        again, first = read(connector, plan, part, None, replay, shelf), reads[part.key]
         same = all(
             a.records.equals(b.records) and a.position == b.position for a, b in zip(again.pages, first.pages, strict=True)
         )

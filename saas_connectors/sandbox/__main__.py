@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from saas_connectors.sandbox.datasets import Bench, Dataset, communes
+from saas_connectors.sandbox.maarch import Maarch
 from saas_connectors.sandbox.server import Sandbox
 from saas_connectors.sandbox.troubles import Trouble
 from saas_connectors.sandbox.vendor import Vendor
@@ -16,6 +17,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--bench-rows", type=int, default=0, help="serve this many bench rows as the dataset `bench`")
     parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
+    parser.add_argument("--maarch", type=int, metavar="LETTERS", help="be a MaarchCourrier server with so many letters instead")
+    parser.add_argument("--document-bytes", type=int, default=2_000, help="bytes of each file of a letter, at least")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
     parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
     parser.add_argument("--trouble", help="what befalls the first write, such as lands_then_resets")
@@ -28,7 +31,10 @@ def main() -> None:
     vendor = Vendor(datasets, latency=asked.latency_ms / 1000, cap=asked.cap)
     if asked.trouble:
         vendor.troubles.plan(Trouble(asked.trouble, method="POST"))
-    sandbox = Sandbox(vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
+    maarch = None
+    if asked.maarch is not None:
+        maarch = Maarch(asked.maarch, document_bytes=asked.document_bytes, latency=asked.latency_ms / 1000)
+    sandbox = Sandbox(maarch or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
     sys.stdout.write(f"{sandbox.url}\n")
     sys.stdout.flush()
     try:

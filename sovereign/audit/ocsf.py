@@ -80,6 +80,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
          "exported": "read"},
     ),
     "raw": (DATASTORE, {"expired": "delete"}),
+    "document": (DATASTORE, {"listed": "list", "opened": "read", "refused": "read", "destroyed": "delete"}),
     "query": (DATASTORE, {"ran": "query", "refused": "query"}),
     "payload": (DATASTORE, {"erased": "delete", "swept": "delete"}),
     "egress": (API, {}),
@@ -94,6 +95,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
 
 FAILED: Final = frozenset({
     "sync.failed", "sync.interrupted", "sync.cancelled", "sync.quarantined", "query.refused", "egress.refused", "read.failed",
+    "document.refused",
     "read.denied", "delivery.denied", "delivery.refused", "delivery.expired", "delivery.rejected", "delivery.failed",
     "policy.refused", "job.missed", "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",
     "witness.contradicted",
@@ -103,6 +105,7 @@ UNDECIDED: Final = frozenset({"delivery.unknown", "delivery.inconclusive", "deli
 SEVERITIES: Final[Mapping[str, int]] = MappingProxyType({
     "witness.contradicted": CRITICAL, "vendor.bypassed": CRITICAL, "witness.forgot": MEDIUM,
     "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
+    "document.destroyed": MEDIUM,
     "audit.erased": MEDIUM, "audit.pruned": MEDIUM, "vendor.cut": MEDIUM, "recovery.exported": MEDIUM,
     "delivery.unknown": MEDIUM, "delivery.inconclusive": MEDIUM, "egress.refused": MEDIUM,
 })  # fmt: skip

@@ -120,6 +120,12 @@ def destroy(door: Door, connection: str, key_class: str, period: str, reason: st
         scope=scope,
         keys=destroyed,
     )
+    if (site.root / "snapshots" / connection / ".documents" / key_class).is_dir():
+        door.out.remark(
+            f"! Les documents {key_class} de {connection} venus en {period} ne s'ouvrent plus : leurs clés en étaient.",
+            f"! The {key_class} documents of {connection} that came in {period} open no more: their keys were among these.",
+            style="yellow",
+        )
     held = [each.scope for each in site.keys.list() if each.state != "destroyed"]
     if key_class != "raw" and any(each.connection == connection and each.key_class == "raw" for each in held):
         door.out.remark(

@@ -27,6 +27,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "secret": ("Les secrets des fournisseurs, scellés.", "The vendors' secrets, sealed."),
     "sync": ("Tire les données des fournisseurs ; montre les exécutions.", "Pull the vendors' data; show the runs."),
     "snapshot": ("Les instantanés chiffrés : lister, comparer, vérifier.", "The encrypted snapshots: list, compare, verify."),
+    "document": ("Les fichiers des fournisseurs : lister, ouvrir.", "The vendors' files: list, open."),
     "query": ("Interroge les copies locales en SQL.", "Ask the local copies questions in SQL."),
     "keys": ("Les clés : lister, changer, détruire, secourir.", "Keys: list, rotate, destroy, recover."),
     "policy": (

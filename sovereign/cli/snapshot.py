@@ -153,8 +153,8 @@ def diff(door: Door, dataset: tuple[str, str], before: str, after: str | None, c
 
 @command.verb(
     "verify",
-    fr="Vérifie empreintes, signatures et scellés, archive brute et quarantaine comprises, et qu'aucun instantané ne manque.",
-    en="Check every hash, signature and seal, raw archive and quarantine included, and that no snapshot was taken away.",
+    fr="Vérifie empreintes, signatures et scellés, archive brute, quarantaine et documents compris, et que rien ne manque.",
+    en="Check every hash, signature and seal, raw archive, quarantine and documents included, and that nothing was taken away.",
 )
 @argument(
     "datasets", type=DATASET, nargs=-1, required=False, fr="Les jeux de données ; tous sinon.", en="Datasets; all otherwise."
@@ -165,7 +165,7 @@ def verify(door: Door, datasets: tuple[tuple[str, str], ...]) -> None:
     from sovereign.inspection import known, unentered
 
     site = door.site()
-    opened: set[Path] = set()  # the streams of a connection share its raw archives: each segment is decrypted once
+    opened: set[Path] = set()  # the streams of a connection share its raw archives and packs: each is decrypted once
     chosen = _held(site, datasets) or known(site)
     count = 0
 

@@ -300,4 +300,16 @@ class Connection(Strict, frozen=True, kw_only=True):
             "un nombre de jours d'archive brute, 0 pour aucune", "a number of days of raw archive, 0 for none", ge=0, le=36_500
         ),
     ] = 30
+    documents_days: (
+        Annotated[
+            int,
+            said(
+                "un nombre de jours, après quoi un document que plus rien ne nomme est détruit (jamais par défaut)",
+                "a number of days after which a document that nothing names any more is destroyed (never when left out)",
+                ge=1,
+                le=36_500,
+            ),
+        ]
+        | None
+    ) = None
     options: dict[str, Any] = {}

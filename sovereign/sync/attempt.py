@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-from saas_connectors.connector import Connector, Json
+from saas_connectors.connector import Connector, Filed, Json
 from saas_connectors.request import Request, Response
 from snapshots.dataset import DatasetId, DatasetSpec
 from snapshots.draft import Draft
@@ -29,6 +29,7 @@ from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.plan import Known, Plan, choose, fingerprint, to_json
 from sovereign.sync.progress import Phase, Progress, Reading
 from sovereign.sync.reading import Readers, Stopped, converse
+from sovereign.sync.shelving import Shelving
 from vault.errors import Fault
 
 PLAN: Final = "sovereign:plan"
@@ -81,12 +82,15 @@ class Archive:
     kept: bool
     clock: Clock
 
-    def exchange(self, request: Request, response: Response) -> None:
-        """Keep a response."""
+    def exchange(self, request: Request, response: Response, filed: Filed | None) -> None:
+        """Keep a response; of one whose bytes are in the document store, its name there instead of them."""
         if self.kept:
             received = (response.received_at or self.clock()).isoformat()
             headers = tuple(response.headers.items())
-            self.draft.archive(RawExchange(request.method, address(request), response.status, headers, response.body, received))
+            kept = filed.document if filed else ""
+            self.draft.archive(
+                RawExchange(request.method, address(request), response.status, headers, response.body, received, kept)
+            )
 
     def note(self, method: str, content: Json) -> None:
         """Keep something of ours beside the responses."""
@@ -95,14 +99,14 @@ class Archive:
             self.draft.archive(RawExchange(method, "", 0, (), body, self.clock().isoformat()))
 
 
-def begin(draft: Draft, plan: Plan, point: ResumePoint, archive: Archive) -> Landing:
+def begin(draft: Draft, plan: Plan, point: ResumePoint, archive: Archive, shelving: Shelving) -> Landing:
     """Open the writer of an attempt, and say in the archive where it starts from."""
     if point.attempts:
         archive.note(RESUME, {key: [each.done, each.position] for key, each in point.slices.items()})
     else:
         archive.note(PLAN, to_json(plan))
     point.attempts += 1
-    return Landing(draft, archive.exchange, point)
+    return Landing(draft, archive.exchange, point, shelving)
 
 
 def read(
@@ -110,6 +114,7 @@ def read(
     plan: Plan,
     landing: Landing,
     send: Callable[[tuple[Request, ...]], tuple[Response, ...]],
+    shelving: Shelving,
     *,
     run: str,
     threads: int,
@@ -124,7 +129,7 @@ def read(
     point = landing.point
     left = [(part, point.slices[part.key].position if part.key in point.slices else None) for part in plan.slices]
     work = [(part, position) for part, position in left if part.key not in point.slices or not point.slices[part.key].done]
-    readers = Readers(connector, plan.read, work, send, threads=threads, memory=MEMORY)
+    readers = Readers(connector, plan.read, work, send, shelving, threads=threads, memory=MEMORY)
     meter = _Meter(run, landing, len(plan.slices), len(plan.read.streams), progress)
     fault: Fault | None = None
     halting = False

@@ -36,7 +36,7 @@ from sovereign.egress.errors import Interrupted, Waiting
 from sovereign.egress.transport import Transport
 from sovereign.settings import Connection, Settings
 from sovereign.state import Lease, Leases, Runs, StateFull
-from sovereign.sync import attempt, retention
+from sovereign.sync import attempt, disposal, retention
 from sovereign.sync.continuing import Asked, fits, stuck, worth_keeping
 from sovereign.sync.errors import ConnectorFailed, StillWaiting, UnknownConnection
 from sovereign.sync.fence import Fenced, lease_of
@@ -48,6 +48,7 @@ from sovereign.sync.publishing import Publisher, recover
 from sovereign.sync.reading import Stopped
 from sovereign.sync.records import Record, close_interrupted
 from sovereign.sync.rollback import rolled_back
+from sovereign.sync.shelving import Shelving
 from sovereign.sync.tidying import tidy
 from sovereign.sync.trouble import explained
 from sovereign.sync.verdict import Guards
@@ -114,6 +115,8 @@ class Syncs:
         with suppress(Fault, OSError, SQLAlchemyError):  # the next run, or `serve`, does it again
             known = self.settings().connections
             retention.sweep(self.repository, self.audit, self.runs, self.leases, known, self.clock())
+            mine = {connection: known[connection]}
+            disposal.sweep(self.repository, self.audit, self.runs, self.leases, mine, self.clock())
         progress.emit(RunFinished(outcome.run, connection, outcome.state, self.clock()))
         return outcome
 
@@ -157,6 +160,7 @@ class Syncs:
         record.begin(draft.run if draft else None)
         plan: Plan | None = None
         landing: Landing | None = None
+        shelving: Shelving | None = None
         point = msgspec.convert(draft.resume, ResumePoint) if draft and draft.resume else ResumePoint()
         before, sent = (point.requests, point.bytes_in), Counters()
         try:
@@ -168,8 +172,9 @@ class Syncs:
                 modes = dict(plan.read.modes)
                 asked.progress.emit(RunStarted(record.run, name, resumed, {**modes}, plan.read.started_at))
                 archive = attempt.Archive(draft, asked.connection.raw_days > 0, self.clock)
-                landing = attempt.begin(draft, plan, point, archive)
-                wrong = self._read(asked, connector, plan, landing, transport, record.run)
+                shelving = Shelving(self.repository, name, plan.read.streams)
+                landing = attempt.begin(draft, plan, point, archive, shelving)
+                wrong = self._read(asked, connector, plan, landing, transport, shelving, record.run)
             if wrong is not None and stuck(landing, wrong):
                 self._again(draft, record, landing.point, wrong)
                 return None
@@ -195,16 +200,19 @@ class Syncs:
                 raise fault from None
             return self._stopped(asked, record, draft, landing, point, plan, fault)
         finally:
+            if shelving is not None:
+                shelving.close()
             if draft is not None:
                 draft.close()
 
     def _read(
-        self, asked: Asked, connector: Connector, plan: Plan, landing: Landing, transport: Transport, run: str
-    ) -> Fault | None:
+        self, asked: Asked, connector: Connector, plan: Plan, landing: Landing, transport: Transport, shelving: Shelving,
+        run: str,
+    ) -> Fault | None:  # fmt: skip
         """Read what is left; give the wrong answer that some stream met, when others have something to publish."""
         try:
             attempt.read(
-                connector, plan, landing, transport.exchange, run=run,
+                connector, plan, landing, transport.exchange, shelving, run=run,
                 threads=asked.connection.limits.concurrency, progress=asked.progress, stop=asked.stop,
             )  # fmt: skip
         except (ConnectorError, ConnectorFailed) as fault:

@@ -10,6 +10,7 @@ SovereignError
     ├── DiskFull            no room left: the draft keeps everything up to its last checkpoint
     ├── WriteFailed         the disk refused for another reason
     ├── ReplayGap           the raw archive does not hold an answer that the connector asks for
+    ├── ReplayLacks         the document store no longer holds a document that the run pulled
     └── BadCadence          a schedule that is not understood
 """
 
@@ -115,6 +116,17 @@ class ReplayGap(SyncError):
     en = "The raw archive of {run} does not hold the answer to {method} {path}."
     todo_fr = "Cette exécution ne peut pas être rejouée avec le connecteur actuel."
     todo_en = "This run cannot be replayed with the present connector."
+
+
+class ReplayLacks(SyncError):
+    """The document store no longer holds a document of the run."""
+
+    code = "sync.replay_document"
+    kind = "unverified"
+    fr = "Le document {document} de cette exécution n'est plus dans ce site."
+    en = "Document {document} of this run is no longer on this site."
+    todo_fr = "Sa durée (documents_days) est passée, ou ses clés sont détruites : cette exécution ne peut pas être rejouée."
+    todo_en = "Its time (documents_days) has passed, or its keys were destroyed: this run cannot be replayed."
 
 
 class NothingToReplay(SyncError):

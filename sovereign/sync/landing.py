@@ -3,7 +3,10 @@
 1. What a slice brings is held back until the page that carries a position, or the end of the slice; then its responses,
    records, evidence and position go to the draft together. So at any checkpoint the draft holds exactly what the positions
    say: nothing is lost and nothing is doubled after a stop.
-2. A checkpoint is made when 131,072 records or 32 MiB are waiting, or 5 seconds after the last one when there is something new.
+   A document is filed as soon as it comes, so at the latest in the checkpoint of the records that name it; one that no record
+   names yet is in nobody's way.
+2. A checkpoint is made when 131,072 records or 32 MiB, documents among them, are waiting, or 5 seconds after the last one when
+   there is something new.
 3. Evidence is condensed as it comes, so that a resume point stays small however long the read.
 
 One thread calls it. After a fault of `take` or `checkpoint` the draft must not be checkpointed again: a page may be half in.
@@ -17,10 +20,10 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 import pyarrow as pa
 
-from saas_connectors.connector import Evidence, Json, Page
+from saas_connectors.connector import Document, Evidence, Filed, Json, Page
 from saas_connectors.request import Request, Response
 from sovereign.sync.outcome import Noted, StreamOutcome
-from sovereign.sync.reading import Answered, Ended, Item, Stopped
+from sovereign.sync.reading import Answered, Ended, Filing, Item, Stopped
 
 ROWS: Final = 131_072
 BYTES: Final = 32 * 2**20
@@ -31,6 +34,8 @@ _KEPT: Final = 200
 """Pieces of evidence of one check that a run keeps for each stream; what comes after is condensed into the last."""
 
 Monotonic: TypeAlias = Callable[[], float]
+Archived: TypeAlias = Callable[[Request, Response, Filed | None], None]
+"""Keeps a response in the raw archive; of a document that was filed, all but its bytes."""
 
 
 class SlicePoint(msgspec.Struct):
@@ -71,23 +76,37 @@ class Landed(Protocol):
         ...
 
 
+class Filings(Protocol):
+    """What the writer needs of the document store."""
+
+    def file(self, document: Document, filed: Filed) -> None:
+        """Write a document, unless it is held."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Make durable all that was filed."""
+        ...
+
+
 class Landing:
     """Appends to a draft and makes checkpoints."""
 
     def __init__(
         self,
         draft: Landed,
-        archive: Callable[[Request, Response], None],
+        archive: Archived,
         point: ResumePoint,
+        filings: Filings,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
         self.point = point
-        self._draft, self._archive, self._monotonic = draft, archive, monotonic
+        self._draft, self._archive, self._filings, self._monotonic = draft, archive, filings, monotonic
         self.advanced = False
         """Whether this attempt made anything durable."""
         self._held: dict[str, list[Answered | Page | Evidence]] = {}
         self._gathered: dict[str, list[pa.Table]] = {}
         self._new = False
+        self._filed = 0
         self._rows = self._bytes = 0
         self._last = monotonic()
 
@@ -96,6 +115,11 @@ class Landing:
         what = item.what
         if isinstance(what, Stopped):
             raise TypeError("a fault is not something to land")
+        if isinstance(what, Filing):
+            self._filings.file(what.document, what.filed)
+            self._filed += 1
+            self._bytes += what.filed.size
+            return
         if isinstance(what, Ended):
             self._land(item.key)
             self.point.slices[item.key] = SlicePoint(done=True, cursors=dict(what.cursors))
@@ -108,9 +132,9 @@ class Landing:
     def _land(self, key: str) -> None:
         for what in self._held.pop(key, ()):
             if isinstance(what, Answered):
-                self._archive(what.request, what.response)
+                self._archive(what.request, what.response, what.filed)
                 self.point.requests += 1
-                self.point.bytes_in += len(what.response.body)
+                self.point.bytes_in += what.filed.size if what.filed else len(what.response.body)
             elif isinstance(what, Page):
                 self._gather(what)
                 self.point.rows += what.records.num_rows
@@ -139,13 +163,16 @@ class Landing:
     @property
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
-        if not self._new:
+        if not self._new and not self._filed:
             return False
         return self._rows >= ROWS or self._bytes >= BYTES or self._monotonic() - self._last >= SECONDS
 
     def checkpoint(self, *, even_unchanged: bool = False) -> None:
         """Make what has landed durable; what is still held back will be asked for again."""
+        if self._filed:
+            self._filings.checkpoint()  # before the records that name them
         if not self._new and not even_unchanged:
+            self._settle()
             return
         for stream, tables in self._gathered.items():
             if tables:
@@ -153,7 +180,10 @@ class Landing:
         self._draft.checkpoint(msgspec.to_builtins(self.point))
         self.advanced = self.advanced or self._new
         self._new = False
-        self._rows = self._bytes = 0
+        self._settle()
+
+    def _settle(self) -> None:
+        self._filed = self._rows = self._bytes = 0
         self._last = self._monotonic()
 
 

@@ -112,6 +112,7 @@ class _Stream(msgspec.Struct, frozen=True):
     group: str | None
     title: str
     found: tuple[str, ...] = ()
+    document: str | None = None
 
 
 class _Slice(msgspec.Struct, frozen=True):
@@ -134,7 +135,7 @@ def to_json(plan: Plan) -> Json:
     streams = tuple(
         _Stream(
             s.name, s.primary_key, base64.b64encode(s.schema.serialize().to_pybytes()).decode(), dict(s.classes), s.modes,
-            s.cursor, s.contract, s.group, s.title, tuple(sorted(s.found)),
+            s.cursor, s.contract, s.group, s.title, tuple(sorted(s.found)), s.document,
         )
         for s in plan.read.streams
     )  # fmt: skip
@@ -158,6 +159,7 @@ def from_json(document: Json) -> Plan:
             s.group,
             s.title,
             frozenset(s.found),
+            s.document,
         )
         for s in held.streams
     )

@@ -8,19 +8,40 @@
    refused credential, a lost position) stops every reader. A fault of ours in a connector is named by its type and place, never
    by its message, which may quote a record.
 4. A reader opens no socket and writes no file.
+5. The answer to a request marked `document` waits for the `Document` that the connector makes of it: it is then put on the
+   channel without its body, after the document. One that became none before the next position, or before `WAITING` bytes of
+   them wait, is put there whole, and so kept raw.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
-from saas_connectors.connector import Connector, Document, Evidence, Exchange, Fetch, Holding, Json, Page, ReadPlan, Slice, T
+from saas_connectors.connector import (
+    Connector,
+    Document,
+    Evidence,
+    Exchange,
+    Fetch,
+    Filed,
+    Holding,
+    Json,
+    Page,
+    ReadPlan,
+    Slice,
+    T,
+    Told,
+)
 from saas_connectors.errors import ConnectorError, ResumeLost, Unauthorized
 from saas_connectors.request import Request, Response
 from sovereign.sync.channel import Channel
 from sovereign.sync.errors import ConnectorFailed
+from sovereign.sync.shelving import Desk
 from vault.errors import Fault
+
+WAITING: Final = 32 * 2**20
+"""Bytes of documents fetched and not handed over that a slice may hold, before they are kept raw."""
 
 Send: TypeAlias = Callable[[tuple[Request, ...]], tuple[Response, ...]]
 """Exchanges requests for responses, in their order."""
@@ -28,10 +49,19 @@ Send: TypeAlias = Callable[[tuple[Request, ...]], tuple[Response, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A response and the request it answers; of an unsuccessful one, the status alone."""
+    """A response and the request it answers; of an unsuccessful one, the status alone; of a document, all but its bytes."""
 
     request: Request
     response: Response
+    filed: Filed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A document on its way to the store, and its name there."""
+
+    document: Document
+    filed: Filed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +90,28 @@ class Item:
     """Something read, and the key of the slice it belongs to."""
 
     key: str
-    what: Answered | Page | Evidence | Ended | Stopped
+    what: Answered | Filing | Page | Evidence | Ended | Stopped
 
 
 class Readers:
     """Reads the slices of a plan concurrently."""
 
     def __init__(
-        self, connector: Connector, plan: ReadPlan, work: list[tuple[Slice, Json]], send: Send, *, threads: int, memory: int
+        self,
+        connector: Connector,
+        plan: ReadPlan,
+        work: list[tuple[Slice, Json]],
+        send: Send,
+        desk: Desk,
+        *,
+        threads: int,
+        memory: int,
     ) -> None:
         """Prepare to read `work`: slices and the position each starts at.
 
-        `threads` slices at once at most; `memory`: bytes of responses and records that may wait to be written.
+        `threads` slices at once at most; `memory`: bytes of responses, documents and records that may wait to be written.
         """
-        self._connector, self._plan, self._send = connector, plan, send
+        self._connector, self._plan, self._send, self._desk = connector, plan, send, desk
         self._work: Iterator[tuple[Slice, Json]] = iter(work)
         self._taking = threading.Lock()
         self._halt = threading.Event()
@@ -128,27 +166,67 @@ class Readers:
 
     def _read(self, part: Slice, position: Json) -> None:
         reading = self._connector.read(self._plan, part, position)
-        answers: tuple[Response, ...] | None = None
+        told: Told = None
+        loose: list[Answered] = []
         try:
             while not self._halt.is_set():
-                asked = reading.send(answers)
-                answers = None
+                asked = reading.send(told)
+                told = None
                 if isinstance(asked, Fetch):
-                    answers = self._send(asked.requests)
-                    for request, response in zip(asked.requests, answers, strict=True):
-                        kept = response if 200 <= response.status < 300 else Response(response.status, response.url, b"")
-                        self._put(part, Answered(request, kept), len(kept.body))
-                elif isinstance(asked, Holding | Document):
-                    raise TypeError("no document store here")
+                    told = self._fetch(part, asked, loose)
+                elif isinstance(asked, Holding):
+                    told = self._desk.held(asked)
+                elif isinstance(asked, Document):
+                    told = self._file(part, asked, loose)
                 else:
+                    if isinstance(asked, Page) and asked.position is not None:
+                        self._keep(part, loose)
                     self._put(part, asked, asked.records.nbytes if isinstance(asked, Page) else 0)
         except StopIteration as end:
+            self._keep(part, loose)
             self._put(part, Ended(end.value or {}), 0)
         finally:
             reading.close()
 
-    def _put(self, part: Slice, what: Answered | Page | Evidence | Ended, size: int) -> None:
+    def _fetch(self, part: Slice, asked: Fetch, loose: list[Answered]) -> tuple[Response, ...]:
+        answers = self._send(asked.requests)
+        for request, response in zip(asked.requests, answers, strict=True):
+            good = 200 <= response.status < 300
+            answered = Answered(request, response if good else Response(response.status, response.url, b""))
+            if good and request.document:
+                loose.append(answered)
+            else:
+                self._put(part, answered, len(answered.response.body))
+        if sum(len(each.response.body) for each in loose) > WAITING:
+            self._keep(part, loose)
+        return answers
+
+    def _file(self, part: Slice, document: Document, loose: list[Answered]) -> Filed:
+        filed = self._desk.name(document)
+        self._put(part, Filing(document, filed), filed.size)
+        self._desk.coming(document, filed)
+        at = origin(document, [each.response for each in loose])
+        if at is not None:
+            answered = loose.pop(at)
+            self._put(part, Answered(answered.request, replace(answered.response, body=b""), filed), 0)
+        return filed
+
+    def _keep(self, part: Slice, loose: list[Answered]) -> None:
+        """Keep raw the documents that were fetched and never handed over."""
+        for answered in loose:
+            self._put(part, answered, len(answered.response.body))
+        loose.clear()
+
+    def _put(self, part: Slice, what: Answered | Filing | Page | Evidence | Ended, size: int) -> None:
         self._channel.put(Item(part.key, what), size)
+
+
+def origin(document: Document, responses: Sequence[Response]) -> int | None:
+    """Find the response whose bytes a document is: the very same object first, else an equal one."""
+    for at, response in enumerate(responses):
+        if response.body is document.content:
+            return at
+    return next((at for at, response in enumerate(responses) if response.body == document.content), None)
 
 
 def converse(exchange: Exchange[T], send: Send, connector: str) -> T:

@@ -7,6 +7,8 @@
    which proves that archive and snapshot agree. A run older than the current snapshot is refused: its own snapshot still
    exists.
 4. What the connector asks and the archive lacks is a fault (ReplayGap): another version of the connector may ask otherwise.
+5. Documents are read from the store, where the archive has only their address, when a slice asks for them. What the store
+   holds today is what `Holding` is told, so fewer may be asked for than in the run. One that is gone is a fault (ReplayLacks).
 
 Memory: one response, and those that came before the slice that wants them asked.
 """
@@ -24,7 +26,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from saas_connectors.connector import Connector, Document, Fetch, Holding, Json, Page, Reading, Slice
+from saas_connectors.connector import Connector, Document, Fetch, Holding, Json, Page, Reading, Slice, Told
 from saas_connectors.request import Headers, Request, Response
 from snapshots import raw
 from snapshots.dataset import DatasetId
@@ -34,14 +36,15 @@ from snapshots.raw import RawExchange
 from snapshots.repository import Repository, opener
 from sovereign.egress.errors import Interrupted
 from sovereign.sync.attempt import PLAN, RESUME, address, specs
-from sovereign.sync.errors import NothingToReplay, ReplayGap, ReplayOld
+from sovereign.sync.errors import NothingToReplay, ReplayGap, ReplayLacks, ReplayOld
 from sovereign.sync.landing import Landing, ResumePoint
 from sovereign.sync.outcome import RunOutcome
 from sovereign.sync.plan import Plan, from_json, to_json
 from sovereign.sync.progress import Phase, Progress, RunFinished, RunStarted
 from sovereign.sync.publishing import Publisher
-from sovereign.sync.reading import Answered, Ended, Item, defect
+from sovereign.sync.reading import Answered, Ended, Filing, Item, defect
 from sovereign.sync.records import Record
+from sovereign.sync.shelving import Shelving
 from sovereign.sync.trouble import explained
 from sovereign.sync.verdict import Guards
 from vault.errors import Fault
@@ -131,11 +134,11 @@ class _Player:
 class _Theatre:
     """Reads all slices at once, each fed with the responses it asks for."""
 
-    def __init__(self, connector: Connector, plan: Plan, landing: Landing) -> None:
-        self._connector, self._plan, self._landing = connector, plan, landing
+    def __init__(self, connector: Connector, plan: Plan, landing: Landing, shelving: Shelving) -> None:
+        self._connector, self._plan, self._landing, self._shelving = connector, plan, landing, shelving
         self._players = [_Player(part) for part in plan.slices]
         self._wanted: dict[tuple[str, str], deque[tuple[_Player, int]]] = defaultdict(deque)
-        self._spare: dict[tuple[str, str], deque[Response]] = defaultdict(deque)
+        self._spare: dict[tuple[str, str], deque[RawExchange]] = defaultdict(deque)
 
     def act(self, starts: Mapping[str, Place], ends: Mapping[str, Place] | None) -> None:
         """Begin an attempt: each slice goes from its start to its end, or to the very end when `ends` is None."""
@@ -155,14 +158,22 @@ class _Theatre:
     def hear(self, exchange: RawExchange) -> None:
         """Give an archived response to the slice that waits for it."""
         key = (exchange.method, exchange.url)
-        received = datetime.fromisoformat(exchange.received) if exchange.received else None
-        url = exchange.url.partition("#")[0]
-        response = Response(exchange.status, url, exchange.body, Headers(exchange.headers), received)
         if self._wanted[key]:
             player, at = self._wanted[key].popleft()
-            self._give(player, at, response)
+            self._give(player, at, self._response(exchange))
         else:
-            self._spare[key].append(response)
+            self._spare[key].append(exchange)
+
+    def _response(self, exchange: RawExchange) -> Response:
+        """Give the answer as the vendor gave it, a document's bytes taken from the store."""
+        body: bytes | None = exchange.body
+        if exchange.document:
+            body = self._shelving.content(exchange.document)
+            if body is None:
+                raise ReplayLacks(document=exchange.document)
+        received = datetime.fromisoformat(exchange.received) if exchange.received else None
+        url = exchange.url.partition("#")[0]
+        return Response(exchange.status, url, body or b"", Headers(exchange.headers), received)
 
     def missing(self) -> Request | None:
         """Give a request that was never answered, None when every slice came to its end."""
@@ -178,11 +189,11 @@ class _Theatre:
         if len(player.given) == len(player.asked):
             self._advance(player, tuple(player.given[n] for n in range(len(player.asked))))
 
-    def _advance(self, player: _Player, answers: tuple[Response, ...] | None) -> None:
+    def _advance(self, player: _Player, told: Told) -> None:
         key, reading = player.part.key, player.reading
         while reading is not None:
             try:
-                item = reading.send(answers)
+                item = reading.send(told)
             except StopIteration as end:
                 self._landing.take(Item(key, Ended(end.value or {})))
                 player.reading = None
@@ -191,12 +202,17 @@ class _Theatre:
                 raise
             except Exception as error:  # noqa: BLE001 — as for a reader
                 raise defect(self._connector.name, error) from None
-            answers = None
+            told = None
             if isinstance(item, Fetch):
                 self._ask(player, item.requests)
                 return
-            if isinstance(item, Holding | Document):
-                raise TypeError("no document store here")
+            if isinstance(item, Holding):
+                told = self._shelving.held(item)
+                continue
+            if isinstance(item, Document):
+                told = filed = self._shelving.name(item)
+                self._landing.take(Item(key, Filing(item, filed)))
+                continue
             self._landing.take(Item(key, item))
             if isinstance(item, Page) and player.until == (False, _canonical(item.position)):
                 reading.close()
@@ -209,7 +225,7 @@ class _Theatre:
         for at, request in enumerate(requests):
             name = (request.method, address(request))
             if self._spare[name]:
-                ready.append((at, self._spare[name].popleft()))
+                ready.append((at, self._response(self._spare[name].popleft())))
             else:
                 self._wanted[name].append((player, at))
         for at, response in ready:
@@ -232,10 +248,11 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, 
     _clear(syncs.repository, tape.connection)
     again = Plan(plan.read, plan.slices, f"{_AGAIN}{run}")  # no sync takes it for a draft of its own
     draft = Draft.create(syncs.repository, record.run, specs(tape.connection, plan), to_json(again))
-    landing = Landing(draft, lambda _request, _response: None, ResumePoint())
+    shelving = Shelving(syncs.repository, tape.connection, plan.read.streams)
+    landing = Landing(draft, lambda _request, _response, _filed: None, ResumePoint(), shelving)
     try:
         progress.emit(Phase(record.run, "reading"))
-        _perform(_Theatre(connector, plan, landing), tape, starts, landing, stop)
+        _perform(_Theatre(connector, plan, landing, shelving), tape, starts, landing, stop)
         host = urlsplit(settings.url).hostname or "folder"
         provenance = Provenance(run, settings.connector, connector.version, host, list(tape.segments))
         guards = Guards(settings.guards.max_fall, settings.guards.max_deletions)
@@ -247,6 +264,7 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, 
         state: Any = "cancelled" if isinstance(fault, Interrupted) else "failed"
         outcome = record.finish(state, landing.point, fault=fault)
     finally:
+        shelving.close()
         draft.discard()
     progress.emit(RunFinished(outcome.run, tape.connection, outcome.state, syncs.clock()))
     return outcome

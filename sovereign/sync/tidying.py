@@ -1,13 +1,14 @@
 """What the end of a run puts in order, under the lease of its connection: leftovers of crashes, quarantines that were replaced.
 
 Each removal is entered in the audit log first, by who holds the lease (`fence`), so that nothing leaves without an entry: a
-crash in between leaves an entry too many, never one too few. No published row is ever removed.
+crash in between leaves an entry too many, never one too few. No published row is ever removed. Packs of documents are merged
+when they are many and small, which removes no document and is not entered.
 """
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from snapshots import quarantine, sweeping
+from snapshots import document_keeping, quarantine, sweeping
 from snapshots.dataset import DatasetId
 from snapshots.errors import BadName
 
@@ -27,6 +28,7 @@ def tidy(repository: "Repository", audit: "AuditLog", book: "Book", connection: 
     Arguments: audit: what was ever entered; book: where removals are entered, for who holds the lease alone.
     Errors: LeaseLost, and then nothing was removed; OSError.
     """
+    document_keeping.settle(repository, connection)
     witnessed = audit.witnessed()
     for dataset in _datasets(repository, connection):
         entered = witnessed.get((connection, dataset.stream), ())

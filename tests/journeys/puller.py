@@ -18,10 +18,10 @@ from sovereign.sync import landing
 from tests.servers.sites import CONNECTION
 
 
-def pull(root: Path, rows: int) -> int:
+def pull(root: Path, rows: int, connection: str = CONNECTION) -> int:
     landing.ROWS = rows  # type: ignore[misc]  # the drill wants many checkpoints out of few records
     with Site.open(root) as site:
-        outcome = site.syncs.run(CONNECTION)
+        outcome = site.syncs.run(connection)
     if outcome.state != "succeeded":
         sys.stderr.write(f"{outcome}\n")
     return 0 if outcome.state == "succeeded" else 1
@@ -40,13 +40,13 @@ def tell(number: int) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
+def main(connection: str = CONNECTION) -> None:
     root = Path(sys.argv[1])
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             act, what = line.split()
-            os._exit(pull(root, int(what)) if act == "pull" else replay(root, what))
+            os._exit(pull(root, int(what), connection) if act == "pull" else replay(root, what))
         tell(child)
         tell(os.waitpid(child, 0)[1])
 

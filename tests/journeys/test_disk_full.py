@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from sovereign.sync.errors import DiskFull
+from tests.journeys.test_documents import opened
 from tests.security.canaries.search import search
+from tests.servers.papers import CANARIES as IN_FILES
+from tests.servers.papers import archive, content
 from tests.servers.sites import CANARIES, agents, held, town
 
 
@@ -68,3 +71,20 @@ def test_a_full_disk_ends_the_run_truthfully_and_the_next_one_goes_on_once_there
         assert {entry.subject["run"] for entry in closed} == runs, "each run has its closing entry"
         here.close()
         assert search([here.root], CANARIES).found == []
+
+
+def test_a_disk_that_fills_up_with_documents_loses_none_once_there_is_room(small_disk: Path) -> None:
+    with archive(small_disk, 10) as here:
+        assert here.sync().state == "succeeded"
+        here.vendor.letters |= {100 + n: content(3 * n + 300, 600_000) for n in range(60)}
+        outcome = here.sync()
+        assert outcome.state == "failed"
+        assert outcome.fault is not None
+        assert outcome.fault.code == "sync.disk_full", outcome.fault
+        assert {number for number in here.rows() if number < 100} == set(range(10)), "the last copy is served"
+        for number in range(120, 160):
+            del here.vendor.letters[number]
+        assert here.reopen().syncs.run("courrier", full=True).state == "succeeded"
+        assert opened(here) == here.vendor.letters
+        here.close()
+        assert search([here.root], IN_FILES).found == []

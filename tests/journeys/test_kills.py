@@ -25,9 +25,9 @@ ROWS = 2500
 class Puller:
     """A process that syncs when told to, and is killed when told to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, module: str = "tests.journeys.puller") -> None:
         environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials(root.parent))}
-        command = [sys.executable, "-m", "tests.journeys.puller", str(root)]
+        command = [sys.executable, "-m", module, str(root)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2]
         )

@@ -2,12 +2,15 @@
 through."""
 
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from saas_connectors.sandbox import Trouble
 from snapshots.refusals import QueryFault
 from tests.security.canaries.search import search
+from tests.servers import papers
 from tests.servers.sites import CANARIES, CONNECTION, SECRET, Town, agents, town
 
 PLANTED = [*CANARIES, SECRET]
@@ -52,4 +55,36 @@ def test_nothing_readable_is_left_by_pulls_questions_and_faults(tmp_path: Path, 
         report = search([tmp_path / "town" / "site", temporary], PLANTED)
         assert report.found == []
         assert report.files > 20
+        assert report.bytes > 100_000
+
+
+def test_nothing_readable_is_left_by_documents_whatever_they_went_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with papers.archive(tmp_path / "town", 40, documents_days=30) as here:
+        here.sync()
+        here.vendor.letters |= {100 + n: papers.content(300 + 3 * n) for n in range(20)}
+        here.vendor.troubles.plan(Trouble("status", 500, "/letters", 9, 0))
+        assert here.sync().state == "failed"
+        here.vendor.troubles.clear()
+        assert here.sync(accept="reviewed").state == "succeeded"
+        for number in range(10):
+            del here.vendor.letters[number]
+        here.sync(accept="reviewed")
+        here.clock.offset = timedelta(days=31)
+        here.sync()
+        assert here.site.audit.entries(act="document.destroyed")
+        here.site.rotate_keys()
+        document = here.rows()[20]["document"]
+        assert here.site.document(papers.LETTERS, document, clearance="personal") == papers.content(20)
+        assert len(list(here.site.documents(papers.CONNECTION, clearance="personal"))) > 20
+        run = here.site.runs.latest(papers.CONNECTION, 1)[0].run
+        here.site.syncs.replay(run)
+        here.close()
+        report = search([tmp_path / "town" / "site", temporary], papers.CANARIES)
+        assert report.found == []
         assert report.bytes > 100_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saas_connectors.connector import Evidence, Fetch, Json, Page, Reading, ReadPlan, Slice
+from saas_connectors.connector import Document, Evidence, Fetch, Filed, Holding, Json, Page, Reading, ReadPlan, Slice
 from saas_connectors.request import Request, Response
 from sovereign.clock import now
 from sovereign.sync.channel import Channel
@@ -25,6 +25,22 @@ PART = Slice("s/0", ("s",))
 
 def rows(*ids: int) -> pa.Table:
     return pa.table({"id": list(ids)})
+
+
+class Nowhere:
+    """A document store that holds nothing and keeps nothing."""
+
+    def held(self, asked: Holding) -> tuple[Filed | None, ...]:
+        return (None,) * len(asked.tags)
+
+    def name(self, document: Document) -> Filed:
+        return Filed(f"d{len(document.content):032x}", len(document.content), "")
+
+    def coming(self, document: Document, filed: Filed) -> None: ...
+
+    def file(self, document: Document, filed: Filed) -> None: ...
+
+    def checkpoint(self) -> None: ...
 
 
 class Scripted:
@@ -47,7 +63,7 @@ def read(connector: Scripted, status: int = 200) -> list[object]:
     def send(requests: tuple[Request, ...]) -> tuple[Response, ...]:
         return tuple(Response(status, each.url, b"the body") for each in requests)
 
-    readers = Readers(connector, PLAN, [(PART, None)], send, threads=2, memory=1000)  # type: ignore[arg-type]  # reads only
+    readers = Readers(connector, PLAN, [(PART, None)], send, Nowhere(), threads=2, memory=1000)  # type: ignore[arg-type]  # reads only
     readers.start()
     found = []
     while True:
@@ -124,7 +140,7 @@ class Paper:
 
 def test_records_wait_for_the_page_that_carries_the_position() -> None:
     paper = Paper()
-    landing = Landing(paper, lambda _q, _r: None, ResumePoint())
+    landing = Landing(paper, lambda _q, _r, _f: None, ResumePoint(), Nowhere())
     landing.take(Item("s/0", Page("s", rows(1, 2))))
     landing.checkpoint()
     assert (paper.safe, paper.resume) == ([], None)
@@ -145,7 +161,7 @@ def test_at_any_stop_what_is_safe_is_exactly_what_the_positions_say(steps: list[
         pages[key].append((number, positioned))
 
     def play(paper: Paper, point: ResumePoint, order: list[tuple[str, int, int, bool]], every: int) -> None:
-        landing = Landing(paper, lambda _q, _r: None, point)
+        landing = Landing(paper, lambda _q, _r, _f: None, point, Nowhere())
         for count, (key, at, number, positioned) in enumerate(order):
             landing.take(Item(key, Page("s", rows(number), position=at + 1 if positioned else None)))
             if count % every == 0:
@@ -164,7 +180,7 @@ def test_at_any_stop_what_is_safe_is_exactly_what_the_positions_say(steps: list[
         ]
 
     paper = Paper()
-    first = Landing(paper, lambda _q, _r: None, ResumePoint())
+    first = Landing(paper, lambda _q, _r, _f: None, ResumePoint(), Nowhere())
     seen = dict.fromkeys("abc", 0)
     for count, (key, positioned) in enumerate(steps[:stop]):
         seen[key] += 1

@@ -1,0 +1,70 @@
+"""A walk over letters in the order of their identifiers, each page held against what was asked.
+
+A page shorter than asked is not the end: the walk ends on an empty page, or on the last identifier it was to reach. Rows that
+the clause does not allow are dropped and told; a page that brings nothing new ends the walk, and is told.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from saas_connectors.answer import malformed
+from saas_connectors.connector import Exchange, Fetch
+from saas_connectors.mail.maarch_calls import LIST, Calls, rows
+from saas_connectors.mail.maarch_streams import number
+
+Letter = tuple[int, Mapping[str, Any]]
+Fact = tuple[str, bool | None, Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Walk:
+    """The letters after `after`, up to `until` when it is said, that satisfy `conditions`; `facts` is what was found out."""
+
+    calls: Calls
+    columns: Sequence[str]
+    limit: int
+    after: int = 0
+    until: int | None = None
+    conditions: tuple[str, ...] = ()
+    facts: list[Fact] = field(default_factory=list)
+    _short: int | None = None
+
+    def page(self) -> Exchange[list[Letter]]:
+        """Give the next letters, none at the end; errors: those of `maarch_calls.rows`."""
+        if self.until is not None and self.after >= self.until:
+            return []
+        bounds = [f"res_id > {self.after}", *([f"res_id <= {self.until}"] if self.until is not None else [])]
+        request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self.limit)
+        (response,) = yield Fetch((request,))
+        found: list[Letter] = []
+        for row in rows(request, response, LIST, "resources"):
+            identifier = number(row.get("res_id"))
+            if identifier is None:
+                raise malformed(request, response, "chaque courrier porte un « res_id »", "each letter bears a `res_id`")
+            found.append((identifier, row))
+        return self._kept(found)
+
+    def _kept(self, found: list[Letter]) -> list[Letter]:
+        if not found:
+            return []
+        if self._short is not None:
+            self._tell("page_cap", None, {"asked": self.limit, "given": self._short})
+        self._short = len(found) if len(found) < self.limit else None
+        inside = [each for each in found if self.after < each[0] and (self.until is None or each[0] <= self.until)]
+        if len(inside) < len(found):
+            self._tell("filter_ignored", False, {"field": "res_id"})
+        kept = dict(inside)
+        if len(kept) < len(inside):
+            self._tell("page_repeated", False, {"field": "res_id"})
+        if list(kept) != sorted(kept):
+            self._tell("order_unstable", False, {"field": "res_id"})
+        if kept:
+            self.after = max(kept)
+        else:
+            self._tell("page_repeated", False, {"loop": True})
+        return sorted(kept.items())
+
+    def _tell(self, check: str, holds: bool | None, detail: Mapping[str, Any]) -> None:
+        if (check, holds, detail) not in self.facts:
+            self.facts.append((check, holds, detail))

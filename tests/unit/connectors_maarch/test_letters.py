@@ -1,0 +1,321 @@
+"""What moves at Maarch without saying so is found, what is there is read once, and what is refused is named."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from saas_connectors.conformance.driver import converse
+from saas_connectors.errors import ConnectorError, Malformed, SettingsError, Unauthorized
+from saas_connectors.mail.maarch_calls import ListRefused, RightMissing, RouteDenied
+from saas_connectors.registry import make
+from saas_connectors.request import Request, Response
+from saas_connectors.sandbox import Trouble
+from saas_connectors.sandbox.maarch import Account, Maarch
+from saas_connectors.sandbox.vendor import SECRET, USER
+from tests.unit.connectors_maarch.pulling import NOW, URL, Town, agent, sender
+
+LETTERS = {"streams": ["resources", "documents"]}
+
+
+def town(letters: int = 20, **more: object) -> Town:
+    return Town(Maarch(letters, accounts=(agent(),), **more), dict(LETTERS))
+
+
+def write(server: Maarch, method: str, path: str, body: object = None) -> Response:
+    encoded = None if body is None else json.dumps(body).encode()
+    return sender(server)(Request(method, f"{URL}/rest{path}", body=encoded))
+
+
+def test_a_first_pull_takes_every_letter_and_fetches_every_file_once() -> None:
+    here = town(20)
+    first = here.pull()
+    assert [row["res_id"] for row in first.rows("resources")] == list(range(101, 121))
+    assert {row["state"] for row in first.rows("documents")} == {"filed"}
+    assert len([call for call in first.calls if call.endswith("/originalContent")]) == 20
+    contents = here.shelf.contents
+    assert all(contents[row["document"]].startswith(b"%PDF") for row in first.rows("documents"))
+
+
+def test_an_unchanged_server_costs_two_hundredths_of_the_first_pull() -> None:
+    here = Town(Maarch(1_500, accounts=(agent(),), document_bytes=700))
+    first, second = here.pull(), here.pull()
+    assert not [call for call in second.calls if call.endswith("/originalContent")]
+    assert second.rows("resources") == second.rows("documents") == second.rows("notes") == second.rows("attachments") == []
+    assert len(second.calls) <= 0.02 * len(first.calls)
+
+
+@pytest.mark.parametrize("status", ["END", "DEL"])
+def test_a_status_that_moves_no_date_is_seen_and_the_row_stays(status: str) -> None:
+    here = town(600)
+    here.pull()
+    assert write(here.server, "PUT", "/res/resource/status", {"resId": [301], "status": status}).status == 200
+    again = here.pull()
+    found = {row["res_id"]: row for row in again.rows("resources")}
+    assert found[301]["status"] == status
+    assert (found[301]["closing_date"] is not None) == (status == "END")
+    assert again.removed("resources") == []
+    assert len(found) <= 256
+    assert not [call for call in again.calls if call.endswith("/originalContent")]
+
+
+def test_external_information_that_moves_no_date_is_seen() -> None:
+    here = town(20)
+    here.pull()
+    told = {"externalInfos": [{"res_id": 105, "external_id": "P-7"}], "status": "COU"}
+    assert write(here.server, "PUT", "/res/externalInfos", told).status == 200
+    found = {row["res_id"]: row for row in here.pull().rows("resources")}
+    assert json.loads(found[105]["external_id"])["publikId"] == "P-7"
+
+
+def test_a_new_letter_and_a_new_file_are_read_and_nothing_else_is_fetched() -> None:
+    here = town(20)
+    here.pull()
+    file = {"encodedFile": base64.b64encode(b"%PDF-1.4 other").decode(), "format": "pdf"}
+    body = {"modelId": 1, "doctype": 101, "status": "NEW", "subject": "Dépôt", **file}
+    number = json.loads(write(here.server, "POST", "/resources", body).body)["resId"]
+    assert write(here.server, "PUT", "/resources/110", {"doctype": 101, "subject": "Autre", **file}).status == 204
+    again = here.pull()
+    documents = {row["res_id"]: row for row in again.rows("documents")}
+    assert here.shelf.contents[documents[number]["document"]] == b"%PDF-1.4 other"
+    assert documents[110]["document"] == documents[number]["document"]
+    assert len([call for call in again.calls if call.endswith("/originalContent")]) == 1
+
+
+def test_between_two_surveys_what_moved_its_date_is_read_and_closures_wait() -> None:
+    here = town(40)
+    here.settings["survey_every"] = 3_600
+    here.pull()
+    assert write(here.server, "PUT", "/resources/110", {"doctype": 101, "subject": "Autre"}).status == 204
+    write(here.server, "PUT", "/res/resource/status", {"resId": [105], "status": "END"})
+    here.now = NOW + timedelta(minutes=15)
+    soon = {row["res_id"]: row for row in here.pull().rows("resources")}
+    assert soon[110]["subject"] == "Autre"
+    assert 105 not in soon
+    here.now = NOW + timedelta(minutes=75)
+    later = {row["res_id"]: row for row in here.pull().rows("resources")}
+    assert later[105]["status"] == "END"
+
+
+def test_a_letter_that_may_be_gone_or_hidden_is_told_and_never_removed() -> None:
+    here = town(20)
+    here.pull()
+    here.server.store.drop("res_letterbox", "res_id", 107)
+    again = here.pull()
+    (told,) = [each for each in again.evidence("resources") if each.check == "vanished"]
+    assert (told.holds, dict(told.detail)) == (None, {"count": 1, "hidden": 0, "unsure": 1})
+    assert again.removed("resources") == []
+    (told,) = [each for each in here.pull("full_refresh").evidence("resources") if each.check == "vanished"]
+    assert told.holds is False  # which makes the engine withhold the deletions of a full read
+
+
+def test_a_letter_whose_type_is_gone_answers_by_its_number_and_is_told() -> None:
+    here = Town(Maarch(20, accounts=(Account(USER, SECRET, mode="root_visible", clause=None),)), dict(LETTERS))
+    here.pull()
+    here.server.store.drop("doctypes", "type_id", 101)
+    (told,) = [each for each in here.pull().evidence("documents") if each.check == "vanished"]
+    assert dict(told.detail) == {"count": 5, "hidden": 5, "unsure": 0}
+
+
+def test_only_the_vendor_s_word_removes_a_letter() -> None:
+    here = Town(Maarch(20, accounts=(Account(USER, SECRET, mode="root_visible", clause=None),)), dict(LETTERS))
+    here.pull()
+    here.server.store.drop("res_letterbox", "res_id", 107)
+    again = here.pull()
+    assert again.removed("resources") == again.removed("documents") == [107]
+    assert [each for each in again.evidence("resources") if each.check == "vanished"] == []
+
+
+def test_a_file_that_is_not_what_its_fingerprint_says_is_not_kept_and_is_asked_again() -> None:
+    here = town(3)
+    here.server.store.keep("letter", 102, b"something else")
+    first = here.pull()
+    (row,) = [row for row in first.rows("documents") if row["res_id"] == 102]
+    assert (row["state"], row["document"]) == ("differs", None)
+    assert [(each.check, each.holds) for each in first.evidence("documents") if "differs" in each.check] == [
+        ("document_differs", False)
+    ]
+    assert b"something else" not in here.shelf.contents.values()
+    assert "GET/rest/resources/102/originalContent" in here.pull("full_refresh").calls
+
+
+def test_files_are_kept_unchecked_where_a_setting_says_so() -> None:
+    here = town(3)
+    here.settings["verify"] = False
+    here.server.store.keep("letter", 102, b"deciphered by the server")
+    states = {row["res_id"]: row["state"] for row in here.pull().rows("documents")}
+    assert set(states.values()) == {"unverified"}
+    assert b"deciphered by the server" in here.shelf.contents.values()
+
+
+def test_a_file_that_is_refused_is_told_and_the_others_are_fetched() -> None:
+    here = town(5)
+    here.server.troubles.plan(Trouble("status", 500, path="/rest/resources/103/originalContent", times=0))
+    first = here.pull()
+    assert {row["res_id"]: row["state"] for row in first.rows("documents")} == {
+        101: "filed", 102: "filed", 103: "missing", 104: "filed", 105: "filed",
+    }  # fmt: skip
+
+
+def test_a_silent_cap_is_not_an_end() -> None:
+    here = town(30, cap=7)
+    first = here.pull()
+    assert len(first.rows("resources")) == 30
+    assert ("page_cap", None) in {(each.check, each.holds) for each in first.evidence("resources")}
+
+
+def test_a_server_that_ignores_the_clause_is_found_out_and_the_read_ends() -> None:
+    here = town(30)
+    whole = here.server.store.list
+
+    def ignoring(select: object, clause: str, *rest: object) -> object:
+        return whole(select, "1=1", *rest)
+
+    here.server.store.list = ignoring
+    checks = {(each.check, each.holds) for each in here.pull().evidence("resources")}
+    assert ("filter_ignored", False) in checks
+    assert ("page_repeated", False) in checks
+
+
+def test_instants_are_kept_in_utc_and_the_hour_that_comes_twice_is_read_as_its_first() -> None:
+    here = town(40)
+    rows = {row["res_id"]: row for row in here.pull().rows("resources")}
+    assert rows[101]["creation_date"] == datetime(2025, 10, 25, 18, 0, 0, 799819, tzinfo=UTC)
+    twice = [row["creation_date"] for row in rows.values() if row["creation_date"].hour == 0 and row["creation_date"].day == 26]
+    assert len(twice) >= 2
+    here.settings["server_zone"] = "Indian/Reunion"
+    assert here.pull("full_refresh").rows("resources")[0]["creation_date"].hour == 16
+
+
+def test_what_is_written_while_clocks_go_back_is_still_after_where_a_look_back_begins() -> None:
+    from saas_connectors.mail.maarch_letters import back
+
+    server = Maarch(0, clock=lambda: datetime(2026, 10, 25, 1, 10, tzinfo=UTC))  # 02:10, the second time
+    assert server.store.now() >= back("2026-10-25 02:50:00", "Europe/Paris", 0)
+
+
+def test_a_server_that_lacks_a_column_is_asked_without_it() -> None:
+    here = town(4)
+    whole = here.server.store.list
+
+    def lacking(select: list[str], *rest: object) -> object:
+        return whole(["nothing"] if "barcode" in select else select, *rest)
+
+    here.server.store.list = lacking
+    (row, *_) = here.pull().rows("resources")
+    assert "barcode" not in row
+    assert "model_id" in row
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("subject = 'to update'", "update"),
+        ("status <> 'DEL') OR (1=1", "parentheses"),
+        ("status = 'NEW'; select 1", "semicolon"),
+        ("status = 'NEW' -- all", "comment"),
+        ("status = 'NEW", "quotes"),
+        (" ", "condition"),
+    ],
+)
+def test_a_perimeter_that_cannot_stand_in_a_clause_is_refused_without_being_quoted(where: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        make("maarch", "courrier", {"url": URL, "where": where})
+    assert said in refused.value.diagnostics("en").what
+    assert "connections.courrier.where" in refused.value.diagnostics("fr").what
+    assert where.strip() == "" or where not in refused.value.diagnostics("en").what
+
+
+def test_a_perimeter_limits_what_is_read() -> None:
+    here = town(20)
+    here.settings["where"] = "destination = 'PE' OR destination = 'URB'"
+    assert {row["destination"] for row in here.pull().rows("resources")} == {"PE", "URB"}
+
+
+def test_a_group_that_sees_nothing_is_remarked() -> None:
+    server = Maarch(5, accounts=(agent(clause="1=0"),))
+    checked = converse(make("maarch", "courrier", {"url": URL}).check(), sender(server))
+    assert any("1=0" in fr and "1=0" in en for fr, en in checked.remarks)
+
+
+def test_check_tells_which_streams_cannot_be_read_and_which_route_to_allow() -> None:
+    allowed = (
+        "POST/res/list",
+        "GET/resources/{resId}/notes",
+        "GET/entities",
+        "GET/statuses",
+        "GET/doctypes/types",
+        "GET/users",
+    )
+    server = Maarch(5, accounts=(agent(authorized_api=allowed, privileges=frozenset()),), change_key=True)
+    checked = converse(make("maarch", "courrier", {"url": URL}).check(), sender(server))
+    english = " ".join(en for _, en in checked.remarks)
+    french = " ".join(fr for fr, _ in checked.remarks)
+    for route in ("GET/resources/{resId}/originalContent", "GET/resources/{resId}/attachments", "GET/contacts"):
+        assert f"`{route}`" in english
+        assert f"« {route} »" in french
+    assert "admin_users" in english
+    assert "changeKey" in english
+    assert "notes" not in english
+
+
+def test_a_route_that_is_not_allowed_is_named_as_the_vendor_writes_it() -> None:
+    server = Maarch(5, accounts=(agent(authorized_api=("GET/users",)),))
+    with pytest.raises(RouteDenied) as denied:
+        converse(make("maarch", "courrier", {"url": URL}).discover(), sender(server))
+    assert "POST/res/list" in denied.value.diagnostics("fr").todo
+    assert not isinstance(denied.value, Unauthorized)  # other streams go on
+
+
+def test_a_privilege_that_is_missing_is_named() -> None:
+    here = Town(Maarch(1, accounts=(agent(privileges=frozenset()),)), {"streams": ["statuses", "contacts"]})
+    with pytest.raises(RightMissing, match="admin_contacts"):
+        here.pull()
+
+
+def test_a_wrong_password_stops_everything_at_the_first_request() -> None:
+    server = Maarch(5, accounts=(Account(USER, "another"),))
+    for streams in (["resources"], ["users", "statuses"]):
+        connector = make("maarch", "courrier", {"url": URL, "streams": streams})
+        with pytest.raises(Unauthorized):
+            converse(connector.discover(), sender(server))
+    assert len(server.calls) == 2
+
+
+def test_a_condition_that_the_server_refuses_is_said() -> None:
+    with pytest.raises(ListRefused):
+        Town(Maarch(3, accounts=(agent(),)), {**LETTERS, "where": "no_such_column = 3"}).pull()
+
+
+@pytest.mark.parametrize("status", [404, 405, 500])
+def test_no_page_that_shows_the_password_is_told(status: int) -> None:
+    server = Maarch(5, accounts=(agent(),))
+    server.troubles.plan(Trouble("html", status, path="/rest", times=0))
+    for act in ("check", "discover"):
+        with pytest.raises(ConnectorError) as refused:
+            converse(getattr(make("maarch", "courrier", {"url": URL}), act)(), sender(server))
+        said = [refused.value.diagnostics(language) for language in ("fr", "en")]
+        assert SECRET not in repr(said) + repr(refused.value.fields)
+
+
+def test_a_site_that_is_not_maarch_is_said() -> None:
+    server = Maarch(0)
+    server.troubles.plan(Trouble("not_json", path="/rest", times=0))
+    with pytest.raises(Malformed):
+        converse(make("maarch", "courrier", {"url": URL}).check(), sender(server))
+
+
+def test_an_unknown_stream_or_field_is_refused_with_those_that_are_known() -> None:
+    for settings in ({"streams": ["letters"]}, {"streams": {"users": {"classes": {"internal": ["email"]}}}}):
+        with pytest.raises(SettingsError, match=r"one of: "):
+            make("maarch", "courrier", {"url": URL, **settings})
+
+
+def test_classes_have_sensible_defaults_and_may_be_changed() -> None:
+    settings = {"url": URL, "streams": {"resources": {"classes": {"subject": "sensitive"}}}}
+    catalog = converse(make("maarch", "courrier", settings).discover(), sender(Maarch(1)))
+    classes = {stream.name: stream.classes for stream in catalog.streams}
+    assert classes["resources"]["subject"] == "sensitive"
+    assert classes["resources"]["status"] == classes["resources"]["res_id"] == "internal"
+    assert classes["contacts"]["lastname"] == classes["notes"]["value"] == classes["documents"]["document"] == "personal"
