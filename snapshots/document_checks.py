@@ -64,7 +64,10 @@ def _packs(repository: Repository, place: Place, opened: set[Path], *, writing: 
         if path not in opened:
             opened.add(path)
             yield _warn(
-                "document.leftover", path.name, "reste d'une panne : un pack sans clés", "left by a crash: a pack without keys"
+                "document.leftover",
+                path.name,
+                "reste d'une panne : une liasse sans clés",
+                "left by a crash: a pack without keys",
             )
 
 
@@ -86,7 +89,7 @@ def _pack(repository: Repository, place: Place, name: str) -> Iterator[Finding]:
     if index is None:
         yield _warn(
             "document.index", place.index(name).name,
-            "index absent : la prochaine exécution le refait du pack et de ses clés",
+            "index absent : la prochaine exécution le refait de la liasse et de ses clés",
             "the index is missing: the next run makes it again from the pack and its keys",
         )  # fmt: skip
         try:
@@ -140,7 +143,7 @@ def _frames(
         yield _told("document.unverified", place.pack(name).name, fault)
         return
     for entry in missed.values():
-        yield _wrong("document.missing", f"{name}/{entry.address}", "il n'est pas dans son pack", "it is not in its pack")
+        yield _wrong("document.missing", f"{name}/{entry.address}", "il n'est pas dans sa liasse", "it is not in its pack")
 
 
 def _named(
