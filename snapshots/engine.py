@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import duckdb
@@ -66,9 +66,9 @@ class Result:
 class Session:
     """A locked DuckDB instance over some marts.
 
-    Arguments: marts: what may be read, by (schema, table); spill: the folder in which sessions make their own private ones;
-    clearance: named in refusals; timezone: an IANA name, in which TIMESTAMPTZ are shown and cut into days.
-    Raises MartUnreadable.
+    Arguments: marts: what may be read, by (schema, table); given: tables in memory that may be read as well, named alike, with
+    no schema for a bare name; spill: the folder in which sessions make their own private ones; clearance: named in refusals;
+    timezone: an IANA name, in which TIMESTAMPTZ are shown and cut into days. Raises MartUnreadable.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Session:
         clearance: str = "internal",
         limits: Limits = Limits(),
         timezone: str = "Europe/Paris",
+        given: Mapping[tuple[str, str], pa.Table] = MappingProxyType({}),
     ) -> None:
         self._clearance = clearance
         self._names = ", ".join(sorted(mart.name for mart in marts.values()))
@@ -91,6 +92,7 @@ class Session:
         try:
             self._duckdb = connect()
             self._furnish(marts)
+            self._give(given)
             self._lock_down(timezone)
         except BaseException:
             self.close()
@@ -154,6 +156,14 @@ class Session:
             for column in columns:
                 if not column.hidden:
                     run(f"COMMENT ON COLUMN {view}.{quote(column.shown)} IS {literal(column.class_name)}")
+
+    def _give(self, given: Mapping[tuple[str, str], pa.Table]) -> None:
+        for (schema, table), rows in given.items():
+            place = f"{quote(CATALOG)}.{quote(schema or 'main')}"
+            self._duckdb.execute(f"CREATE SCHEMA IF NOT EXISTS {place}")
+            self._duckdb.register("given", rows)
+            self._duckdb.execute(f"CREATE TABLE {place}.{quote(table)} AS SELECT * FROM given")  # noqa: S608 - names are quoted
+            self._duckdb.unregister("given")
 
     def _lock_down(self, timezone: str) -> None:
         for setting in (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import pyarrow as pa
 
@@ -35,6 +35,11 @@ class UnknownStream(UnknownName):
     en = "Connection `{connection}` has no stream `{stream}` on this site."
     todo_fr = "Flux qui ont une copie : {known}."
     todo_en = "Streams that have a copy: {known}."
+
+
+Given: TypeAlias = Mapping[tuple[str, str], pa.Table]
+"""Tables in memory that a question may read beside the copies, by (schema, table)."""
+NOTHING: Final[Given] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ def ask(
     clearance: str,
     as_of: int | datetime | None,
     parameters: Sequence[object] | Mapping[str, object] | None,
+    given: Given = NOTHING,
 ) -> Answer:
     """Ask one question; see `Site.query`."""
     facts: dict[str, Any] = {"clearance": clearance}
@@ -122,11 +128,11 @@ def ask(
         chosen = _chosen(site, sql, as_of, damaged)
         facts["datasets"] = {f"{each.connection}.{each.stream}": manifest.sequence for each, manifest in chosen.items()}
         try:
-            session, result = _asked(site, chosen, marts, sql, clearance, parameters)
+            session, result = _asked(site, chosen, marts, sql, clearance, parameters, given)
         except MartUnreadable:  # a mart is a cache: made anew, once
             for dataset in chosen:
                 site.marts.forget(dataset.connection, dataset.stream)
-            session, result = _asked(site, chosen, marts, sql, clearance, parameters)
+            session, result = _asked(site, chosen, marts, sql, clearance, parameters, given)
     except QueryFault as refused:
         fault = _explained(site, refused, sql, marts)
         site.audit.append("query.refused", {}, {**facts, "fault": fault.code}, body)
@@ -150,10 +156,11 @@ def _asked(
     sql: str,
     clearance: str,
     parameters: Sequence[object] | Mapping[str, object] | None,
+    given: Given,
 ) -> tuple[Session, Result]:
     """Execute a question over the marts of `chosen`, which are put in `marts`: a refusal is explained from them."""
     marts.update((dataset, site.marts.ensure(dataset, clearance, manifest)) for dataset, manifest in chosen.items())
-    session = _session(site, marts, clearance)
+    session = _session(site, marts, clearance, given)
     try:
         return session, session.execute(sql, parameters)
     except BaseException:
@@ -229,12 +236,12 @@ def _rolled_back(site: "Parts", dataset: DatasetId, served: Manifest) -> tuple[t
     return ((fr, en),)
 
 
-def _session(site: "Parts", marts: Mapping[DatasetId, Mart], clearance: str) -> Session:
+def _session(site: "Parts", marts: Mapping[DatasetId, Mart], clearance: str, tables: Given) -> Session:
     given = site.settings.limits
     limits = Limits(memory=given.memory, threads=given.threads, timeout=given.query_seconds)
     zone = site.settings.site.zone
     named = {(dataset.connection, dataset.stream): mart for dataset, mart in marts.items()}
-    return Session(named, spill=site.root / "spill", clearance=clearance, limits=limits, timezone=zone)
+    return Session(named, spill=site.root / "spill", clearance=clearance, limits=limits, timezone=zone, given=tables)
 
 
 def _plain(parameters: Sequence[object] | Mapping[str, object] | None) -> object:

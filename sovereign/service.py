@@ -1,9 +1,11 @@
 """What one `sovereign serve` runs beside the jobs: the gateway and its HTTP door, on a thread with an event loop of their own.
 
-The door opens only when `[gateway]` names where to listen. Everything that asks for a passphrase or can fail for a person's
+The bus of flows is a thread beside that loop: it knocks at the gateway's front door like any client. The door opens only when
+`[gateway]` names where to listen. Everything that asks for a passphrase or can fail for a person's
 reason is opened before the thread starts, so that it is told at once.
 """
 
+import asyncio
 import os
 import threading
 import time
@@ -20,7 +22,10 @@ _MOST: Final = 10_000
 
 if TYPE_CHECKING:
     from sovereign.api.app import House
+    from sovereign.flows.ports import Front
+    from sovereign.gateway.gateway import Gateway
     from sovereign.site import Site
+    from sovereign.ways import Ways
 
 
 @contextmanager
@@ -61,8 +66,8 @@ def exporting(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContext
 
 
 @asynccontextmanager
-async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["House"]:
-    """Open the rooms on the running loop."""
+async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True) -> AsyncIterator["House"]:
+    """Open the rooms on the running loop. flows: whether the bus is at work."""
     from sovereign import governing
     from sovereign.api.app import House
     from sovereign.api.metrics import Metrics
@@ -116,7 +121,7 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
         told = Announcer(outbound.callbacks, messages, clock, parts.chance)
         try:
             await gateway.open()
-            async with told.running():
+            async with told.running(), _flowing(site, gateway, ways) if flows else nullcontext():
                 yield House(
                     settings=site.settings.gateway,
                     state=site.state,
@@ -141,3 +146,38 @@ async def _house(site: "Site", gauges: Callable[[], str]) -> AsyncIterator["Hous
         finally:
             await gateway.close()
             await ways.close()
+
+
+@asynccontextmanager
+async def _flowing(site: "Site", gateway: "Gateway", ways: "Ways") -> AsyncIterator[None]:
+    """Keep the bus at work on a thread, while the loop runs; it ends before the gateway does."""
+    from sovereign.flowing import Door, bus
+    from sovereign.flows.running import Working
+
+    working = Working(bus(site), Door(gateway, ways, site, asyncio.get_running_loop()))
+    working.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(working.close)
+
+
+@contextmanager
+def fronted(site: "Site") -> Iterator["Front"]:
+    """Open the gateway for one act of a person, where no service runs; gives its front door. Errors: LeaseHeld."""
+    from sovereign.api.running import Loop
+    from sovereign.flowing import Door
+
+    @asynccontextmanager
+    async def opened() -> "AsyncIterator[Front]":
+        async with _house(site, str, flows=False) as house:
+            ended = asyncio.Event()
+            moving = asyncio.create_task(house.gateway.run(ended))
+            try:
+                yield Door(house.gateway, house.vendors, site, asyncio.get_running_loop())
+            finally:
+                ended.set()
+                await moving
+
+    with Loop(opened) as front:
+        yield front

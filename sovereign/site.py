@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from snapshots.dataset import DatasetId
     from snapshots.formats import Written
     from snapshots.manifest import Manifest
-    from sovereign.answers import Answer
+    from sovereign.answers import Answer, Given
     from sovereign.custody import Rotated
     from sovereign.documents import Listed
     from sovereign.sync.jobs import Jobs
@@ -156,15 +156,17 @@ class Site(Parts):
         clearance: str = "internal",
         as_of: int | datetime | None = None,
         parameters: Sequence[object] | Mapping[str, object] | None = None,
+        given: "Given | None" = None,
     ) -> "Answer":
         """Ask one SQL question to the local copies; close the answer when done.
 
         clearance: the highest class whose keys are opened; as_of: a sequence or an instant; parameters: bound, by place or by
-        name. Errors: BadQuery, NotAllowed, UnknownName, NoSnapshot and those of a session.
+        name; given: tables in memory that may be read beside the copies. Errors: BadQuery, NotAllowed, UnknownName, NoSnapshot
+        and those of a session.
         """
         from sovereign.answers import ask
 
-        return ask(self, sql, clearance=clearance, as_of=as_of, parameters=parameters)
+        return ask(self, sql, clearance=clearance, as_of=as_of, parameters=parameters, given=given or {})
 
     def snapshot(self, dataset: "DatasetId", as_of: int | datetime | None = None) -> "Manifest":
         """The snapshot that is served of a dataset, or the one that was; raises NoSnapshot."""

@@ -119,24 +119,51 @@ class Clients:
         expires_at: datetime | None = None,
     ) -> Issued:
         """Know an application and give its first token. Errors: BadRight."""
+        with self._state.begin() as transaction:
+            self._known(client, owner, purpose, connections, limits or Limits(), expires_at, transaction)
+            return self._issue(client, expires_at, transaction)
+
+    def house(self, client: str, *, owner: str, purpose: str, connections: Sequence[str]) -> None:
+        """Know an application of the house itself, which has no credential: a flow. Said again, it is as said last.
+
+        Errors: BadRight.
+        """
+        with self._state.begin() as transaction:
+            row = transaction.execute(select(clients).where(clients.c.id == client)).first()
+            if row is None:
+                self._known(client, owner, purpose, connections, Limits(), None, transaction)
+                return
+            values = {"owner": owner, "purpose": purpose, "connections": sorted(set(connections)), "revoked_at": None}
+            if any(getattr(row, name) != value for name, value in values.items()):
+                transaction.execute(update(clients).where(clients.c.id == client).values(**values))
+                facts: dict[str, object] = {"connections": values["connections"], "expires": None}
+                self._say("client.added", client, facts, {"owner": owner, "purpose": purpose}, transaction)
+
+    def _known(
+        self,
+        client: str,
+        owner: str,
+        purpose: str,
+        connections: Sequence[str],
+        allowed: Limits,
+        expires_at: datetime | None,
+        transaction: Connection,
+    ) -> None:
         if not _ID.fullmatch(client):
             raise _bad("client", "minuscules, chiffres et -", "lower case, digits and -")
         if not connections:
             raise _bad("connections", "au moins une connexion, ou *", "at least one connection, or *")
-        allowed = limits or Limits()
         if not (0 < allowed.rate <= 10_000 and 0 < allowed.concurrency <= 1024 and 0 < allowed.max_bytes <= 2**30):
             raise _bad("limits", "des limites au-dessus de 0", "limits above 0")
-        with self._state.begin() as transaction:
-            if transaction.execute(select(clients.c.id).where(clients.c.id == client)).first():
-                raise _bad("client", "un nom libre", "a name that is free")
-            row = {
-                "id": client, "owner": owner, "purpose": purpose, "connections": sorted(set(connections)),
-                "limits": msgspec.to_builtins(allowed), "added_at": self._clock(), "expires_at": expires_at,
-            }  # fmt: skip
-            transaction.execute(insert(clients).values(**row))
-            facts = {"connections": row["connections"], "expires": expires_at}
-            self._say("client.added", client, facts, {"owner": owner, "purpose": purpose}, transaction)
-            return self._issue(client, expires_at, transaction)
+        if transaction.execute(select(clients.c.id).where(clients.c.id == client)).first():
+            raise _bad("client", "un nom libre", "a name that is free")
+        row = {
+            "id": client, "owner": owner, "purpose": purpose, "connections": sorted(set(connections)),
+            "limits": msgspec.to_builtins(allowed), "added_at": self._clock(), "expires_at": expires_at,
+        }  # fmt: skip
+        transaction.execute(insert(clients).values(**row))
+        facts = {"connections": row["connections"], "expires": expires_at}
+        self._say("client.added", client, facts, {"owner": owner, "purpose": purpose}, transaction)
 
     def rotate(self, client: str, *, overlap: timedelta = timedelta(days=1), expires_at: datetime | None = None) -> Issued:
         """Give a new token; the former ones still open for `overlap`. Errors: UnknownClient."""

@@ -8,10 +8,11 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
 
 from sovereign.api.app import App, House
 from sovereign.api.server import listening, serve, tls
@@ -76,6 +77,38 @@ class Running:
             finally:
                 ended.set()
                 await asyncio.gather(door, moving)
+
+
+T = TypeVar("T")
+
+
+class Loop(Generic[T]):
+    """An event loop on a thread of its own, for as long as something opened on it is needed: a context manager of that."""
+
+    def __init__(self, opened: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._opened, self._given = opened, Future[T]()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="loop", daemon=True)
+        self._ending: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> T:
+        self._thread.start()
+        return self._given.result()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ending()
+        self._thread.join()
+
+    async def _run(self) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._ending = lambda: loop.call_soon_threadsafe(ended.set) if not loop.is_closed() else None
+        try:
+            async with self._opened() as made:
+                self._given.set_result(made)
+                await ended.wait()
+        except BaseException as error:  # told to whoever waits on the other thread
+            if self._given.done():
+                raise
+            self._given.set_exception(error)
 
 
 def _settle_memory() -> None:

@@ -138,6 +138,12 @@ ACTS: dict[str, Act] = {
     "witness.contradicted": Act("journal contredit par un témoin", "log contradicted by a witness"),
     "witness.returned": Act("témoin de retour", "witness back"),
     "witness.forgot": Act("témoin qui a oublié ce qu'il avait vu", "witness that forgot what it had seen"),
+    "flow.enabled": Act("flux de données mis en service", "flow enabled"),
+    "flow.disabled": Act("flux de données arrêté", "flow disabled"),
+    "flow.acted": Act("flux de données déclenché", "flow acted"),
+    "flow.held": Act("flux de données retenu : une personne doit regarder", "flow held: a person must look"),
+    "flow.released": Act("lignes d'un flux libérées", "rows of a flow released"),
+    "flow.dropped": Act("lignes d'un flux abandonnées", "rows of a flow dropped"),
     "report.made": Act("rapport établi", "report made"),
     "audit.erased": Act("corps d'une entrée effacé", "body of an entry erased"),
 }

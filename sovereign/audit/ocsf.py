@@ -53,6 +53,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     "site": (LIFECYCLE, {"created": "install"}),
     "serve": (LIFECYCLE, {"started": "start", "stopped": "stop"}),
     "job": (LIFECYCLE, {}),
+    "flow": (LIFECYCLE, {}),
     "report": (LIFECYCLE, {}),
     "settings": (ENTITY, {"changed": "update"}),
     "connection": (ENTITY, {"added": "create", "removed": "delete", "checked": "read", "discovered": "read"}),

@@ -40,6 +40,10 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "job": ("Les synchronisations planifiées.", "Scheduled pulls."),
     "serve": ("Fait tourner les synchronisations planifiées et la passerelle.", "Run the scheduled pulls and the gateway."),
     "opening": ("Les flux que des applications demandent d'ouvrir.", "The flows that applications ask to have opened."),
+    "flow": (
+        "Les flux : ce qu'un changement déclenche ailleurs, par la passerelle.",
+        "The flows: what a change makes happen elsewhere, by the gateway.",
+    ),
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),

@@ -1,0 +1,258 @@
+"""`sovereign flow`: what a change in one place makes happen in others. Each flow is a file of the site's `flows/` folder."""
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sovereign.cli.commands import Noun, argument, option
+from sovereign.cli.door import Door
+from sovereign.cli.flow_shown import OCCASIONS, ROWS, occasion_row, told
+from sovereign.cli.output import Column
+from sovereign.language import say
+
+if TYPE_CHECKING:
+    from sovereign.flows.bus import Bus
+
+command = Noun(
+    "flow",
+    fr="Les flux : ce qu'un changement (ou un événement, ou une heure) déclenche ailleurs, par la passerelle et rien d'autre.",
+    en="The flows: what a change (or an event, or an hour) makes happen elsewhere, by the gateway and nothing else.",
+)
+NAME: Final = argument("name", fr="Le flux : flows/NOM.toml.", en="The flow: flows/NAME.toml.")
+OCCASION: Final = argument(
+    "occasion", fr="L'occasion, comme « flow show » la nomme.", en="The occasion, as `flow show` names it."
+)
+REASON: Final = option(
+    "--reason", required=True, metavar="TEXT", fr="Pourquoi ; va au journal, scellée.", en="Why; sealed in the log."
+)
+COLUMNS: Final = (
+    Column("flow", "flux", "flow"),
+    Column("title", "objet", "title"),
+    Column("on", "quand", "when"),
+    Column("steps", "vers", "to"),
+    Column("owner", "responsable", "owner"),
+    Column("standing", "en service", "in force"),
+    Column("last", "dernière occasion", "last occasion", "time"),
+)
+_STANDINGS: Final = {
+    "enabled": ("oui", "yes"), "disabled": ("arrêté", "stopped"), "changed": ("non : fichier changé", "no: file changed"),
+    "never": ("non", "no"), "bad": ("non : fichier refusé", "no: file refused"),
+}  # fmt: skip
+
+
+def _bus(door: Door) -> "Bus":
+    from sovereign.flowing import bus
+
+    return bus(door.site())
+
+
+@command.verb("list", fr="Liste les flux, et ceux qui sont en service.", en="List the flows, and which are in force.")
+def list_(door: Door) -> None:
+    """One row a flow file."""
+    from sovereign.flows.errors import FlowError
+
+    bus, rows = _bus(door), []
+    for name in bus.names():
+        standing, last = bus.ledger.standing(name), bus.ledger.occasions(name, 1)
+        row: dict[str, Any] = {"flow": name, "last": last[0].at if last else None, "standing": "bad"}
+        try:
+            file = bus.check(name)
+        except FlowError as fault:
+            row |= {"title": fault.diagnostics("fr" if say("fr", "en") == "fr" else "en").what}
+        else:
+            on = file.flow.on
+            row |= {
+                "title": say(*file.title()), "owner": file.flow.owner,
+                "on": f"{on.kind}: {on.change or on.event or on.every}",
+                "steps": ", ".join(f"{step.connection}.{step.operation}" for step in file.flow.do),
+                "standing": "never" if standing is None else standing.state
+                if standing.state == "disabled" or standing.digest == file.digest else "changed",
+            }  # fmt: skip
+        rows.append(row if door.out.json else {**row, "standing": say(*_STANDINGS[row["standing"]])})
+    door.out.table("flow", COLUMNS, rows, empty=("Aucun flux : voyez docs/flows.md.", "No flow: see docs/flows.md."))
+
+
+@command.verb("check", fr="Relit un fichier de flux, sans rien changer.", en="Read a flow file again, changing nothing.")
+@NAME
+def check(door: Door, name: str) -> None:
+    """Its first mistake, or that there is none."""
+    file = _bus(door).check(name)
+    count = len(file.flow.do)
+    door.out.done(
+        "flow.checked", f"{name} : rien à redire ({count} étape(s))", f"{name}: nothing wrong ({count} step(s))", flow=name,
+        digest=file.digest,
+    )  # fmt: skip
+
+
+@command.verb(
+    "dry-run",
+    fr="Dit ce qu'un flux ferait, sans rien écrire : lignes, étapes, décisions de la politique.",
+    en="Tell what a flow would do, writing nothing: rows, steps, what policy would decide.",
+)
+@NAME
+@option(
+    "--since",
+    type=int,
+    metavar="N",
+    fr="Depuis l'instantané N, au lieu du dernier changement.",
+    en="Since snapshot N, instead of the last change.",
+)
+@option(
+    "--event", type=click.File(), metavar="FILE", fr="Les données d'un événement, en JSON.", en="The data of an event, JSON."
+)
+@option("--rows", "show", type=click.IntRange(0, 1000), default=10, show_default=True, fr="Lignes montrées.", en="Rows shown.")
+@option(
+    "--decide", is_flag=True, fr="Demande aussi à la politique (service arrêté).", en="Ask policy as well (service stopped)."
+)
+def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, decide: bool) -> None:  # noqa: ANN401 - a file
+    """Counts first, then rows: their keys and what is sent, at the flow's own clearance."""
+    from contextlib import nullcontext
+
+    from sovereign import service
+    from sovereign.flows.mapping import payload, plain
+
+    site, bus = door.site(), _bus(door)
+    data = None if event is None else json.load(event)
+    with service.fronted(site) if decide else nullcontext() as front:
+        trial = bus.trial(name, front, since=since, event=data)
+    steps = {step.name: step for step in bus.check(name).flow.do}
+    rows = []
+    for each in trial.plan.rows[:show]:
+        step = steps[each.step]
+        sent = None if each.why else json.dumps(plain(payload(step, each.row)), ensure_ascii=False, default=str)
+        key = " ".join(str(part) for part in each.key)
+        rows.append({"key": key, "step": each.step, "write": f"{step.connection}.{step.operation}", "due_at": each.due_at,
+                     "payload": sent, "state": "stopped" if each.why else "waiting", "why": each.why})  # fmt: skip
+    held = trial.plan.held
+    door.out.done(
+        "flow.dry_run",
+        f"{name} : {trial.plan.found} ligne(s), {len(trial.plan.rows)} écriture(s), dont {trial.plan.stopped} arrêtée(s)",
+        f"{name}: {trial.plan.found} row(s), {len(trial.plan.rows)} write(s), {trial.plan.stopped} of them stopped",
+        flow=name, occasion=trial.occasion.name, found=trial.plan.found, writes=len(trial.plan.rows),
+        stopped=trial.plan.stopped, held=held, effects=dict(trial.effects),
+    )  # fmt: skip
+    if held:
+        door.out.say(*(f"  ! {each}" for each in told(held)))
+    for fr, en in trial.sentences:
+        door.out.say(f"  · {fr}", f"  · {en}")
+    shown = rows if door.out.json else [{**row, "why": say(*told(str(row["why"]))) if row["why"] else None} for row in rows]
+    door.out.table("flow.row", ROWS, shown, empty=("Aucune ligne.", "No row."))
+
+
+@command.verb(
+    "enable",
+    fr="Met un flux en service : ce texte-là, à partir de maintenant.",
+    en="Put a flow in force: this very text, from now on.",
+)
+@NAME
+def enable(door: Door, name: str) -> None:
+    """It acts while `sovereign serve` runs with a gateway; policy still has to open what it writes."""
+    from sovereign.flowing import enable as put
+
+    site = door.site()
+    file = put(site, name)
+    door.out.done(
+        "flow.enabled", f"{name} est en service", f"{name} is in force", flow=name, client=file.client, digest=file.digest
+    )
+    for step in file.flow.do:
+        opened = f"{step.connection} {step.operation} --client {file.client} --add"
+        door.out.remark(
+            f"La politique doit l'ouvrir : sovereign policy open {opened}",
+            f"Policy must open it: sovereign policy open {opened}",
+        )
+    if not site.settings.gateway.listen:
+        door.out.remark(
+            "Ce site n'ouvre pas de passerelle ([gateway] listen) : le flux n'agira que par « flow run ».",
+            "This site opens no gateway ([gateway] listen): the flow will only act by `flow run`.",
+        )
+
+
+@command.verb("disable", fr="Arrête un flux ; ce qui attend reste.", en="Stop a flow; what waits stays.")
+@NAME
+@option("--reason", default="", metavar="TEXT", fr="Pourquoi ; va au journal, scellée.", en="Why; sealed in the log.")
+def disable(door: Door, name: str, reason: str) -> None:
+    """At the next look of the service."""
+    _bus(door).disable(name, door.site().actor, reason)
+    door.out.done("flow.disabled", f"{name} est arrêté", f"{name} is stopped", flow=name)
+
+
+@command.verb(
+    "run",
+    fr="Fait agir maintenant les flux en service, sans le service.",
+    en="Let the flows in force act now, without the service.",
+)
+@option(
+    "--wait", "patience", type=click.IntRange(0, 3600), default=60, show_default=True,
+    fr="Secondes laissées aux écritures pour partir.", en="Seconds that writes are given to leave.",
+)  # fmt: skip
+def run(door: Door, patience: int) -> None:
+    """Where `sovereign serve` runs, flows act by themselves."""
+    import time
+
+    from sovereign import service
+
+    site, bus = door.site(), _bus(door)
+    asked: list[str] = []
+    with service.fronted(site) as front:
+        occasions = bus.look(door.out.fault)
+        while done := bus.work(front):
+            asked += done
+        ends = time.monotonic() + patience
+        while any(each.state in _LEAVING for each in front.known(asked).values()) and time.monotonic() < ends:
+            time.sleep(0.05)
+    writes = len(asked)
+    door.out.done(
+        "flow.ran", f"{occasions} occasion(s), {writes} écriture(s) confiées à la passerelle",
+        f"{occasions} occasion(s), {writes} write(s) given to the gateway", occasions=occasions, writes=writes,
+    )  # fmt: skip
+
+
+_LEAVING: Final = ("received", "approved", "queued", "in_flight")
+
+
+@command.verb(
+    "show",
+    fr="Montre un flux : ses occasions, ou ce qu'il a fait pour un enregistrement.",
+    en="Show a flow: its occasions, or what it did for one record.",
+)
+@NAME
+@option("--key", multiple=True, metavar="VALUE", fr="La clé d'un enregistrement ; répétable.", en="A record's key; repeatable.")
+@option("--occasion", default=None, metavar="NAME", fr="Une occasion : ses lignes.", en="One occasion: its rows.")
+@option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, fr="Combien, au plus.", en="How many, at most."
+)
+def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limit: int) -> None:
+    """Systems with their seconds and their state, when a record or an occasion is asked for."""
+    from sovereign.cli.flow_shown import rows_of
+
+    site, bus = door.site(), _bus(door)
+    if not key and occasion is None:
+        rows = [occasion_row(each, json_=door.out.json) for each in bus.ledger.occasions(name, limit)]
+        door.out.table("flow.occasion", OCCASIONS, rows, empty=("Aucune occasion.", "No occasion."))
+        return
+    record = bus.ledger.record(name, key) if key else None
+    kept = bus.ledger.rows(name, occasion, record, limit)
+    door.out.table("flow.row", ROWS, rows_of(site, bus, kept, json_=door.out.json), empty=("Aucune ligne.", "No row."))
+
+
+@command.verb(
+    "release", fr="Laisse partir une occasion retenue, une fois regardée.", en="Let a held occasion go, once looked at."
+)
+@NAME
+@OCCASION
+@REASON
+def release(door: Door, name: str, occasion: str, reason: str) -> None:
+    """Its rows go, each still judged by policy."""
+    count = _bus(door).release(name, occasion, door.site().actor, reason)
+    door.out.done("flow.released", f"{count} écriture(s) libérées", f"{count} write(s) released", flow=name, writes=count)
+
+
+@command.verb("drop", fr="Abandonne une occasion retenue : rien n'en part.", en="Drop a held occasion: nothing of it leaves.")
+@NAME
+@OCCASION
+@REASON
+def drop(door: Door, name: str, occasion: str, reason: str) -> None:
+    """Its rows stay on record, cancelled."""
+    count = _bus(door).drop(name, occasion, door.site().actor, reason)
+    door.out.done("flow.dropped", f"{count} écriture(s) abandonnées", f"{count} write(s) dropped", flow=name, writes=count)

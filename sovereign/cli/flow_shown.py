@@ -1,0 +1,102 @@
+"""How occasions of a flow and their rows are shown: each system, its state, its seconds, and what to do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sovereign.cli.output import Column
+from sovereign.language import say
+
+if TYPE_CHECKING:
+    from sovereign.flows.bus import Bus
+    from sovereign.flows.ledger import Kept, Taken
+    from sovereign.flows.ports import Outcome
+    from sovereign.site import Site
+
+OCCASIONS: Final = (
+    Column("occasion", "occasion", "occasion"),
+    Column("at", "vue", "seen", "time"),
+    Column("found", "lignes", "rows", "number"),
+    Column("standing", "état", "state"),
+    Column("why", "pourquoi", "why"),
+)
+ROWS: Final = (
+    Column("key", "enregistrement", "record"),
+    Column("step", "étape", "step"),
+    Column("write", "écriture", "write"),
+    Column("due_at", "à faire", "due", "time"),
+    Column("seconds", "secondes", "seconds"),
+    Column("payload", "contenu", "payload"),
+    Column("delivery", "remise", "delivery"),
+    Column("standing", "état", "state"),
+    Column("why", "pourquoi", "why"),
+)
+_OCCASIONS: Final = {
+    "taken": ("prise", "taken"), "held": ("retenue", "held"), "failed": ("en échec", "failed"),
+    "dropped": ("abandonnée", "dropped"),
+}  # fmt: skip
+_ROWS: Final = {
+    "waiting": ("attend", "waits"), "asked": ("confiée à la passerelle", "given to the gateway"), "held": ("retenue", "held"),
+    "stopped": ("arrêtée", "stopped"), "cancelled": ("annulée", "cancelled"),
+}  # fmt: skip
+_WHY: Final = {
+    "key_missing": ("une ligne n'a pas de clé : rien ne part sans un regard", "a row has no key: nothing leaves unseen"),
+    "key_repeated": ("une clé revient deux fois : rien ne part sans un regard", "a key comes twice: nothing leaves unseen"),
+    "too_many": ("plus de lignes que le flux n'en permet (most)", "more rows than the flow allows (most)"),
+    "loop": ("le même enregistrement revient sans cesse : une boucle ?", "the same record comes again and again: a loop?"),
+    "when": ("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
+    "flow.unmapped": ("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
+    "cancelled": ("reprise par la source", "taken back by its source"),
+}  # fmt: skip
+_DONE: Final = ("confirmed", "landed", "delivered")
+
+
+def told(why: str) -> tuple[str, str]:
+    """Why something waits or stopped, in French and in English."""
+    return _WHY.get(why, (why, why))
+
+
+def occasion_row(each: "Taken", *, json_: bool) -> dict[str, Any]:
+    """One occasion."""
+    row = {"occasion": each.occasion, "at": each.at, "found": each.found, "standing": each.state, "why": each.why}
+    if json_:
+        return row
+    return {**row, "standing": say(*_OCCASIONS[each.state]), "why": say(*told(each.why)) if each.why else None}
+
+
+def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool) -> list[dict[str, Any]]:
+    """Rows, with where their writes stand at the gateway."""
+    from sovereign.flowing import outcomes
+    from sovereign.flows.errors import FlowError
+
+    found = outcomes(site.state, [each.intent for each in kept if each.intent])
+    steps: dict[tuple[str, str], str] = {}
+    for name in {each.flow for each in kept}:
+        try:
+            steps |= {(name, step.name): f"{step.connection}.{step.operation}" for step in bus.check(name).flow.do}
+        except FlowError:
+            continue  # its file is gone or refused: rows are shown all the same
+    return [_row(bus, each, found.get(each.intent or ""), steps.get((each.flow, each.step), ""), json_) for each in kept]
+
+
+def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_: bool) -> dict[str, Any]:
+    from sovereign.reports.labels import STATES
+    from sovereign.reports.reasons import reason
+
+    key, _ = bus.ledger.open(kept)
+    ended = next((at for state, at in (outcome.steps if outcome else ()) if state in _DONE), None)
+    state = outcome.state if outcome else kept.state
+    why = outcome.why if outcome else kept.why
+    row: dict[str, Any] = {
+        "key": " ".join(str(each) for each in key), "step": kept.step, "write": write, "due_at": kept.due_at, "undo": kept.undo,
+        "seconds": _seconds(kept, ended), "delivery": kept.intent, "standing": state, "why": why,
+    }  # fmt: skip
+    if json_:
+        return row
+    said = tuple(STATES[state]) if outcome else _ROWS[kept.state]
+    reasons = (tuple(reason(why).label) if outcome else told(why)) if why else None
+    return {**row, "standing": say(*said), "why": say(*reasons) if reasons else None}
+
+
+def _seconds(kept: "Kept", ended: datetime | None) -> float | None:
+    return None if ended is None else round((ended - kept.due_at).total_seconds(), 2)

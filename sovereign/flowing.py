@@ -1,0 +1,168 @@
+"""The bus of a site, put together: its copies, the gateway's front door as a thread knocks at it, what may be written.
+
+A flow's questions are entered like any other, at the clearance that its file says; the person who answers for it must hold it.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+from sqlalchemy import select
+
+from saas_connectors import registry
+from saas_connectors.connector import Json, Operation
+from saas_connectors.payloads import encode
+from snapshots.dataset import DatasetId
+from sovereign.flows.bus import Bus
+from sovereign.flows.flow import CHANGES, EVENT, FlowFile, readable
+from sovereign.flows.ledger import Ledger
+from sovereign.flows.occasion import Occasion
+from sovereign.flows.ports import Events, Outcome, Write
+from sovereign.gateway.intent import FIRST, USUAL, WriteIntent
+from sovereign.state.outbound import deliveries, delivery_events
+from vault.errors import Fault
+
+if TYPE_CHECKING:
+    from sovereign.gateway.gateway import Gateway
+    from sovereign.gateway.vendor import Vendors
+    from sovereign.site import Site
+    from sovereign.state import State
+
+FOLDER: Final = "flows"
+PATIENCE: Final = 60.0
+"""Seconds that the gateway may take to make writes durable."""
+
+
+def bus(site: "Site", events: Events | None = None) -> Bus:
+    """The bus of a site. events: where events come in; none come when None."""
+    ledger = Ledger(site.state, site.audit, site.keys, site.clock)
+    zone, offered = ZoneInfo(site.settings.site.zone), partial(operations, site)
+    return Bus(site.root / FOLDER, ledger, SiteCopies(site), events or Silence(), offered, site.clock, zone)
+
+
+def enable(site: "Site", name: str) -> FlowFile:
+    """Put a flow in force, as an application of the gateway without a credential. Errors: UnknownFlow, BadFlow, BadRight."""
+    made = bus(site)
+    file = made.check(name)
+    reaches = sorted({step.connection for step in file.flow.do})
+    site.outbound.clients.house(file.client, owner=file.flow.owner, purpose=file.flow.title, connections=reaches)
+    return made.enable(name, site.actor)
+
+
+def operations(site: "Site", connection: str) -> Mapping[str, Operation]:
+    """The operations of a connection, by name; errors: UnknownConnection, SettingsError."""
+    settings = site.connection(connection)
+    writer = registry.writer(settings.connector, connection, settings.options)
+    return {operation.name: operation for operation in writer.operations()}
+
+
+class Silence:
+    """A site where no event comes in."""
+
+    def after(self, *_: object) -> Sequence[tuple[int, str, Mapping[str, Json]]]:
+        """None."""
+        return ()
+
+    def last(self, *_: object) -> int:
+        """None."""
+        return 0
+
+
+class SiteCopies:
+    """The local copies of a site, as flows ask them."""
+
+    def __init__(self, site: "Site") -> None:
+        self._site = site
+
+    def head(self, dataset: str, /) -> int:
+        """The sequence of the snapshot that is served, 0 when there is none."""
+        last = self._site.audit.last_commit(*dataset.split("."))
+        return last.sequence if last else 0
+
+    def rows(self, file: FlowFile, sql: str, occasion: Occasion, /) -> Iterator[Mapping[str, Json]]:
+        """The rows of a question; errors: those of a question, NoSnapshot."""
+        given: dict[tuple[str, str], pa.Table] = {}
+        clearance = file.flow.clearance
+        if occasion.dataset is not None:
+            dataset = DatasetId(*occasion.dataset.split("."))
+            before, after = (self._site.snapshot(dataset, each) for each in (occasion.before, occasion.after))
+            batches = list(self._site.changes(dataset, before, after, clearance=clearance))
+            if not batches:
+                return
+            given[CHANGES, occasion.dataset] = pa.Table.from_batches(batches)
+        if occasion.event is not None:
+            given["", EVENT] = pa.Table.from_pylist([dict(occasion.event)])
+        with self._site.query(readable(sql), clearance=clearance, given=given) as answer:
+            for batch in answer.reader:
+                yield from batch.to_pylist()
+
+
+class Door:
+    """The gateway's front door, for threads beside its loop. Writes of one call are submitted together."""
+
+    def __init__(self, gateway: "Gateway", vendors: "Vendors", site: "Site", loop: asyncio.AbstractEventLoop) -> None:
+        self._gateway, self._vendors, self._loop = gateway, vendors, loop
+        self._state, self._clock = site.state, site.clock
+
+    def ask(self, writes: Sequence[Write], /) -> Sequence[Fault | None]:
+        """Submit writes; a fault for each that was not taken."""
+        return [each if isinstance(each, Fault) else None for each in self._all(writes, dry_run=False)]
+
+    def decide(self, writes: Sequence[Write], /) -> Sequence[tuple[str, tuple[str, str]] | Fault]:
+        """What policy would decide."""
+        told: list[tuple[str, tuple[str, str]] | Fault] = []
+        for each in self._all(writes, dry_run=True):
+            decision = None if isinstance(each, Fault) else each.decision
+            told.append(each if isinstance(each, Fault) or decision is None else (decision.effect, (decision.fr, decision.en)))
+        return told
+
+    def known(self, intents: Sequence[str], /) -> Mapping[str, Outcome]:
+        """Where writes stand."""
+        return outcomes(self._state, intents)
+
+    def take_back(self, intent: str, by: str, /) -> None:
+        """Take back a write that has not left."""
+        going = self._gateway.cancel(intent, actor=by)
+        asyncio.run_coroutine_threadsafe(going, self._loop).result(PATIENCE)
+
+    def _all(self, writes: Sequence[Write], *, dry_run: bool) -> list[Any]:
+        async def submit() -> list[Any]:
+            return await asyncio.gather(*(self._submit(write, dry_run) for write in writes), return_exceptions=True)
+
+        found = asyncio.run_coroutine_threadsafe(submit(), self._loop).result(PATIENCE + len(writes) / 50)
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, Fault):
+                raise each
+        return found
+
+    async def _submit(self, write: Write, dry_run: bool) -> Any:  # noqa: ANN401 - a receipt, or what kept it from being made
+        writer, operation = self._vendors(write.connection).operation(write.operation)
+        entity = writer.entity(write.operation, write.payload)
+        priority = FIRST if operation.departure else USUAL
+        intent = WriteIntent(
+            write.intent, write.client, write.connection, "flow", write.operation, encode(write.payload), "application/json",
+            entity, self._clock(), priority=priority, idempotency_key=write.key,
+        )  # fmt: skip
+        return await self._gateway.submit(intent, wait=None, dry_run=dry_run)
+
+
+def outcomes(state: "State", intents: Sequence[str]) -> Mapping[str, Outcome]:
+    """Where writes stand, by intent, with the instants of their steps."""
+    found: dict[str, Outcome] = {}
+    with state.read() as reader:
+        for start in range(0, len(intents), 500):
+            some = list(intents[start : start + 500])
+            steps: dict[str, list[tuple[str, Any]]] = {}
+            events = select(delivery_events.c.intent, delivery_events.c.state, delivery_events.c.at)
+            asked = events.where(delivery_events.c.intent.in_(some)).order_by(delivery_events.c.number)
+            for row in reader.execute(asked):
+                steps.setdefault(row.intent, []).append((row.state, row.at))
+            rows = reader.execute(
+                select(deliveries.c.intent, deliveries.c.state, deliveries.c.why).where(deliveries.c.intent.in_(some))
+            )
+            for row in rows:
+                found[row.intent] = Outcome(row.state, row.why, tuple(steps.get(row.intent, ())))
+    return found

@@ -1,0 +1,84 @@
+"""Faults of flows.
+
+SovereignError
+└── FlowError
+    ├── UnknownFlow     no flow file of that name
+    ├── BadFlow         a flow file that cannot be taken; names the field and what was expected
+    ├── NotEnabled      a flow that nobody enabled, or whose file changed since
+    ├── UnknownOccasion no occasion of that name
+    ├── NotHeld         an occasion that nothing holds
+    └── Unmapped        a row that gives no payload; names the place, never a value
+"""
+
+from sovereign.errors import SovereignError
+
+
+class FlowError(SovereignError):
+    """A fault of flows."""
+
+    code = "flow"
+
+
+class UnknownFlow(FlowError):
+    """No flow file of that name."""
+
+    code = "flow.unknown"
+    kind = "usage"
+    fr = "Aucun flux ne s'appelle {flow} dans ce site."
+    en = "No flow is called {flow} on this site."
+    todo_fr = "Flux connus : {known}. Un flux est un fichier flows/NOM.toml."
+    todo_en = "Flows known: {known}. A flow is a file flows/NAME.toml."
+
+
+class BadFlow(FlowError):
+    """A flow file that cannot be taken."""
+
+    code = "flow.bad"
+    kind = "usage"
+    fr = "Flux {flow}, champ « {field} » : {expected_fr}."
+    en = "Flow {flow}, field `{field}`: {expected_en}."
+    todo_fr = "Corrigez flows/{flow}.toml, puis « sovereign flow check {flow} ». Rien n'a changé."
+    todo_en = "Correct flows/{flow}.toml, then `sovereign flow check {flow}`. Nothing changed."
+
+
+class NotEnabled(FlowError):
+    """A flow that nobody enabled, or whose file changed since."""
+
+    code = "flow.not_enabled"
+    kind = "denied"
+    fr = "Le flux {flow} n'est pas en service : {reason_fr}."
+    en = "Flow {flow} is not enabled: {reason_en}."
+    todo_fr = "Regardez-le à blanc (flow dry-run {flow}), puis « sovereign flow enable {flow} »."
+    todo_en = "Look at a dry run (flow dry-run {flow}), then `sovereign flow enable {flow}`."
+
+
+class UnknownOccasion(FlowError):
+    """No occasion of that name."""
+
+    code = "flow.occasion"
+    kind = "usage"
+    fr = "Le flux {flow} n'a pas d'occasion « {occasion} »."
+    en = "Flow {flow} has no occasion `{occasion}`."
+    todo_fr = "« sovereign flow show {flow} » donne les dernières."
+    todo_en = "`sovereign flow show {flow}` gives the latest."
+
+
+class NotHeld(FlowError):
+    """An occasion that nothing holds."""
+
+    code = "flow.not_held"
+    kind = "usage"
+    fr = "Rien ne retient l'occasion « {occasion} » du flux {flow} : elle est « {state} »."
+    en = "Nothing holds occasion `{occasion}` of flow {flow}: it is `{state}`."
+    todo_fr = "« sovereign flow show {flow} » dit où elle en est."
+    todo_en = "`sovereign flow show {flow}` says where it stands."
+
+
+class Unmapped(FlowError):
+    """A row that gives no payload."""
+
+    code = "flow.unmapped"
+    fr = "Étape {step}, à « {pointer} » : {expected_fr}."
+    en = "Step {step}, at `{pointer}`: {expected_en}."
+    todo_fr = "Corrigez la source ou le flux ; la ligne est gardée à part, les autres continuent."
+    todo_en = "Correct the source or the flow; the row is kept aside, the others go on."

@@ -1,0 +1,320 @@
+"""What flows did and have to do, durable: one row a flow, an occasion, a record and a step, whatever happens to the process.
+
+1. An occasion is taken in one transaction: its rows, the flow's new position and the audit entry; so each occasion gives its
+   rows once, and none is lost.
+2. A row names its write before it is asked for (`intent`): found again after a crash, the gateway is asked what became of it.
+3. What a person would recognise of a row is sealed; its key is a keyed pseudonym.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from saas_connectors.connector import Json
+from saas_connectors.payloads import decode, encode
+from sovereign.audit import AuditLog
+from sovereign.clock import Clock
+from sovereign.flows.flow import FlowFile
+from sovereign.flows.mapping import plain
+from sovereign.flows.occasion import Occasion, States
+from sovereign.state import State
+from sovereign.state.flowing import flow_occasions, flow_rows, flows
+from vault import envelope
+from vault.keys import Keys
+
+_ROWS, _RECORDS = "flows/rows", "flows/records"
+HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An enabled or disabled flow. position: snapshots seen, by dataset, or the last event seen."""
+
+    flow: str
+    digest: str
+    state: str
+    since: datetime
+    by: str
+    position: Mapping[str, Json]
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An occasion and what became of it: `taken`, `held`, `failed` or `dropped`, with why; found: rows of its question."""
+
+    flow: str
+    occasion: str
+    at: datetime
+    state: str
+    found: int
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row to keep: its record's key, its step, when it is due, and why it is stopped already, if it is."""
+
+    key: tuple[Json, ...] = field(repr=False)
+    step: str
+    row: Mapping[str, Json] = field(repr=False)
+    due_at: datetime
+    undo: bool = False
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row as it stands: `waiting`, `asked` (its `intent` tells the rest), `held`, `stopped` or `cancelled`."""
+
+    flow: str
+    occasion: str
+    record: bytes
+    step: str
+    undo: bool
+    state: str
+    due_at: datetime
+    since: datetime
+    intent: str | None
+    why: str | None
+    sealed: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What names the row for the gateway: an idempotency key that holds no value of it."""
+        digest = hashlib.sha256(f"{self.occasion}\0{self.step}\0{self.undo:d}\0".encode() + self.record).hexdigest()
+        return f"{self.flow}-{digest[:40]}"
+
+
+class Ledger:
+    """The rows of a site's flows. Safe to use from several threads."""
+
+    def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock) -> None:
+        self._state, self._audit, self._clock = state, audit, clock
+        self._sealing, self._naming = keys.derive(_ROWS), keys.derive(_RECORDS)
+
+    # Which flows act
+
+    def standing(self, flow: str) -> Standing | None:
+        """Whether a flow was enabled, and how far it has seen; None when it never was."""
+        with self._state.read() as reader:
+            row = reader.execute(select(flows).where(flows.c.flow == flow)).one_or_none()
+        return None if row is None else _standing(row)
+
+    def enabled(self) -> tuple[Standing, ...]:
+        """The flows in force."""
+        with self._state.read() as reader:
+            rows = reader.execute(select(flows).where(flows.c.state == "enabled").order_by(flows.c.flow))
+            return tuple(_standing(row) for row in rows)
+
+    def enable(self, file: FlowFile, position: Mapping[str, Json], due_at: datetime | None, by: str) -> None:
+        """Put a flow's very text in force; one that was enabled before goes on from where it was."""
+        with self._state.begin() as transaction:
+            known = transaction.execute(select(flows).where(flows.c.flow == file.name)).one_or_none()
+            values: dict[str, Any] = {"digest": file.digest, "state": "enabled", "since": self._clock(), "by_whom": by}
+            if known is None:
+                row = {"flow": file.name, "position": dict(position), "due_at": due_at, **values}
+                transaction.execute(insert(flows).values(**row))
+            else:
+                values |= {"position": {**position, **known.position}, "due_at": known.due_at or due_at}
+                transaction.execute(update(flows).where(flows.c.flow == file.name).values(**values))
+            self._audit.append("flow.enabled", {"flow": file.name}, {"digest": file.digest}, {"by": by}, within=transaction)
+
+    def disable(self, flow: str, by: str, reason: str) -> None:
+        """Let a flow act no more; what waits stays, and goes on when it is enabled again."""
+        with self._state.begin() as transaction:
+            values = {"state": "disabled", "since": self._clock(), "by_whom": by}
+            transaction.execute(update(flows).where(flows.c.flow == flow).values(**values))
+            self._audit.append("flow.disabled", {"flow": flow}, {}, {"by": by, "reason": reason}, within=transaction)
+
+    # Occasions
+
+    def take(
+        self,
+        file: FlowFile,
+        occasion: Occasion,
+        rows: Sequence[Wanted],
+        found: int,
+        *,
+        position: Mapping[str, Json],
+        due_at: datetime | None = None,
+        held: str | None = None,
+        cancelled: Iterable[tuple[Json, ...]] = (),
+    ) -> bool:
+        """Keep what an occasion asks for, once; False when it was taken already. held: why a person must look first.
+
+        cancelled: keys whose waiting rows, of any occasion before, are taken back.
+        """
+        now, name = self._clock(), file.name
+        with self._state.begin() as transaction:
+            if not self._entered(transaction, name, occasion.name, "held" if held else "taken", found, held, now):
+                return False
+            for key in cancelled:
+                self._withdrawn(transaction, name, self.record(name, key), now)
+            values = [self._row(name, occasion.name, each, held, now) for each in rows]
+            if values:
+                transaction.execute(insert(flow_rows), values)
+            self.seen(transaction, name, position, due_at)
+            facts = {"occasion": occasion.name, "rows": found, "writes": len(rows), "held": held}
+            self._audit.append("flow.held" if held else "flow.acted", {"flow": name}, facts, within=transaction)
+        return True
+
+    def _row(self, flow: str, occasion: str, wanted: Wanted, held: str | None, now: datetime) -> dict[str, Any]:
+        record = self.record(flow, wanted.key)
+        state = "stopped" if wanted.why else "held" if held else "waiting"
+        return {
+            "flow": flow, "occasion": occasion, "record": record, "step": wanted.step, "undo": int(wanted.undo), "state": state,
+            "due_at": wanted.due_at, "since": now, "why": wanted.why, "sealed": self._seal(flow, record, wanted),
+        }  # fmt: skip
+
+    def failed(self, flow: str, occasion: Occasion, why: str) -> None:
+        """Note that the rows of an occasion could not be found; it will be tried again."""
+        with self._state.begin() as transaction:
+            self._entered(transaction, flow, occasion.name, "failed", 0, why, self._clock())
+
+    def seen(self, transaction: Connection, flow: str, position: Mapping[str, Json], due_at: datetime | None = None) -> None:
+        """Note how far a flow has seen."""
+        row = transaction.execute(select(flows.c.position, flows.c.due_at).where(flows.c.flow == flow)).one_or_none()
+        if row is not None:
+            values = {"position": {**row.position, **position}, "due_at": due_at or row.due_at}
+            transaction.execute(update(flows).where(flows.c.flow == flow).values(**values))
+
+    def baseline(self, flow: str, position: Mapping[str, Json]) -> None:
+        """Note how far a flow has seen, when there was nothing to do."""
+        with self._state.begin() as transaction:
+            self.seen(transaction, flow, position)
+
+    def occasion(self, flow: str, occasion: str) -> Taken | None:
+        """One occasion."""
+        wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
+        with self._state.read() as reader:
+            row = reader.execute(select(flow_occasions).where(wanted)).one_or_none()
+        return None if row is None else _taken(row)
+
+    def occasions(self, flow: str, limit: int = 20) -> tuple[Taken, ...]:
+        """The latest occasions of a flow, newest first."""
+        query = select(flow_occasions).where(flow_occasions.c.flow == flow)
+        with self._state.read() as reader:
+            rows = reader.execute(query.order_by(flow_occasions.c.at.desc(), flow_occasions.c.occasion.desc()).limit(limit))
+            return tuple(_taken(row) for row in rows)
+
+    def settle(self, flow: str, occasion: str, state: States, by: str, reason: str) -> int:
+        """Let the rows of a held occasion go (`taken`), or drop them (`dropped`); gives how many."""
+        with self._state.begin() as transaction:
+            wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
+            transaction.execute(update(flow_occasions).where(wanted).values(state=state))
+            mine = (flow_rows.c.flow == flow) & (flow_rows.c.occasion == occasion) & (flow_rows.c.state == "held")
+            values = {"state": "waiting" if state == "taken" else "cancelled", "since": self._clock()}
+            moved = transaction.execute(update(flow_rows).where(mine).values(**values)).rowcount
+            act = "flow.released" if state == "taken" else "flow.dropped"
+            facts = {"occasion": occasion, "writes": moved}
+            self._audit.append(act, {"flow": flow}, facts, {"by": by, "reason": reason}, within=transaction)
+        return int(moved)
+
+    # Rows
+
+    def due(self, now: datetime, limit: int = 1000) -> tuple[Kept, ...]:
+        """Rows that may be asked for: waiting, their instant come, their flow in force; the oldest first."""
+        force = select(flows.c.flow).where(flows.c.state == "enabled")
+        ready = (flow_rows.c.state == "waiting") & (flow_rows.c.due_at <= now) & flow_rows.c.flow.in_(force)
+        with self._state.read() as reader:
+            rows = reader.execute(select(flow_rows).where(ready).order_by(flow_rows.c.due_at, flow_rows.c.since).limit(limit))
+            return tuple(_kept(row) for row in rows)
+
+    def rows(self, flow: str, occasion: str | None = None, record: bytes | None = None, limit: int = 1000) -> tuple[Kept, ...]:
+        """The rows of a flow, newest first."""
+        query = select(flow_rows).where(flow_rows.c.flow == flow)
+        if occasion is not None:
+            query = query.where(flow_rows.c.occasion == occasion)
+        if record is not None:
+            query = query.where(flow_rows.c.record == record)
+        with self._state.read() as reader:
+            ordered = query.order_by(flow_rows.c.since.desc(), flow_rows.c.record, flow_rows.c.step).limit(limit)
+            return tuple(_kept(row) for row in reader.execute(ordered))
+
+    def lately(self, flow: str, key: Sequence[Json], occasion: str) -> int:
+        """On how many other occasions of the last hour a record was acted on."""
+        mine = (flow_rows.c.flow == flow) & (flow_rows.c.record == self.record(flow, key)) & (flow_rows.c.occasion != occasion)
+        recent = flow_rows.c.since > self._clock() - HOUR
+        with self._state.read() as reader:
+            return int(reader.execute(select(func.count(flow_rows.c.occasion.distinct())).where(mine & recent)).scalar_one())
+
+    def move(self, rows: Iterable[Kept], state: str, why: str | None = None) -> None:
+        """Note where rows stand."""
+        now = self._clock()
+        with self._state.begin() as transaction:
+            for row in rows:
+                values = {"state": state, "why": why, "since": now}
+                transaction.execute(update(flow_rows).where(_same(row)).values(**values))
+
+    def name(self, named: Mapping[str, Kept]) -> None:
+        """Name the writes that are about to be asked for: by intent, the row."""
+        with self._state.begin() as transaction:
+            for intent, row in named.items():
+                transaction.execute(update(flow_rows).where(_same(row)).values(intent=intent))
+
+    def record(self, flow: str, key: Sequence[Json]) -> bytes:
+        """The pseudonym of a record, 16 bytes."""
+        said = msgspec.json.encode([flow, [plain(each) for each in key]], order="deterministic")
+        return hmac.digest(self._naming, said, "sha256")[:16]
+
+    def open(self, row: Kept) -> tuple[tuple[Json, ...], Mapping[str, Json]]:
+        """A record's key and its row; errors: those of the vault."""
+        said = decode(envelope.open(self._sealing, _context(row.flow, row.record), row.sealed, what=row.flow))
+        return tuple(said["key"]), said["row"]
+
+    def _seal(self, flow: str, record: bytes, wanted: Wanted) -> bytes:
+        said = {"key": [plain(each) for each in wanted.key], "row": plain(dict(wanted.row))}
+        return envelope.seal(self._sealing, _context(flow, record), encode(said))
+
+    def _entered(
+        self, transaction: Connection, flow: str, occasion: str, state: str, found: int, why: str | None, now: datetime
+    ) -> bool:
+        wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
+        known = transaction.execute(select(flow_occasions.c.state).where(wanted)).scalar()
+        values = {"at": now, "state": state, "found": found, "why": why}
+        if known is None:
+            transaction.execute(insert(flow_occasions).values(flow=flow, occasion=occasion, **values))
+            return True
+        if known == "failed":
+            transaction.execute(update(flow_occasions).where(wanted).values(**values))
+            return True
+        return False
+
+    def _withdrawn(self, transaction: Connection, flow: str, record: bytes, now: datetime) -> None:
+        mine = (flow_rows.c.flow == flow) & (flow_rows.c.record == record) & flow_rows.c.state.in_(("waiting", "held"))
+        unasked = flow_rows.c.intent.is_(None)
+        transaction.execute(update(flow_rows).where(mine & unasked).values(state="cancelled", why="cancelled", since=now))
+
+
+def _context(flow: str, record: bytes) -> bytes:
+    return f"sovereign-flow-row/1:{flow}:{record.hex()}".encode()
+
+
+def _same(row: Kept) -> Any:  # noqa: ANN401 - a condition of SQLAlchemy
+    c = flow_rows.c
+    return (
+        (c.flow == row.flow) & (c.occasion == row.occasion) & (c.record == row.record) & (c.step == row.step)
+        & (c.undo == int(row.undo))
+    )  # fmt: skip
+
+
+def _standing(row: Row[Any]) -> Standing:
+    return Standing(row.flow, row.digest, row.state, row.since, row.by_whom, row.position, row.due_at)
+
+
+def _taken(row: Row[Any]) -> Taken:
+    return Taken(row.flow, row.occasion, row.at, row.state, row.found, row.why)
+
+
+def _kept(row: Row[Any]) -> Kept:
+    return Kept(
+        row.flow, row.occasion, row.record, row.step, bool(row.undo), row.state, row.due_at, row.since, row.intent, row.why,
+        row.sealed,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""From the rows of a question to the writes they ask for. Pure, but for the count of what was done lately.
+
+1. A row without its key, or two rows of one key, make the whole occasion wait for a person: nothing of it can be trusted.
+2. More rows than the flow allows: the same. One row that cannot be mapped is stopped, and the others go on.
+3. A record that was acted on too often within an hour is taken for a loop: its row is stopped.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from saas_connectors.connector import Json
+from sovereign.flows.errors import Unmapped
+from sovereign.flows.flow import Flow
+from sovereign.flows.ledger import Wanted
+from sovereign.flows.mapping import Row, payload
+
+MOST: Final = 1_000_000
+"""Rows of one question that are looked at: a flow is no bulk load."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The writes of an occasion. held: why a person must look first; found: rows of the question."""
+
+    rows: list[Wanted] = field(default_factory=list)
+    found: int = 0
+    held: str | None = None
+
+    @property
+    def stopped(self) -> int:
+        """Writes that cannot be asked for."""
+        return sum(each.why is not None for each in self.rows)
+
+
+def plan(flow: Flow, rows: Iterable[Row], now: datetime, zone: ZoneInfo, lately: Callable[[tuple[Json, ...]], int]) -> Plan:
+    """Plan an occasion. lately: on how many occasions of the last hour a record was acted on."""
+    made, seen = Plan(), set()
+    for row in rows:
+        made.found += 1
+        key = tuple(row.get(name) for name in flow.key)
+        if any(each is None for each in key):
+            made.held = made.held or "key_missing"
+            continue
+        if repr(key) in seen:
+            made.held = made.held or "key_repeated"
+        seen.add(repr(key))
+        if made.found > MOST:
+            made.held = "too_many"
+            break
+        due, why = _due(flow, row, now, zone)
+        if why is None and lately(key) >= flow.again:
+            why = "loop"
+        for step in flow.do:
+            if step.needs is None or row.get(step.needs) not in (None, ""):
+                made.rows.append(Wanted(key, step.name, row, due, why=why or _unmapped(flow, step.name, row)))
+    if made.found > flow.most:
+        made.held = made.held or "too_many"
+    return made
+
+
+def undone(flow: Flow, key: tuple[Json, ...], row: Mapping[str, Json], now: datetime) -> list[Wanted]:
+    """The writes that take back what was done for a record."""
+    return [Wanted(key, step.name, row, now, undo=True) for step in flow.do if step.undo is not None]
+
+
+def _unmapped(flow: Flow, name: str, row: Row) -> str | None:
+    (step,) = (each for each in flow.do if each.name == name)
+    try:
+        payload(step, row)
+    except Unmapped as fault:
+        return fault.code
+    return None
+
+
+def _due(flow: Flow, row: Row, now: datetime, zone: ZoneInfo) -> tuple[datetime, str | None]:
+    if flow.when is None or (said := row.get(flow.when)) in (None, ""):
+        return now, None
+    try:
+        told = datetime.fromisoformat(said) if isinstance(said, str) else said
+    except ValueError:
+        return now, "when"
+    if isinstance(told, date) and not isinstance(told, datetime):
+        told = datetime.combine(told, time())
+    if not isinstance(told, datetime):
+        return now, "when"
+    aware = told.replace(tzinfo=zone) if told.tzinfo is None else told
+    return max(aware.astimezone(UTC), now), None

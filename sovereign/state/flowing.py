@@ -1,0 +1,27 @@
+"""The tables of flows: which are enabled, what made them act, each write they asked for.
+
+`record` is a keyed pseudonym of a row's key; `sealed` holds the row. `position` says how far a flow has seen.
+"""
+
+from sqlalchemy import Integer, LargeBinary, String
+
+from sovereign.state.schema import Instant, JsonText, table
+
+flows = table(
+    "flows",
+    {"flow": String},
+    {"digest": String, "state": String, "since": Instant, "by_whom": String, "position": JsonText},
+    maybe={"due_at": Instant},
+)
+flow_occasions = table(
+    "flow_occasions",
+    {"flow": String, "occasion": String},
+    {"at": Instant, "state": String, "found": Integer},
+    maybe={"why": String},
+)
+flow_rows = table(
+    "flow_rows",
+    {"flow": String, "occasion": String, "record": LargeBinary, "step": String, "undo": Integer},
+    {"state": String, "due_at": Instant, "since": Instant, "sealed": LargeBinary},
+    maybe={"intent": String, "why": String},
+)

@@ -1,0 +1,179 @@
+"""A change in one place makes writes happen in others: through the service, the gateway, policy, and nothing else."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saas_connectors.sandbox import Sandbox, Table, Vendor
+from sovereign.cli.main import main
+from tests.servers.ledger import Ledger, serving
+from tests.servers.served import Served, served
+
+SYSTEMS = ("annuaire", "messagerie", "marches")
+FLOW = """
+title = "Départ d'un agent"
+title_en = "Someone leaves"
+owner = "agathe"
+on = { change = "rh.agents" }
+clearance = "personal"
+key = ["matricule"]
+select = '''
+SELECT after.id AS matricule, after.compte AS compte, after.quitte_le AS quitte_le
+  FROM changes('rh.agents')
+ WHERE after.statut = 'parti' AND (_op = 'i' OR before.statut <> 'parti')
+'''
+when = "quitte_le"
+most = 5
+"""
+STEP = """
+[[do]]
+connection = "{name}"
+operation = "leave"
+payload = {{ ref = "{{compte}}", lane = "{{matricule}}" }}
+"""
+
+
+def agent(number: int, statut: str = "présent", quitte_le: str | None = None) -> dict[str, Any]:
+    return {"id": f"m{number:03}", "compte": f"compte-{number:03}", "statut": statut, "quitte_le": quitte_le}
+
+
+@dataclass
+class Town:
+    """A site whose directory, mail and markets follow its human resources."""
+
+    site: Served
+    agents: Table
+    ledgers: dict[str, Ledger]
+
+    def pull(self) -> None:
+        with self.site.site() as site:
+            assert site.syncs.run("rh").state == "succeeded"
+
+    def run(self, *line: str, code: int = 0) -> list[dict[str, Any]]:
+        import io
+        import os
+        from contextlib import redirect_stdout
+
+        said = io.StringIO()
+        before = dict(os.environ)
+        os.environ.update(self.site.environment)
+        try:
+            with redirect_stdout(said):
+                assert main([*line, "--json"]) == code, said.getvalue()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return [json.loads(each) for each in said.getvalue().splitlines()]
+
+    def refs(self, system: str) -> list[str]:
+        ledger = self.ledgers[system]
+        with ledger.lock:
+            return sorted(line["ref"] for line in ledger.lines)
+
+    def until(self, wanted: list[str], seconds: float = 30) -> None:
+        last = time.monotonic() + seconds
+        while any(self.refs(name) != wanted for name in SYSTEMS) and time.monotonic() < last:
+            time.sleep(0.05)
+        assert {name: self.refs(name) for name in SYSTEMS} == dict.fromkeys(SYSTEMS, wanted)
+
+
+@contextmanager
+def town(folder: Path, flow: str = FLOW, people: int = 20) -> Iterator[Town]:
+    agents = Table.of([agent(number) for number in range(people)], ["id"])
+    ledgers = {name: Ledger() for name in SYSTEMS}
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(Vendor({"agents": agents})))
+        urls = {name: stack.enter_context(serving(ledger)) for name, ledger in ledgers.items()}
+        here = stack.enter_context(served(folder, urls))
+        with here.site() as site:
+            site.add_connection(
+                "rh",
+                {
+                    "connector": "rest", "url": sandbox.url, "network": {"loopback": True, "plaintext": True},
+                    "streams": {"agents": {"path": "/page/agents", "primary_key": ["id"]}},
+                },
+            )  # fmt: skip
+        (here.root / "flows").mkdir(mode=0o700)
+        text = flow + "".join(STEP.format(name=name) for name in SYSTEMS)
+        (here.root / "flows" / "depart.toml").write_text(text)
+        made = Town(here, agents, ledgers)
+        made.pull()
+        yield made
+
+
+def test_a_departure_that_human_resources_tell_closes_every_account_once(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(agent(3, "parti"), agent(7, "parti"))
+        here.pull()
+        with here.site.serving():
+            here.until(["compte-003", "compte-007"])
+        with here.site.serving():
+            time.sleep(1.5)
+        here.until(["compte-003", "compte-007"])
+        rows = here.run("flow", "show", "depart", "--key", "m003")
+        assert {(row["step"], row["write"], row["standing"]) for row in rows} == {
+            (name, f"{name}.leave", "delivered") for name in SYSTEMS
+        }
+        assert all(0 <= row["seconds"] < 30 for row in rows)
+        assert here.site.check_log() > 0
+
+
+def test_a_departure_dated_in_the_future_waits_and_others_do_not(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(agent(1, "parti", "2099-12-31"), agent(2, "parti", "2020-01-01"))
+        here.pull()
+        with here.site.serving():
+            here.until(["compte-002"])
+        (row, *_) = here.run("flow", "show", "depart", "--key", "m001")
+        assert (row["standing"], row["due_at"][:10]) == ("waiting", "2099-12-30")
+
+
+def test_more_departures_than_the_flow_allows_wait_for_a_person(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(*(agent(number, "parti") for number in range(6)))
+        here.pull()
+        here.run("flow", "run")
+        (occasion,) = here.run("flow", "show", "depart")
+        assert (occasion["standing"], occasion["why"], occasion["found"]) == ("held", "too_many", 6)
+        here.until([])
+        here.run("flow", "release", "depart", occasion["occasion"], "--reason", "réorganisation annoncée")
+        here.run("flow", "run")
+        here.until([f"compte-{number:03}" for number in range(6)])
+        here.run("flow", "release", "depart", occasion["occasion"], "--reason", "encore", code=2)
+
+
+def test_a_flow_whose_file_changed_writes_nothing_until_it_is_enabled_again(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.run("flow", "enable", "depart")
+        file = here.site.root / "flows" / "depart.toml"
+        file.write_text(file.read_text().replace("most = 5", "most = 6"))
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        here.run("flow", "run")
+        here.until([])
+        assert [row["standing"] for row in here.run("flow", "list")] == ["changed"]
+        here.run("flow", "enable", "depart")
+        here.run("flow", "run")
+        here.until(["compte-003"])
+
+
+def test_a_dry_run_tells_rows_and_what_policy_would_say_and_writes_nothing(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        told, *rows = here.run("flow", "dry-run", "depart", "--decide")
+        assert (told["found"], told["writes"], told["stopped"]) == (1, 3, 0)
+        assert told["effects"] == {"access.unknown_client": 3}, "nobody enabled it yet: it is no application"
+        assert {row["key"] for row in rows} == {"m003"}
+        assert json.loads(rows[0]["payload"]) == {"ref": "compte-003", "lane": "m003"}
+        here.run("flow", "enable", "depart")
+        told, *_ = here.run("flow", "dry-run", "depart", "--decide")
+        assert told["effects"] == {"allow": 3}
+        here.until([])
