@@ -19,6 +19,7 @@ from sovereign.state import (
     StateBusy,
     StateError,
     StateTooNew,
+    flowing,  # noqa: F401 — its tables join the metadata
     outbound,  # noqa: F401 — its tables join the metadata
     store,
 )
