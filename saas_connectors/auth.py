@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlsplit
 
 from saas_connectors.answer import decode, malformed
 from saas_connectors.connector import Json
@@ -54,9 +54,20 @@ def _with_param(request: Request, name: str, value: str) -> Request:
     return replace(request, url=url, params=(*((n, v) for n, v in request.params if n != name), (name, value)))
 
 
+def _with_field(request: Request, name: str, value: str) -> Request:
+    """Put a field in the form that a request carries; a request without a form goes without a key."""
+    kind = next((held for header, held in request.headers if header.lower() == "content-type"), "")
+    if request.body is None or kind.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return request
+    kept = [
+        pair for pair in request.body.split(b"&") if pair and unquote_plus(pair.partition(b"=")[0].decode("latin-1")) != name
+    ]
+    return replace(request, body=b"&".join([*kept, urlencode([(name, value)]).encode()]))
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key in a header or in a parameter of the query."""
+    """A key in a header, in a parameter of the query, or in a field of the forms that are posted."""
 
     name: str
     value: str = field(repr=False)
@@ -65,7 +76,7 @@ class Key:
 
     def flow(self, request: Request) -> Flow:
         """Add the key."""
-        put = _with_header if self.place == "header" else _with_param
+        put = {"query": _with_param, "form": _with_field}.get(self.place, _with_header)
         yield put(request, self.name, self.value)
 
 
@@ -156,6 +167,8 @@ class ClientCredentials:
 def _key(settings: Mapping[str, Json], value: str) -> Auth:
     if "query" in settings:
         return Key(settings["query"], value, "query")
+    if "form" in settings:
+        return Key(settings["form"], value, "form")
     return Key(settings.get("header", "X-API-Key"), settings.get("prefix", "") + value)
 
 
@@ -171,7 +184,7 @@ def _account(settings: Mapping[str, Json], value: str, at: str) -> tuple[str, st
 
 
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "key": ("header", "query", "prefix"),
+    "key": ("header", "query", "prefix", "form"),
     "basic": ("user",),
     "bearer": (),
     "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
@@ -182,9 +195,9 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Callable[[], datetime], at: str = "auth") -> Auth:
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
-    `kind` is `key` (with `header`, `prefix` or `query`), `basic` and `maarch` (with `user`, or a secret "user:password"),
-    `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in
-    the vault; `at` is where the table stands, for errors.
+    `kind` is `key` (with `header`, `prefix`, `query` or `form`), `basic` and `maarch` (with `user`, or a secret
+    "user:password"), `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names
+    the secret in the vault; `at` is where the table stands, for errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()

@@ -165,6 +165,7 @@ class Outlet:
         if step.own or step.sent is step.asked:
             return None
         added = frozenset({*step.sent.headers, *step.sent.params}.difference(step.asked.headers, step.asked.params))
+        added |= redact.fields(step.asked, step.sent)
         if self._secrets[0] != added:
             self._secrets = added, redact.spellings(step.asked, step.sent, redact.SURE)
         return redact.Sieve(self._secrets[1]) if self._secrets[1] else None

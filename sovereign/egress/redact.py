@@ -35,8 +35,7 @@ def spellings(asked: Request, sent: Request, shortest: int = 4) -> set[bytes]:
     """The ways a page may spell the credential that was added. shortest: characters; a shorter secret is not looked for."""
     added = {value for name, value in sent.headers if (name, value) not in asked.headers}
     added |= {value for name, value in sent.params if (name, value) not in asked.params}
-    if sent.body is not None and sent.body is not asked.body:
-        added |= {value for _, value in parse_qsl(sent.body.decode("latin-1"))}
+    added |= {value for _, value in fields(asked, sent)}
     secrets = set()
     for value in added:
         word = value.rpartition(" ")[2]
@@ -48,6 +47,14 @@ def spellings(asked: Request, sent: Request, shortest: int = 4) -> set[bytes]:
                 continue
             secrets |= {pair, pair.partition(":")[2]}
     return {form.encode() for secret in secrets if len(secret) >= shortest for form in _forms(secret)}
+
+
+def fields(asked: Request, sent: Request) -> frozenset[tuple[str, str]]:
+    """The fields of a form that were added on the way out: what the connector wrote itself is no credential."""
+    if sent.body is None or sent.body is asked.body:
+        return frozenset()
+    written = parse_qsl((asked.body or b"").decode("latin-1"))
+    return frozenset(parse_qsl(sent.body.decode("latin-1"))).difference(written)
 
 
 def _forms(secret: str) -> Iterator[str]:
