@@ -196,8 +196,8 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
     `kind` is `key` (with `header`, `prefix`, `query` or `form`), `basic` and `maarch` (with `user`, or a secret
-    "user:password"), `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names
-    the secret in the vault; `at` is where the table stands, for errors.
+    "user:password"), `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret`
+    names the secret in the vault; `at` is where the table stands, for errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()

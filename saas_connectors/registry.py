@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, str]] = {
     "ogc-features": "saas_connectors.urban.ogc_features:make",
     "maarch": "saas_connectors.mail.maarch:make",
     "opendatasoft": "saas_connectors.urban.opendatasoft:make",
+    "open311": "saas_connectors.urban.open311:make",
 }
 
 
@@ -28,6 +29,7 @@ WRITERS: Final[Mapping[str, str]] = {
     "rest": "saas_connectors.rest.writer:make",
     "decp": "saas_connectors.procurement.publication:make",
     "ogc-features": "saas_connectors.urban.editing:make",
+    "open311": "saas_connectors.urban.open311.writer:make",
 }
 
 

@@ -1,0 +1,302 @@
+"""An Open311 GeoReport v2 server of a French city, for the demo and the tests: reports about streets, waste and lights.
+
+Requests are made by `reports`, the same each time. The server is the sandbox vendor with other paths: it has its troubles too.
+`moods` say in what it departs from the standard:
+
+| mood | what the server does |
+|---|---|
+| `reversed` | takes `start_date` for `<` and `end_date` for `>` |
+| `ignored` | ignores both dates |
+| `exclusive` | leaves out what was made at either date exactly |
+| `days` | keeps only the days of both dates |
+| `unlimited` | knows neither the 90 days nor the cap |
+| `jurisdiction` | answers `[]` to who names no jurisdiction |
+| `tokens` | answers a token to a new request |
+| `xml_only` | refuses JSON |
+| `zeros` | writes codes such as 001 without quotes, which is no JSON |
+| `naive` | writes times in Paris time, without a zone |
+| `updates` | honours `updated_after` and `updated_before` |
+| `no_lists` | knows one identifier at a time |
+| `all_statuses` | ignores `status` |
+"""
+
+import struct
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from saas_connectors.sandbox.vendor import SECRET, Vendor
+from saas_connectors.sandbox.wire import Call, Reply
+
+NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
+JURISDICTION: Final = "ville.example"
+PARIS: Final = ZoneInfo("Europe/Paris")
+_SPAN: Final = timedelta(days=90)
+_SERVICES: Final = (
+    ("001", "Nid-de-poule", "Chaussée dégradée", "voirie", True),
+    ("002", "Trottoir encombré", "Passage gêné sur le trottoir", "voirie", False),
+    ("010", "Dépôt sauvage", "Déchets abandonnés sur la voie publique", "propreté", True),
+    ("011", "Corbeille pleine", "Corbeille de rue à vider", "propreté", False),
+    ("20", "Lampadaire éteint", "Éclairage public en panne", "éclairage", True),
+    ("21", "Feu tricolore en panne", "Signalisation lumineuse", "éclairage", False),
+)
+_STREETS: Final = ("rue de la République", "place Jean-Jaurès", "cours Fauriel", "rue des Écoles", "avenue de la Libération")
+_ATTRIBUTES: Final = (
+    ("GRAVITE", "singlevaluelist", True, (("1", "Gênant"), ("2", "Dangereux"))),
+    ("PRECISION", "text", False, ()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One request of the city."""
+
+    id: int
+    code: str
+    status: str
+    made: datetime
+    changed: datetime
+    lat: float
+    long: float
+    description: str
+    address: str
+    media: str | None = None
+
+
+def reports(count: int = 400, *, until: datetime = NOW, days: int = 700) -> list[Report]:
+    """Make requests over the `days` before `until`; one in seven is still open, the recent ones more often."""
+    made = []
+    for number in range(count):
+        mixed = (number * 2_654_435_761) % 1_000_003
+        at = until - timedelta(seconds=days * 86_400 * (count - number) / (count + 1) + mixed % 3600)
+        at = at.replace(microsecond=0)
+        code, name, *_ = _SERVICES[mixed % len(_SERVICES)]
+        street = f"{1 + mixed % 120} {_STREETS[mixed % len(_STREETS)]}"
+        still = mixed % 7 == 0 or number > count - 20
+        made.append(
+            Report(
+                10_000 + number, code, "open" if still else "closed", at, at if still else at + timedelta(days=1 + mixed % 30),
+                45.40 + (mixed % 9000) / 100_000, 4.35 + (mixed % 7000) / 100_000, f"{name}, {street}", street,
+                f"https://photos.ville.example/{number}.jpg" if mixed % 4 == 0 else None,
+            )
+        )  # fmt: skip
+    return sorted(made, key=lambda report: (report.made, report.id))
+
+
+def float32(value: float) -> float:
+    """A number as a 32-bit float keeps it."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+class Open311(Vendor):
+    """The server, under `/v2`; `now` is its clock. Writes want the sandbox's secret as `api_key`."""
+
+    def __init__(
+        self, held: Iterable[Report] | None = None, *, moods: Iterable[str] = (), now: datetime = NOW, cap: int = 1000,
+        latency: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__({}, latency=latency, cap=cap)
+        self.held = {report.id: report for report in (reports(until=now) if held is None else held)}
+        self.moods, self.now = set(moods), now
+        self.tokens: dict[str, int] = {}
+        self.token_waits = 0
+        self.lost_writes = 0
+        self._writing = threading.Lock()
+
+    def close(self, *identifiers: int, at: datetime | None = None) -> None:
+        """Close requests, as an agent does."""
+        for identifier in identifiers:
+            changed = replace(self.held[identifier], status="closed", changed=at or self.now)
+            self.held[identifier] = changed
+
+    def _serve(self, call: Call, striking: Mapping[str, Any]) -> Reply:
+        path, dot, form = call.path.rpartition(".")
+        if not dot or form not in ("json", "xml") or not path.startswith("/v2/"):
+            return Reply(404, b"<h1>404 not found</h1>", {"Content-Type": "text/html"})
+        if form == "json" and "xml_only" in self.moods:
+            return Reply(406, b"<h1>406</h1>", {"Content-Type": "text/html"})
+        place = [unquote(step) for step in path.removeprefix("/v2/").split("/")]
+        if call.method == "POST" and place == ["requests"]:
+            return self._report(call, form, striking)
+        if call.method not in ("GET", "HEAD"):
+            return self._refusal(form, 400, "méthode inconnue")
+        return self._read(form, place, call.query)
+
+    def _read(self, form: str, place: list[str], asked: Mapping[str, str]) -> Reply:
+        named = "jurisdiction" not in self.moods or asked.get("jurisdiction_id") == JURISDICTION
+        match place:
+            case ["services"]:
+                return self._listed(form, "services", "service", [_service(one) for one in _SERVICES if named])
+            case ["services", code]:
+                return self._defined(form, code)
+            case ["requests"]:
+                return self._requests(form, asked) if named else self._shown(form, [])
+            case ["requests", identifier]:
+                found = [one for one in self.held.values() if named and str(one.id) == identifier]
+                return self._shown(form, found) if found else self._refusal(form, 404, "service_request_id inconnu")
+            case ["tokens", token] if token in self.tokens:
+                return self._resolved(form, token)
+        return self._refusal(form, 404, "inconnu")
+
+    def _requests(self, form: str, asked: Mapping[str, str]) -> Reply:
+        if "service_request_id" in asked:
+            listed = asked["service_request_id"]
+            names = {listed} if "no_lists" in self.moods else set(listed.split(","))
+            return self._shown(form, [one for one in self.held.values() if str(one.id) in names])
+        start, end = _instant(asked.get("start_date")), _instant(asked.get("end_date"))
+        updates = "updates" in self.moods and ("updated_after" in asked or "updated_before" in asked)
+        limited = "unlimited" not in self.moods
+        if limited and start and end and not self.moods & {"reversed"} and end - start > _SPAN:
+            return self._refusal(form, 400, "plus de 90 jours")
+        if limited and not updates and start is None and end is None:
+            start, end = self.now - _SPAN, self.now + timedelta(days=1)
+        elif self.moods & {"ignored"}:
+            start, end = (self.now - _SPAN, None) if limited else (None, None)
+        found = [one for one in self.held.values() if self._within(one.made, start, end, "start_date" in asked)]
+        if updates:
+            after, before = _instant(asked.get("updated_after")), _instant(asked.get("updated_before"))
+            found = [one for one in found if (not after or one.changed >= after) and (not before or one.changed <= before)]
+        if "status" in asked and "all_statuses" not in self.moods:
+            found = [one for one in found if one.status in asked["status"].split(",")]
+        if "service_code" in asked:
+            found = [one for one in found if one.code in asked["service_code"].split(",")]
+        found.sort(key=lambda one: (one.made, one.id), reverse=True)
+        return self._shown(form, found[: self.cap] if limited else found)
+
+    def _within(self, made: datetime, start: datetime | None, end: datetime | None, asked: bool) -> bool:
+        if "reversed" in self.moods and asked:
+            return (start is None or made < start) and (end is None or made > end)
+        if "days" in self.moods:
+            day = made.date()
+            return (start is None or day >= start.date()) and (end is None or day <= end.date())
+        if "exclusive" in self.moods:
+            return (start is None or made > start) and (end is None or made < end)
+        return (start is None or made >= start) and (end is None or made <= end)
+
+    def _report(self, call: Call, form: str, striking: Mapping[str, Any]) -> Reply:
+        said = dict(parse_qsl(call.body.decode(), keep_blank_values=True))
+        if said.get("api_key") != SECRET:
+            return self._refusal(form, 403, f"api_key {said.get('api_key', '')} refusée")
+        if "jurisdiction" in self.moods and said.get("jurisdiction_id") != JURISDICTION:
+            return self._refusal(form, 400, "jurisdiction_id attendu")
+        known = {one[0]: one for one in _SERVICES}
+        if said.get("service_code") not in known:
+            return self._refusal(form, 404, f"service_code inconnu : {said.get('service_code')}")
+        if not (("lat" in said and "long" in said) or said.get("address_string") or said.get("address_id")):
+            return self._refusal(form, 400, f"lieu attendu : {said.get('description')}")
+        if known[said["service_code"]][4] and "attribute[GRAVITE]" not in said:
+            return self._refusal(form, 400, "attribute[GRAVITE] attendu")
+        if "lost" in striking:
+            return self._listed(form, "service_requests", "request", [{"service_request_id": 99_999}])
+        with self._writing:
+            identifier = max(self.held, default=9_999) + 1
+            at = self.now.replace(microsecond=0)
+            address = said.get("address_string") or said.get("address_id") or ""
+            self.held[identifier] = Report(
+                    identifier, said["service_code"], "open", at, at, float(said.get("lat", "45.4")),
+                float(said.get("long", "4.4")),
+                said.get("description", ""), address, said.get("media_url"),
+            )  # fmt: skip
+        if "lands_then_resets" in striking:
+            return Reply(reset=True)
+        if "lands_then_fails" in striking:
+            return self._refusal(form, int(striking["lands_then_fails"] or 500), "erreur")
+        if "tokens" in self.moods:
+            token = f"t-{identifier}"
+            self.tokens[token] = identifier
+            return self._listed(form, "service_requests", "request", [{"token": token}])
+        return self._listed(form, "service_requests", "request", [{"service_request_id": identifier, "account_id": None}])
+
+    def _resolved(self, form: str, token: str) -> Reply:
+        waiting = self.token_waits > 0
+        self.token_waits -= waiting
+        named = {"token": token, "service_request_id": None if waiting else self.tokens[token]}
+        return self._listed(form, "service_requests", "request", [named])
+
+    def _defined(self, form: str, code: str) -> Reply:
+        if not any(one[0] == code and one[4] for one in _SERVICES):
+            return self._refusal(form, 404, "service_code inconnu")
+        attributes = [
+            {
+                "variable": True, "code": name, "datatype": kind, "required": required, "datatype_description": None,
+                "order": order, "description": name.capitalize(),
+                "values": [{"key": int(key), "name": label} for key, label in values],
+            }
+            for order, (name, kind, required, values) in enumerate(_ATTRIBUTES, 1)
+        ]  # fmt: skip
+        definition = {"service_code": code, "attributes": attributes}
+        if form == "json":
+            return Reply(body=orjson.dumps(definition))
+        return _xml("service_definition", _element("service_code", code) + _element("attributes", attributes, "attribute"))
+
+    def _shown(self, form: str, found: list[Report]) -> Reply:
+        return self._listed(form, "service_requests", "request", [self._request(one) for one in found])
+
+    def _request(self, one: Report) -> dict[str, Any]:
+        number = one.id % 2 == 0
+        return {
+            "service_request_id": one.id if number else str(one.id), "status": one.status,
+            "status_notes": "Traité." if one.status == "closed" else None,
+            "service_name": next(name for code, name, *_ in _SERVICES if code == one.code), "service_code": one.code,
+            "description": one.description, "agency_responsible": "Ville", "service_notice": None,
+            "requested_datetime": self._time(one.made), "updated_datetime": self._time(one.changed),
+            "expected_datetime": None, "address": one.address, "address_id": one.id * 7, "zipcode": 42_000,
+            "lat": float32(one.lat), "long": float32(one.long), "media_url": one.media,
+            "extended_attributes": {"canal": "téléphone"} if number else None,
+        }  # fmt: skip
+
+    def _time(self, at: datetime) -> str:
+        local = at.astimezone(PARIS)
+        return local.strftime("%Y-%m-%dT%H:%M:%S") if "naive" in self.moods else local.isoformat()
+
+    def _listed(self, form: str, root: str, tag: str, rows: list[dict[str, Any]]) -> Reply:
+        if form == "xml":
+            return _xml(root, "".join(_element(tag, row) for row in rows))
+        body = orjson.dumps(rows)
+        if "zeros" in self.moods:
+            for code, *_ in _SERVICES:
+                body = body.replace(b'"service_code":"%s"' % code.encode(), b'"service_code":%s' % code.encode())
+        return Reply(body=body, headers={"Content-Type": "application/json; charset=utf-8"})
+
+    def _refusal(self, form: str, status: int, description: str) -> Reply:
+        error = {"code": status, "description": description}
+        reply = Reply(body=orjson.dumps([error])) if form == "json" else _xml("errors", _element("error", error))
+        reply.status = status
+        return reply
+
+
+def _service(one: tuple[str, str, str, str, bool]) -> dict[str, Any]:
+    code, name, description, group, metadata = one
+    kept: str | int = code if code.startswith("0") else int(code)
+    return {
+        "service_code": kept, "service_name": name, "description": description, "metadata": metadata, "type": "realtime",
+        "keywords": "ville, rue", "group": group,
+    }  # fmt: skip
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _xml(root: str, inside: str) -> Reply:
+    body = f'<?xml version="1.0" encoding="utf-8"?>\n<{root}>{inside}</{root}>'.encode()
+    return Reply(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
+
+
+def _element(name: str, value: Any, inner: str = "value") -> str:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        text = "".join(_element(key, held) for key, held in value.items())
+    elif isinstance(value, list):
+        text = "".join(_element(inner, held) for held in value)
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    else:
+        text = "" if value is None else escape(str(value))
+    return f"<{name}>{text}</{name}>"
