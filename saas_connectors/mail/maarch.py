@@ -1,7 +1,7 @@
 """MaarchCourrier, by its REST interface (21.03 and 2301): letters, their files, attachments and notes, and what they refer to.
 
 1. Lists of letters are asked by SQL conditions and followed by `res_id`; rows are held against what was asked (`maarch_walk`).
-2. Closures and deletions move no date: surveys find them (`maarch_survey`, `maarch_letters`).
+2. Closures and deletions move no date: surveys find them (`maarch_survey`, `maarch_planning`).
 3. A file is fetched once for each content, and checked against its fingerprint (`maarch_files`).
 4. A route or a privilege that the account lacks stops its own stream, and is named as the vendor writes it (`maarch_calls`);
    `check` tells all of them.
@@ -28,6 +28,7 @@ from saas_connectors.errors import Malformed, Unauthorized, VendorError
 from saas_connectors.mail.maarch_attached import ROUTES, Attached
 from saas_connectors.mail.maarch_calls import LIST, Calls, ListRefused, admit, rows
 from saas_connectors.mail.maarch_letters import CONTENT, Letters
+from saas_connectors.mail.maarch_planning import Planning
 from saas_connectors.mail.maarch_referred import Referred, request, route
 from saas_connectors.mail.maarch_settings import Settings, load
 from saas_connectors.mail.maarch_streams import CORE, GROUP, OPTIONAL, STREAMS, number, stream
@@ -111,7 +112,7 @@ class Maarch:
                 made.append(Slice(each.name, (each.name,)))
         letters = tuple(each for each in plan.streams if each.group == GROUP)
         if letters:
-            made[:0] = yield from Letters(self.calls, self.settings).slices(plan, letters)
+            made[:0] = yield from Planning(self.calls, self.settings, letters).slices(plan)
         return tuple(made)
 
     def read(self, plan: ReadPlan, part: Slice, position: Json) -> Reading:

@@ -2,8 +2,8 @@
 
 1. Only the letters that have some are asked for them: the list's clause looks in the tables of attachments and notes. Maarch's
    own perimeters are written so; a server that refuses it is asked for every letter in a full read.
-2. An incremental read asks the letters whose history says that something was added, changed or taken away since the last run,
-   `lookback` included; looking at a letter is no such thing. The two clocks must agree within `lookback`.
+2. An incremental read asks the letters with an attachment or a note that was added or changed since the last copy, by its date
+   or by the vendor's history, `lookback` included; looking at one is no change. The two clocks must agree within `lookback`.
 3. The vendor lists what there is, not what is gone: an attachment or a note that was deleted leaves the copy at the next full
    read, which the engine makes every week.
 4. A letter that may no longer be seen keeps what was held of it, and is told.
@@ -18,7 +18,7 @@ from saas_connectors.asking import Answer, fetch
 from saas_connectors.connector import Evidence, Json, Page, Reading, ReadPlan, Slice, Stream
 from saas_connectors.mail.maarch_calls import OUT, Calls, ListRefused, rows, sentence
 from saas_connectors.mail.maarch_files import AT_ONCE, Files, Wanted, batches
-from saas_connectors.mail.maarch_letters import local
+from saas_connectors.mail.maarch_planning import local
 from saas_connectors.mail.maarch_settings import Settings
 from saas_connectors.mail.maarch_streams import Tables, number
 from saas_connectors.mail.maarch_walk import Walk
@@ -29,14 +29,15 @@ _HAVING: Final = {
     "attachments": "res_id IN (SELECT res_id_master FROM res_attachments WHERE status NOT IN ('DEL', 'OBS'))",
     "notes": "res_id IN (SELECT identifier FROM notes)",
 }
-_SINCE: Final = {
-    "attachments": "res_id IN (SELECT res_id_master FROM res_attachments WHERE modification_date >= '{since}')",
-    "notes": "res_id IN (SELECT identifier FROM notes WHERE creation_date >= '{since}')",
-}
 _TOLD: Final = (
-    "CAST(res_id AS varchar) IN (SELECT record_id FROM history WHERE table_name IN ('res_letterbox', 'res_view_letterbox') "
-    "AND event_type <> 'VIEW' AND event_date >= '{since}')"
+    "(SELECT record_id FROM history WHERE table_name = '{table}' AND event_type <> 'VIEW' AND event_date >= '{since}')"
 )
+_SINCE: Final = {
+    "attachments": "res_id IN (SELECT res_id_master FROM res_attachments WHERE modification_date >= '{since}' "
+    "OR CAST(res_id AS varchar) IN {told})",
+    "notes": "res_id IN (SELECT identifier FROM notes WHERE creation_date >= '{since}' OR CAST(id AS varchar) IN {told})",
+}
+_TABLES: Final = {"attachments": "res_attachments", "notes": "notes"}
 _MOVED: Final = "modification_date >= '{since}' OR creation_date >= '{since}'"
 
 
@@ -95,7 +96,8 @@ class Attached:
         if plain:
             conditions: tuple[str, ...] = (_MOVED.format(since=since),) if since else ()
         elif since:
-            conditions = (f"{_SINCE[self.stream.name]} OR {_TOLD}".format(since=since),)
+            name = self.stream.name
+            conditions = (_SINCE[name].format(since=since, told=_TOLD.format(since=since, table=_TABLES[name])),)
         else:
             conditions = (_HAVING[self.stream.name],)
         return Walk(self.calls, ("res_id",), self.settings.limit, after, None, conditions)

@@ -98,8 +98,8 @@ def check_clause(field: str, clause: str) -> None:
     if not _stands_alone(clause):
         raise SettingsError(
             field=field,
-            expected_fr="une seule condition SQL, guillemets et parenthèses fermés, sans commentaire ni point-virgule",
-            expected_en="one SQL condition, quotes and parentheses closed, without a comment or a semicolon",
+            expected_fr="une seule condition SQL, guillemets et parenthèses fermés, sans commentaire, « ; » ni « ? »",
+            expected_en="one SQL condition, quotes and parentheses closed, without a comment, `;` or `?`",
         )
 
 
@@ -108,7 +108,7 @@ def _stands_alone(clause: str) -> bool:
     if not clause.strip() or "\x00" in clause or "\\" in clause or "$" in clause:
         return False
     bare = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", " ", clause)
-    if any(sign in bare for sign in ("'", '"', ";", "--", "/*", "*/")):
+    if any(sign in bare for sign in ("'", '"', ";", "?", "--", "/*", "*/")):
         return False
     depth = 0
     for letter in bare:

@@ -199,6 +199,7 @@ class Desk:
         else:
             self._store.change("notes", "id", number, note_text=body["value"])
         event = "DEL" if body is None else "UP"
+        self._store.told("notes", number, event, "Annotation", account.number)
         self._store.told("res_letterbox", held["identifier"], event, "Annotation", account.number)
         self.done.append(("DELETE/notes/{id}" if body is None else "PUT/notes/{id}", number, body or {}))
         return Reply(204, b"")
@@ -220,6 +221,7 @@ class Desk:
                                      typist=account.number, creation_date=now, modification_date=now, format=body["format"],
                                      attachment_type=body["type"], status=body.get("status") or "A_TRA")  # fmt: skip
             self._store.keep("attachment", number, content)
+            self._store.told("res_attachments", number, "ADD", "Pièce jointe ajoutée", account.number)
             self._store.told("res_letterbox", body["resIdMaster"], "ADD", "Pièce jointe ajoutée", account.number)
             self.done.append(("POST/attachments", number, body))
         return said({"id": number})
@@ -244,6 +246,7 @@ class Desk:
             self._store.change("res_attachments", "res_id", number, title=body.get("title", held["title"]),
                                modification_date=self._store.now(), modified_by=account.number)  # fmt: skip
         event = "DEL" if body is None else "UP"
+        self._store.told("res_attachments", number, event, "Pièce jointe", account.number)
         self._store.told("res_letterbox", held["res_id_master"], event, "Pièce jointe", account.number)
         self.done.append(("DELETE/attachments/{id}" if body is None else "PUT/attachments/{id}", number, body or {}))
         return Reply(204, b"")

@@ -8,7 +8,8 @@ import msgspec
 
 from saas_connectors.mail.maarch_attached import FILE, ROUTES
 from saas_connectors.mail.maarch_calls import LIST, PRIVILEGES
-from saas_connectors.mail.maarch_letters import CONTENT, LETTER
+from saas_connectors.mail.maarch_letters import CONTENT
+from saas_connectors.mail.maarch_planning import LETTER
 from saas_connectors.mail.maarch_referred import PLACES, route
 from saas_connectors.mail.maarch_settings import DENIED, SAID_HERE, Settings
 from saas_connectors.mail.maarch_streams import STREAMS

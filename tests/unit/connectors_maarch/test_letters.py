@@ -189,7 +189,7 @@ def test_instants_are_kept_in_utc_and_the_hour_that_comes_twice_is_read_as_its_f
 
 
 def test_what_is_written_while_clocks_go_back_is_still_after_where_a_look_back_begins() -> None:
-    from saas_connectors.mail.maarch_letters import back
+    from saas_connectors.mail.maarch_planning import back
 
     server = Maarch(0, clock=lambda: datetime(2026, 10, 25, 1, 10, tzinfo=UTC))  # 02:10, the second time
     assert server.store.now() >= back("2026-10-25 02:50:00", "Europe/Paris", 0)
@@ -213,7 +213,8 @@ def test_a_server_that_lacks_a_column_is_asked_without_it() -> None:
     [
         ("subject = 'to update'", "update"),
         ("status <> 'DEL') OR (1=1", "parentheses"),
-        ("status = 'NEW'; select 1", "semicolon"),
+        ("status = 'NEW'; select 1", "`;`"),
+        ("external_id ? 'gateway'", "`?`"),
         ("status = 'NEW' -- all", "comment"),
         ("status = 'NEW", "quotes"),
         (" ", "condition"),
