@@ -1,9 +1,13 @@
 """A change in one place makes writes happen in others: through the service, the gateway, policy, and nothing else."""
 
+import io
 import json
+import os
+import random
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,7 @@ most = 5
 STEP = """
 [[do]]
 connection = "{name}"
-operation = "leave"
+operation = "{operation}"
 payload = {{ ref = "{{compte}}", lane = "{{matricule}}" }}
 """
 
@@ -54,10 +58,6 @@ class Town:
             assert site.syncs.run("rh").state == "succeeded"
 
     def run(self, *line: str, code: int = 0) -> list[dict[str, Any]]:
-        import io
-        import os
-        from contextlib import redirect_stdout
-
         said = io.StringIO()
         before = dict(os.environ)
         os.environ.update(self.site.environment)
@@ -82,7 +82,7 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, flow: str = FLOW, people: int = 20) -> Iterator[Town]:
+def town(folder: Path, flow: str = FLOW, people: int = 20, operation: str = "leave") -> Iterator[Town]:
     agents = Table.of([agent(number) for number in range(people)], ["id"])
     ledgers = {name: Ledger() for name in SYSTEMS}
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def town(folder: Path, flow: str = FLOW, people: int = 20) -> Iterator[Town]:
                 },
             )  # fmt: skip
         (here.root / "flows").mkdir(mode=0o700)
-        text = flow + "".join(STEP.format(name=name) for name in SYSTEMS)
+        text = flow + "".join(STEP.format(name=name, operation=operation) for name in SYSTEMS)
         (here.root / "flows" / "depart.toml").write_text(text)
         made = Town(here, agents, ledgers)
         made.pull()
@@ -177,3 +177,25 @@ def test_a_dry_run_tells_rows_and_what_policy_would_say_and_writes_nothing(tmp_p
         told, *_ = here.run("flow", "dry-run", "depart", "--decide")
         assert told["effects"] == {"allow": 3}
         here.until([])
+
+
+def test_a_service_killed_at_random_instants_gives_each_departure_its_writes_once(tmp_path: Path) -> None:
+    seed = os.environ.get("SOVEREIGN_SEED") or "departures"
+    chance = random.Random(seed)  # noqa: S311 - a drill, not a secret
+    flow = FLOW.replace("most = 5", "most = 100")
+    with town(tmp_path, flow, people=60, operation="set") as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(*(agent(number, "parti") for number in range(40)))
+        here.pull()
+        for _ in range(6):
+            with here.site.serving(ends=(-signal.SIGKILL,)) as door:
+                time.sleep(chance.uniform(0.0, 0.8))
+                door.process.kill()
+                door.process.wait(30)
+        wanted = [f"compte-{number:03}" for number in range(40)]
+        with here.site.serving():
+            last = time.monotonic() + 60
+            while any(sorted(set(here.refs(name))) != wanted for name in SYSTEMS) and time.monotonic() < last:
+                time.sleep(0.1)
+        assert {name: sorted(set(here.refs(name))) for name in SYSTEMS} == dict.fromkeys(SYSTEMS, wanted), f"seed {seed}"
+        assert len(here.site.states()) == 40 * len(SYSTEMS), f"seed {seed}: a row asked for its write twice"

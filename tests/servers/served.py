@@ -99,8 +99,12 @@ class Served:
             return notes.sign(site.outbound.approvals.ballot(asked, held.digest, verdict, person).text(), signer(person))
 
     @contextmanager
-    def serving(self, command: Sequence[str] = ("-m", "sovereign.cli.main", "serve", "--json")) -> Iterator["Door"]:
-        """Serve; gives the door. Ended by SIGTERM, which must end it well."""
+    def serving(
+        self,
+        command: Sequence[str] = ("-m", "sovereign.cli.main", "serve", "--json"),
+        ends: Sequence[int] = (0, 130, 143),
+    ) -> Iterator["Door"]:
+        """Serve; gives the door. Ended by SIGTERM, which must end it well; ends: how else it may have ended by then."""
         process = subprocess.Popen(
             [sys.executable, *command], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             cwd=Path(__file__).parents[2],
@@ -125,7 +129,7 @@ class Served:
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
-        assert process.returncode in (0, 130, 143), error
+        assert process.returncode in ends, error
 
     def states(self) -> dict[str, str]:
         """Where each write stands, by intent, as the database says."""
