@@ -1,10 +1,13 @@
 """Which connector and which authentication a setting names; each is loaded when it is first asked for.
 
+The product's own kinds come first and cannot be taken by a package. A package's kind (`installed`) is one only where the
+operator allowed it by name: installing it does not make it run.
+
 A factory is `make(name, settings) -> Connector`: `settings` is the connection's table of sovereign.toml without what the
 gateway keeps for itself (`url` is given). It opens nothing, and raises `SettingsError` with the dotted name of the field.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
@@ -14,6 +17,7 @@ from saas_connectors.errors import SettingsError
 
 if TYPE_CHECKING:
     from saas_connectors.auth import Auth
+    from saas_connectors.installed import Installed
 
 KINDS: Final[Mapping[str, str]] = {
     "rest": "saas_connectors.rest:make",
@@ -33,22 +37,48 @@ WRITERS: Final[Mapping[str, str]] = {
 }
 
 
-def make(kind: str, name: str, settings: Mapping[str, Json]) -> Connector:
-    """Make the connector of a connection; raises `SettingsError`."""
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise SettingsError(
-            field=f"connections.{name}.connector", expected_fr=f"un de : {known}", expected_en=f"one of: {known}"
-        )
-    return cast(Connector, _made(KINDS[kind], name, settings))
+def make(kind: str, name: str, settings: Mapping[str, Json], allowed: Collection[str] = ()) -> Connector:
+    """Make the connector of a connection; allowed: the kinds of packages that may run; raises `SettingsError`, `Unloadable`."""
+    if kind in KINDS:
+        return cast(Connector, _made(KINDS[kind], name, settings))
+    from saas_connectors.installed import load
+
+    found = _allowed(kind, name, allowed)
+    factory = cast(Callable[[str, Mapping[str, Json]], Connector], load(found, found.connector))
+    return factory(name, settings)
 
 
-def writer(kind: str, name: str, settings: Mapping[str, Json]) -> Writer:
-    """Make the writing side of a connection, from the settings that `make` takes; raises `SettingsError`.
+def writer(kind: str, name: str, settings: Mapping[str, Json], allowed: Collection[str] = ()) -> Writer:
+    """Make the writing side of a connection, from what `make` takes; raises `SettingsError`, `Unloadable`.
 
     A connector that has none gives one without operations, for which GET and HEAD are the reads.
     """
-    return cast(Writer, _made(WRITERS.get(kind, "saas_connectors.writing:read_only"), name, settings))
+    place = WRITERS.get(kind, "saas_connectors.writing:read_only")
+    if kind not in KINDS:
+        from saas_connectors.installed import load
+
+        found = _allowed(kind, name, allowed)
+        if found.writer is not None:
+            factory = cast(Callable[[str, Mapping[str, Json]], Writer], load(found, found.writer))
+            return factory(name, settings)
+    return cast(Writer, _made(place, name, settings))
+
+
+def _allowed(kind: str, name: str, allowed: Collection[str]) -> "Installed":
+    from saas_connectors.installed import one
+
+    at = f"connections.{name}.connector"
+    found = one(kind, at)
+    if found is None:
+        known = ", ".join([*KINDS, *sorted(set(allowed) - set(KINDS))])
+        raise SettingsError(field=at, expected_fr=f"un de : {known}", expected_en=f"one of: {known}")
+    if kind not in allowed:
+        raise SettingsError(
+            field=at,
+            expected_fr=f"un connecteur autorisé ; « {kind} » ({found.package}) ne l'est pas : ajoutez-le à connectors.allow",
+            expected_en=f"a connector that is allowed; `{kind}` ({found.package}) is not: add it to connectors.allow",
+        )
+    return found
 
 
 def _made(place: str, name: str, settings: Mapping[str, Json]) -> object:

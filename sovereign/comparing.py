@@ -82,7 +82,8 @@ class Comparison:
     def _changes(self, intent: WriteIntent) -> tuple[tuple[Change, ...], frozenset[str]]:
         """What the connector says of a write, and the classes of what it carries. Errors: those of connector and payload."""
         settings = self._site.connection(intent.connection)
-        writer = registry.writer(settings.connector, intent.connection, settings.options)
+        allowed = self._site.settings.connectors.allow
+        writer = registry.writer(settings.connector, intent.connection, settings.options, allowed)
         if intent.operation != BY_HTTP:
             payload = decode(intent.body)
             return writer.changes(intent.operation, payload), frozenset(writer.classes(intent.operation, payload))

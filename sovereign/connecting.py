@@ -48,7 +48,7 @@ def add(site: "Parts", name: str, values: Mapping[str, Any]) -> None:
         proposed = toml.add_connection(Path(copyfile(site.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
         made = proposed.connections[name]
         _readable(made, site.root)
-        make(made.connector, name, made.options)
+        make(made.connector, name, made.options, proposed.connectors.allow)
         cadence_of(made, proposed)
     site.settings = toml.add_connection(site.root / SETTINGS, name, values)
     site.audit.append("connection.added", {"connection": name}, {"connector": made.connector})

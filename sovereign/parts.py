@@ -171,7 +171,7 @@ class Parts:
         from saas_connectors.registry import make
 
         connection = self.connection(name)
-        return make(connection.connector, name, connection.options)
+        return make(connection.connector, name, connection.options, self.settings.connectors.allow)
 
     def transport(self, name: str, *, stop: threading.Event | None = None) -> "Transport":
         """Open the way out of a connection; whoever asks closes it."""

@@ -43,7 +43,7 @@ class Ways:
         from sovereign.connecting import allowed
 
         settings = self._site.connection(name)
-        writer = registry.writer(settings.connector, name, settings.options)
+        writer = registry.writer(settings.connector, name, settings.options, self._site.settings.connectors.allow)
         if settings.url.startswith("folder:"):
             transport = self._site.transport(name)
             self._transports.append(transport)

@@ -24,6 +24,7 @@ from vault.errors import Diagnostics, Fault
 NOUNS: Final[dict[str, tuple[str, str]]] = {
     "init": ("Crée un site : réglages, clés, journal.", "Make a site: settings, keys, records."),
     "connection": ("Les fournisseurs auxquels ce site est relié.", "The vendors this site is connected to."),
+    "connector": ("Écrire un connecteur et l'éprouver.", "Write a connector and try it."),
     "secret": ("Les secrets des fournisseurs, scellés.", "The vendors' secrets, sealed."),
     "sync": ("Tire les données des fournisseurs ; montre les exécutions.", "Pull the vendors' data; show the runs."),
     "snapshot": ("Les instantanés chiffrés : lister, comparer, vérifier.", "The encrypted snapshots: list, compare, verify."),

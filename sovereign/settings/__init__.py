@@ -16,6 +16,7 @@ from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
     Connection,
     ConnectionLimits,
+    ConnectorSettings,
     GatewaySettings,
     Guards,
     KeySettings,
@@ -31,6 +32,7 @@ __all__ = [
     "AuditSettings",
     "Connection",
     "ConnectionLimits",
+    "ConnectorSettings",
     "Export",
     "GatewaySettings",
     "Guards",

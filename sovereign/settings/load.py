@@ -14,7 +14,16 @@ import msgspec
 from sovereign.errors import BadSettings, NoSite
 from sovereign.settings.address import reachable, wrong
 from sovereign.settings.audit import AuditSettings, Witness
-from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, Network, SiteSettings, Size
+from sovereign.settings.schema import (
+    Connection,
+    ConnectorSettings,
+    GatewaySettings,
+    KeySettings,
+    Limits,
+    Network,
+    SiteSettings,
+    Size,
+)
 from sovereign.settings.whole import Settings
 
 MAX_BYTES = 2**20
@@ -113,7 +122,7 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    _known(document, ("site", "keys", "limits", "gateway", "audit", "connections"), "")
+    _known(document, ("site", "keys", "limits", "gateway", "audit", "connectors", "connections"), "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
@@ -122,6 +131,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         limits=_read(document.get("limits", {}), Limits, "limits"),
         gateway=_gateway(document.get("gateway", {})),
         audit=_audit(document.get("audit", {})),
+        connectors=_read(document.get("connectors", {}), ConnectorSettings, "connectors"),
         connections={name: _connection(name, table) for name, table in tables.items()},
     )
     _zone(settings.site.zone, "site.zone")

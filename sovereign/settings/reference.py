@@ -25,6 +25,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[audit.witnesses.NAME]", audit.Witness),
     ("[audit.timestamps]", audit.Timestamps),
     ("[audit.export]", audit.Export),
+    ("[connectors]", schema.ConnectorSettings),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),

@@ -107,6 +107,29 @@ class KeySettings(Strict, frozen=True, kw_only=True):
     period: Annotated[Period, said("« year » ou « month »", "`year` or `month`")] = "year"
 
 
+class ConnectorSettings(Strict, frozen=True, kw_only=True):
+    """`[connectors]`: which kinds that installed packages bring may run here; the product's own always may."""
+
+    allow: Annotated[
+        tuple[
+            Annotated[
+                str,
+                said(
+                    "le nom d'un connecteur : minuscules, chiffres et -",
+                    "a connector's name: lower case, digits and -",
+                    pattern=r"^[a-z][a-z0-9-]{0,39}\Z",
+                ),
+            ],
+            ...,
+        ],
+        said(
+            "une liste de connecteurs de paquets installés, comme [« acme »] ; « sovereign connector list » les montre",
+            "a list of connectors of installed packages, such as [`acme`]; `sovereign connector list` shows them",
+            max_length=64,
+        ),
+    ] = ()
+
+
 class Limits(Strict, frozen=True, kw_only=True):
     """`[limits]`: what this machine may spend on a query or on a comparison."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from sovereign.settings.audit import AuditSettings
-from sovereign.settings.schema import Connection, GatewaySettings, KeySettings, Limits, SiteSettings
+from sovereign.settings.schema import Connection, ConnectorSettings, GatewaySettings, KeySettings, Limits, SiteSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     gateway: GatewaySettings = GatewaySettings()
     audit: AuditSettings = AuditSettings()
+    connectors: ConnectorSettings = ConnectorSettings()
     connections: dict[str, Connection] = {}
 
     @property

@@ -1,0 +1,191 @@
+"""The laws of connectors and writers, tried one by one, so that an author sees all that is kept, broken, or could not be tried.
+
+The laws themselves are those of `saas_connectors.conformance`; nothing is decided here. A law that follows one that broke is
+untried when it needs what the other would have given.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from saas_connectors.conformance import suite, writing
+from saas_connectors.conformance.driver import Read, Recorder, Send, Unrehearsed, converse, read
+from saas_connectors.connector import Checked, Connector, Json, ReadPlan, Slice, Writer
+from saas_connectors.request import Request, Response
+from vault.errors import Fault
+
+Outcome = Literal["kept", "broken", "untried"]
+
+LAWS: Final[Mapping[str, tuple[str, str]]] = {
+    "catalog": (
+        "check et discover aboutissent ; noms, clés, modes et classes se tiennent",
+        "check and discover end; names, keys, modes and classes are sound",
+    ),
+    "slices": ("les tranches couvrent le plan, leurs clés sont uniques", "slices cover the plan, their keys are unique"),
+    "pages": ("les pages tiennent ce que le catalogue promet", "pages hold what the catalog says"),
+    "resume": ("reprendre après une page donne exactement la suite", "resuming after a page gives exactly the rest"),
+    "credentials": ("aucune requête ne porte d'identifiant secret", "no request carries a credential"),
+    "hostile": (
+        "quoi que réponde le fournisseur, l'erreur est nommée et n'en montre rien",
+        "whatever the vendor answers, the error is named and shows nothing of it",
+    ),
+    "repeat": ("les mêmes réponses donnent les mêmes pages", "the same responses give the same pages"),
+    "operations": ("les opérations ont un nom, deux titres, un schéma", "operations have a name, two titles, a schema"),
+    "payload": ("ce qu'un schéma ne nomme pas est refusé, sans le montrer", "what a schema does not name is refused, unshown"),
+    "hostile_write": ("une réponse hostile à une écriture ne montre rien", "a hostile answer to a write shows nothing"),
+    "write": (
+        "une seule écriture, confirmée par relecture et retrouvée par sondage",
+        "one write alone, confirmed by reading back and found by a probe",
+    ),
+}
+"""Each law, by its code: French, English."""
+
+READING: Final = ("catalog", "slices", "pages", "resume", "credentials", "hostile", "repeat")
+WRITING: Final = ("operations", "payload", "hostile_write", "write")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one law. `detail`: what was seen, in the suite's own English words, without any value of an answer."""
+
+    law: str
+    outcome: Outcome
+    detail: str = ""
+    operation: str = ""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Verdicts so far; a law is opened by `of`, and what it raises becomes its verdict."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    operation: str = ""
+
+    @contextmanager
+    def of(self, law: str) -> Iterator[None]:
+        try:
+            yield
+        except suite.Violation as broken:
+            self._enter(law, "broken", str(broken))
+        except Unrehearsed:
+            self._enter(law, "broken", "it asks for something that was not recorded")
+        except Fault as fault:
+            self._enter(law, "broken", f"ends in {fault.code}: {fault.diagnostics('en').what}")
+        except Exception as defect:  # noqa: BLE001 - a defect of the author's is what is looked for; its values are not shown
+            self._enter(law, "broken", f"ends in {type(defect).__name__}{_place(defect)}")
+        else:
+            self._enter(law, "kept")
+
+    def untried(self, *laws: str, detail: str = "") -> None:
+        for law in laws:
+            self._enter(law, "untried", detail)
+
+    def _enter(self, law: str, outcome: Outcome, detail: str = "") -> None:
+        self.verdicts.append(Verdict(law, outcome, detail, self.operation))
+
+    def held(self) -> bool:
+        return all(each.outcome == "kept" for each in self.verdicts)
+
+
+def _place(defect: Exception) -> str:
+    step = defect.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return f" ({step.tb_frame.f_code.co_filename.rpartition('/')[2]}:{step.tb_lineno})" if step is not None else ""
+
+
+def try_reading(
+    connector: Connector,
+    send: Callable[[], Send],
+    *,
+    started_at: datetime = datetime(2026, 11, 23, tzinfo=UTC),
+    whole: bool = True,
+) -> tuple[list[Verdict], dict[str, int]]:
+    """Try each law of a connector; gives the verdicts, and how many records each stream gave.
+
+    send: gives a vendor as on the first day. whole: the vendor can be read to its end; else what needs the end is untried.
+    """
+    trial, recorder, rows = _Trial(), Recorder(send()), dict[str, int]()
+    plan = ReadPlan((), {}, {}, started_at)
+    with trial.of("catalog"):
+        checked = converse(connector.check(), recorder)
+        suite.hold("`check` gives what the vendor is", isinstance(checked, Checked) and checked.vendor)
+        catalog = converse(connector.discover(), recorder)
+        suite.sound(catalog)
+        plan = ReadPlan(catalog.streams, {each.name: "full_refresh" for each in catalog.streams}, {}, started_at)
+    if not trial.held():
+        trial.untried(*READING[1:], detail="there is no catalog to read")
+        return trial.verdicts, rows
+    before, slices = len(recorder.exchanges), tuple[Slice, ...]()
+    with trial.of("slices"):
+        slices = converse(connector.slices(plan), recorder)
+        suite.sliced(plan, slices)
+    if not trial.held():
+        trial.untried(*READING[2:], detail="there are no slices to read")
+        return trial.verdicts, rows
+    if not whole:
+        trial.untried("pages", "resume", "repeat", detail="the recording stops before the end")
+        _modest_and_discreet(trial, connector, plan, slices, recorder, send)
+        return trial.verdicts, rows
+    reads: dict[str, Read] = {}
+    with trial.of("pages"):
+        reads = {part.key: read(connector, plan, part, None, recorder) for part in slices}
+        suite.paged(plan, slices, reads, whole=True)
+        rows = suite.Report(catalog, slices, reads).rows
+    if len(reads) < len(slices):
+        trial.untried("resume", "repeat", detail="a read did not end")
+    else:
+        with trial.of("resume"):
+            for part in slices:
+                suite.resumable(connector, plan, part, reads[part.key], send(), 40)
+        with trial.of("repeat"):
+            suite.repeatable(connector, plan, recorder.exchanges[before:], reads)
+    _modest_and_discreet(trial, connector, plan, slices, recorder, send)
+    return trial.verdicts, rows
+
+
+def _modest_and_discreet(
+    trial: _Trial,
+    connector: Connector,
+    plan: ReadPlan,
+    slices: tuple[Slice, ...],
+    recorder: Recorder,
+    send: Callable[[], Send],
+) -> None:
+    with trial.of("credentials"):
+        suite.modest(recorder.exchanges, ())
+    with trial.of("hostile"):
+        suite.discreet(connector, plan, slices, _lenient(send()))
+
+
+def _lenient(send: Send) -> Send:
+    """A recorded vendor says 404 to what it was never asked: after a spoilt answer a connector may rightly ask otherwise."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return send(request)
+        except Unrehearsed:
+            return Response(404, request.full_url, b"")
+
+    return answer
+
+
+def try_writing(writer: Writer, writes: Mapping[str, Json], send: Callable[[], Send]) -> list[Verdict]:
+    """Try each law of a writer, with a payload an operation; an operation without one is untried."""
+    trial = _Trial()
+    for name in [operation.name for operation in writer.operations()]:
+        trial.operation = name
+        if name not in writes:
+            trial.untried(*WRITING, detail="the rehearsal has no payload for it")
+            continue
+        with trial.of("operations"):
+            operation = writing.declared(writer, name)
+        with trial.of("payload"):
+            writing.closed(writer, operation, writes[name])
+        with trial.of("hostile_write"):
+            writing.discreet(writer, name, writes[name], send())
+        with trial.of("write"):
+            writing.run_writer(writer, name, writes[name], send())
+    return trial.verdicts
