@@ -11,7 +11,7 @@
 4. Keys plus files are enough: no database is asked. A pack whose keys were destroyed is passed over, and its day told
    (`shredded`). Held is only what can be given back: its frame is within its pack, its keys open.
 
-Memory: some 400 bytes a document held, of the classes that were asked for.
+Memory: some 500 bytes a document held, of the classes that were asked for.
 """
 
 import hashlib
@@ -39,8 +39,8 @@ class Shelf:
     secret: bytes
     held: dict[str, tuple[str, Entry]] = field(default_factory=dict)
     """By address: the pack, and the place in it."""
-    named: dict[tuple[str, str], str] = field(default_factory=dict)
-    """By stream and tag: the address."""
+    named: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By stream, then by tag: the address."""
     gone: dict[str, str] = field(default_factory=dict)
     fields: dict[str, set[str]] = field(default_factory=dict)
     shredded: dict[str, Shredded] = field(default_factory=dict)
@@ -71,10 +71,11 @@ class Shelf:
         for entry in index.entries:
             if entry.at + entry.length <= whole:
                 self.held[entry.address] = (index.pack, entry)
-        for each_name in index.names:
-            self.named[each_name.stream, each_name.tag] = each_name.address
-        for stream, name in index.fields.items():
-            self.fields.setdefault(stream, set()).add(name)
+        same = {each.address: each.address for each in index.entries}  # one text of it in memory, and not two
+        for name in index.names:
+            self.named.setdefault(name.stream, {})[name.tag] = same.get(name.address, name.address)
+        for stream, found in index.fields.items():
+            self.fields.setdefault(stream, set()).add(found)
 
     def address(self, sha256: bytes) -> str:
         """Give the address of a content, by its SHA-256."""
@@ -127,7 +128,7 @@ class Documents:
     def held(self, class_name: str, stream: str, tag: str) -> Entry | None:
         """Give the document that a connector calls so, when it is held."""
         shelf = self.shelf(class_name)
-        found = shelf.held.get(shelf.named.get((stream, tag), ""))
+        found = shelf.held.get(shelf.named.get(stream, {}).get(tag, ""))
         return found[1] if found else None
 
     def find(self, address: str) -> tuple[Shelf, Entry] | None:
@@ -162,8 +163,8 @@ class Documents:
     def file(self, class_name: str, about: About, content: bytes, address: str, sha256: bytes) -> None:
         """Keep a document, once; durable at the next checkpoint."""
         shelf = self.shelf(class_name)
-        known = shelf.named.get((about.stream, about.tag)) == address
-        if known and address in shelf.held:
+        names = shelf.named.setdefault(about.stream, {})
+        if names.get(about.tag) == address and address in shelf.held:
             return
         writer = self._writer(shelf)
         if address not in shelf.held:
@@ -171,7 +172,7 @@ class Documents:
             shelf.held[address] = (writer.name, writer.entries[-1])
         writer.fields[about.stream] = about.field
         writer.names.append(Name(about.stream, about.tag, address))
-        shelf.named[about.stream, about.tag] = address
+        names[about.tag] = address
         shelf.fields.setdefault(about.stream, set()).add(about.field)
 
     def checkpoint(self) -> None:

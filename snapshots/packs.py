@@ -54,7 +54,7 @@ class About(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     media_type: str
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A document of a pack, not destroyed.
 
     Its frame begins at `at` and takes `length` bytes; `size` and `sha256` are of its content.
@@ -68,7 +68,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     media_type: str
 
 
-class Name(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Name(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What a connector calls a document, in one stream."""
 
     stream: str

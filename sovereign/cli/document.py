@@ -86,7 +86,8 @@ def list_(door: Door, connection: str, stream: str | None, clearance: str, as_of
     if stream is not None and NAME.fullmatch(stream) is None:
         raise click.BadParameter(say("ce n'est pas un nom de flux", "it is not the name of a stream"), param_hint="--stream")
     site = door.site()
-    site.connection(connection)
+    if not any(each.connection == connection for each in site.repository.datasets()):
+        site.connection(connection)  # copies outlive their connection's settings; a name that is neither is a mistake
     moment = snapshot(as_of, site.settings.site.zone) if as_of is not None else None
 
     def row(each: "Listed") -> dict[str, Any]:

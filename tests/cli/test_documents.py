@@ -124,3 +124,22 @@ def test_records_and_their_documents_are_asked_for_in_sql(run: Run, here: Archiv
     said = run("--site", str(here.root), "query", question, "--clearance", "personal", "--json")
     assert 5 in [each["values"]["id"] for each in said.of("row")]
     assert address
+
+
+def test_a_class_that_was_raised_since_withholds_the_documents_at_once(run: Run, here: Archive) -> None:
+    address = here.rows()[5]["document"]
+    here.close()
+    with (here.root / "sovereign.toml").open("a") as settings:
+        settings.write('\n[connections.courrier.streams.letters.classes]\nsensitive = ["document"]\n')
+    said = get(run, here, 0, "--clearance", "personal", "--json", document=address)
+    assert (said.code, said.errors[0]["code"], said.errors[0]["above"]) == (5, "document.denied", "sensitive")
+    assert run("--site", str(here.root), "document", "list", CONNECTION, "--clearance", "personal", "--json").out == ""
+
+
+def test_a_connection_that_is_not_known_is_named_and_one_that_left_still_lists_its_documents(run: Run, here: Archive) -> None:
+    here.site.remove_connection(CONNECTION)
+    here.close()
+    said = run("--site", str(here.root), "document", "list", "courier", "--json")
+    assert (said.code, said.errors[0]["code"]) == (2, "sync.connection")
+    said = run("--site", str(here.root), "document", "list", CONNECTION, "--clearance", "personal", "--json")
+    assert len(said.of("document")) > 5

@@ -2,10 +2,14 @@
 
 import os
 import random
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from saas_connectors.sandbox import Trouble
 from snapshots import document_keeping, keyfile
 from snapshots.dataset import CLASSES
 from snapshots.documents import Documents
@@ -225,3 +229,63 @@ def test_kills_at_random_instants_lose_no_document_double_none_and_leave_nothing
 def index(here: Archive, name: str) -> Index:
     place = Place.of(here.root / "snapshots", CONNECTION, "personal")
     return read_index(place, name, keyfile.read(place.keys(name)), here.site.keys)
+
+
+def test_documents_that_came_inside_another_answer_are_filed_and_replayed_from_it(tmp_path: Path) -> None:
+    with archive(tmp_path, way="inside") as here:
+        run, before = here.sync().run, here.rows()
+        assert here.vendor.given == []
+        assert opened(here) == here.vendor.letters
+        shutil.rmtree(here.folder)
+        outcome = here.reopen().syncs.replay(run)
+        assert (outcome.state, [each.state for each in outcome.streams]) == ("succeeded", ["unchanged"])
+        assert here.rows() == before
+        assert opened(here) == here.vendor.letters, "replay filed them again"
+
+
+def test_a_run_that_broke_off_goes_on_without_asking_for_a_file_again_and_is_replayed_whole(tmp_path: Path) -> None:
+    with archive(tmp_path, 60, way="alone") as here:
+        here.vendor.troubles.plan(Trouble("status", 500, "/letters/35", 1, 0))
+        assert here.sync().state == "failed"
+        given = set(here.vendor.given)
+        here.vendor.troubles.clear()
+        here.vendor.given.clear()
+        outcome = here.sync()
+        assert (outcome.state, outcome.attempts) == ("succeeded", 2)
+        assert given.isdisjoint(here.vendor.given), "not even those of the page that broke off"
+        assert opened(here) == here.vendor.letters
+        before = here.rows()
+        again = here.reopen().syncs.replay(outcome.run)
+        assert (again.state, [each.state for each in again.streams]) == ("succeeded", ["unchanged"])
+        assert here.rows() == before
+
+
+def test_a_replay_whose_documents_are_gone_says_so_and_leaves_the_copy_as_it_is(tmp_path: Path) -> None:
+    with archive(tmp_path) as here:
+        run, before = here.sync().run, here.rows()
+        shutil.rmtree(here.folder)
+        outcome = here.reopen().syncs.replay(run)
+        assert outcome.state == "failed"
+        assert outcome.fault is not None
+        assert outcome.fault.code == "sync.replay_document"
+        assert here.rows() == before
+
+
+def test_an_act_of_destruction_that_broke_off_is_ended_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive(tmp_path, letters={n: content(n * 3) for n in range(10)}) as here:
+        here.sync()
+        gone = here.rows()[4]["document"]
+
+        def struck(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(document_keeping, "_drop_keys", struck)
+            with pytest.raises(KeyboardInterrupt):
+                document_keeping.destroy(here.site.repository, CONNECTION, "personal", [gone], here.clock())
+        (name,) = packs(here)
+        place = Place.of(here.root / "snapshots", CONNECTION, "personal")
+        assert place.key_name(gone) in keyfile.read(place.keys(name))
+        assert Documents(here.site.repository, CONNECTION).read(gone) is None, "already told as destroyed"
+        here.sync()
+        assert place.key_name(gone) not in keyfile.read(place.keys(name))

@@ -50,7 +50,7 @@ def test_documents_of_version_1_open_for_ever(repository: Repository) -> None:
     shelf = Documents(repository, "city").shelf("personal")
     assert {address: shelf.read(address) for address in shelf.held} == CONTENTS
     assert shelf.gone == EXPECTED["destroyed"]
-    assert sorted([stream, tag, address] for (stream, tag), address in shelf.named.items()) == EXPECTED["names"]
+    assert sorted([stream, tag, at] for stream, tags in shelf.named.items() for tag, at in tags.items()) == EXPECTED["names"]
     assert {stream: sorted(names) for stream, names in shelf.fields.items()} == EXPECTED["fields"]
 
 
