@@ -21,6 +21,8 @@ from saas_connectors.request import Request, Response
 
 AT_ONCE: Final = 16
 BYTES: Final = 32 << 20
+LARGEST: Final = 1 << 28
+"""A file said to be larger is not asked for: no answer may be."""
 _ROUTE_DENIED: Final = "This route is not authorized for this user"
 
 
@@ -65,7 +67,7 @@ class Files:
         """Give what became of each; those not held are fetched at once, and enter `held`."""
         asked: dict[str | int, Wanted] = {}
         for n, each in enumerate(wanted):
-            if each is not None and each.tag not in held:
+            if each is not None and each.tag not in held and (each.size or 0) <= LARGEST:
                 asked.setdefault(n if each.tag is None else each.tag, each)
         responses = yield from fetch(*(each.request for each in asked.values()))
         self._alive(tuple(asked.values()), responses)
@@ -81,6 +83,8 @@ class Files:
         if each is None:
             return NONE
         found = taken.get(n if each.tag is None else each.tag)
+        if found is None and each.tag not in held:
+            found = Taken("missing")
         if found is None:
             state = "filed" if self.verify and _algorithm(each.fingerprint) else "unverified"
             found = Taken(state, held.get(each.tag or ""))

@@ -101,7 +101,8 @@ class Planning:
             return True
 
     def _survey(self, at: datetime) -> Exchange[tuple[Surveys, list[Fact]]]:
-        found = {stream.name: Survey(self._compared(stream.name), at=at.isoformat()) for stream in self.streams}
+        tomorrow = local(at + timedelta(days=1), self.settings.server_zone)
+        found = {each.name: Survey(self._compared(each.name), at=at.isoformat(), ceiling=tomorrow) for each in self.streams}
         columns = tuple(dict.fromkeys(name for each in found.values() for name in each.columns[:-1]))
         walk = Walk(self.calls, columns, min(_MOST_LIGHT, 10 * self.settings.limit))
         while letters := (yield from walk.page()):

@@ -90,6 +90,8 @@ class Survey:
     latest: str = ""
     at: str = ""
     """When it was made (ISO 8601, UTC)."""
+    ceiling: str = "9"
+    """Later than this, an instant is a mistake: it is no `latest`."""
     overflown: bool = False
     _open: dict[int, Any] = field(default_factory=dict)
 
@@ -105,7 +107,7 @@ class Survey:
             self._open[bucket] = hashlib.blake2b(digest_size=_SIZE)
         self._open[bucket].update(_ENCODER.encode([row.get(name) for name in self.columns]))
         changed = row.get("modification_date")
-        if isinstance(changed, str) and self.latest < changed < "9":
+        if isinstance(changed, str) and self.latest < changed < self.ceiling:
             self.latest = changed
 
     def done(self) -> "Survey":

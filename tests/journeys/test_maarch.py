@@ -120,6 +120,29 @@ def test_a_server_where_nothing_moved_costs_two_hundredths_of_the_first_pull(tmp
         assert {each.state for each in full.streams} == {"unchanged"}
 
 
+def test_a_pull_that_stopped_goes_on_and_fetches_no_file_twice(tmp_path: Path) -> None:
+    with town(tmp_path, 200) as here:
+        here.server.troubles.plan(Trouble("reset", path="/rest/resources/", at=90, times=40))
+        assert here.sync().state == "failed"
+        fetched = [call.path for call in here.server.calls if call.path.endswith("/originalContent")]
+        here.server.troubles.clear()
+        assert here.sync().state == "succeeded"
+        again = [call.path for call in here.server.calls if call.path.endswith("/originalContent")]
+        assert {row["state"] for row in here.rows("documents").values()} == {"filed"}
+        assert (len(here.rows("resources")), len(here.rows("attachments"))) == (200, 40)
+        assert len(fetched) > 40
+        assert len(again) < 240 - len(fetched) // 2
+
+
+def test_a_run_is_made_again_from_its_archive_without_the_vendor(tmp_path: Path) -> None:
+    with town(tmp_path, 60) as here:
+        run = here.sync().run
+        here.server.calls.clear()
+        outcome = here.site.syncs.replay(run)
+        assert (outcome.state, {each.state for each in outcome.streams}) == ("succeeded", {"unchanged"})
+        assert list(here.server.calls) == []
+
+
 def test_a_session_that_ends_in_the_middle_of_a_pull_is_renewed(tmp_path: Path) -> None:
     reader = Account("courrier", PASSWORD, number=2, mode="standard", privileges=PRIVILEGES)
     with town(tmp_path, 120, auth={"kind": "maarch"}, account=reader) as here:

@@ -158,6 +158,23 @@ def test_a_file_that_is_refused_is_told_and_the_others_are_fetched() -> None:
     }  # fmt: skip
 
 
+def test_a_file_that_is_too_large_is_told_and_not_asked_for() -> None:
+    here = town(3)
+    here.server.store.change("res_letterbox", "res_id", 102, filesize=1 << 30)
+    first = here.pull()
+    assert {row["res_id"]: row["state"] for row in first.rows("documents")} == {101: "filed", 102: "missing", 103: "filed"}
+    assert not [call for call in first.calls if "/102/" in call]
+
+
+def test_a_letter_dated_in_the_far_future_hides_no_other() -> None:
+    here = town(20)
+    here.settings["survey_every"] = 86_400
+    here.server.store.change("res_letterbox", "res_id", 102, modification_date="2099-01-01 00:00:00")
+    here.pull()
+    assert write(here.server, "PUT", "/resources/110", {"doctype": 101, "subject": "Autre"}).status == 204
+    assert {row["res_id"]: row["subject"] for row in here.pull().rows("resources")}[110] == "Autre"
+
+
 def test_a_silent_cap_is_not_an_end() -> None:
     here = town(30, cap=7)
     first = here.pull()
