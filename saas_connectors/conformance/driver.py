@@ -1,7 +1,7 @@
 """A driver reduced to a function: it carries a connector's conversations, keeps them, and plays them back."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -102,11 +102,13 @@ def converse(exchange: Exchange[T], send: Send) -> T:
         return result
 
 
-def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf | None = None) -> Read:
-    """Read a slice to its end; positions pass through JSON, as they do on disk. Documents go on `shelf`."""
-    shelf = shelf or Shelf()
-    pages: list[Page] = []
-    evidence: list[Evidence] = []
+def follow(
+    connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf
+) -> Generator[Page | Evidence, None, Mapping[str, Json]]:
+    """Read a slice, giving what it gives as it comes, so that what came before an error is not lost; its cursors are returned.
+
+    Positions pass through JSON, as they do on disk. Documents go on `shelf`.
+    """
     position = msgspec.json.decode(msgspec.json.encode(position))
     reading = connector.read(plan, part, position)
     told: Told = None
@@ -120,9 +122,25 @@ def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send
                 told = shelf.held(asked)
             elif isinstance(asked, Document):
                 told = shelf.file(asked)
-            elif isinstance(asked, Page):
-                pages.append(asked)
             else:
-                evidence.append(asked)
+                yield asked
     except StopIteration as end:
-        return Read(tuple(pages), tuple(evidence), end.value or {})
+        return end.value or {}
+    finally:
+        reading.close()
+
+
+def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf | None = None) -> Read:
+    """Read a slice to its end; see `follow`."""
+    pages: list[Page] = []
+    evidence: list[Evidence] = []
+    following = follow(connector, plan, part, position, send, shelf or Shelf())
+    try:
+        while True:
+            given = next(following)
+            if isinstance(given, Page):
+                pages.append(given)
+            else:
+                evidence.append(given)
+    except StopIteration as end:
+        return Read(tuple(pages), tuple(evidence), end.value)
