@@ -34,6 +34,8 @@ Asking: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | No
 _REFUSED: Final = {400, 403, 404, 405, 501}
 """Statuses of a portal that gives no export; of a request it does not understand, pages say it again."""
 _WAYS: Final = 64
+_FUTILE: Final = 12
+"""Cuts that leave a part as large as it was, before a dataset is asked for whole."""
 
 
 class _State(msgspec.Struct):
@@ -45,7 +47,7 @@ class _State(msgspec.Struct):
     pages: bool = False
     begun: bool = False
     several: bool = False
-    counted: int = 0
+    futile: int = 0
     changes: bool = False
     ignored: str | None = None
     latest: Json = None
@@ -212,9 +214,9 @@ class Pull:
     def _smaller(self, state: _State, part: Range, count: int) -> Asking:
         """Ask for the bounds of a range, and cut it; nothing where that cannot be done."""
         field, _ = self.note.order(self.said, self.stream.primary_key)
-        state.counted += 1  # a portal that ignores ranges counts too many in each of them, for ever
-        fair = 16 + 4 * (max(state.counts, default=count) // self.most)
-        if field is None or part.empty or state.ignored == "filter_ignored" or state.counted > fair:
+        if part.counted is not None and count >= part.counted:
+            state.futile += 1  # once or twice where values are uneven; for ever where ranges, or counts, are not to be believed
+        if field is None or part.empty or state.ignored == "filter_ignored" or state.futile > _FUTILE:
             return ()
         kind = self.note.kinds[field]
         low, high = part.low, part.high
@@ -228,7 +230,7 @@ class Pull:
             except (KeyError, TypeError, ValueError):
                 return ()
         try:
-            cuts = split(part, low, high, kind, min(_WAYS, -(-count // self.most) + 1))
+            cuts = split(part, low, high, kind, min(_WAYS, -(-count // self.most) + 1), count)
         except (TypeError, ValueError, OverflowError):
             return ()
         return [*cuts, Range(empty=True)] if cuts and part.whole else cuts

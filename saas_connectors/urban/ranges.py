@@ -24,13 +24,14 @@ KINDS: Final = ("int", "double", "date", "datetime")
 class Range(msgspec.Struct, frozen=True, omit_defaults=True):
     """Records whose field is in [since, until), None being no bound; `empty`: those without a value.
 
-    low, high: the values known to be in it, as far as they were asked for. `whole`: nothing is left out.
+    low, high: the values known to be in it, as far as they were asked for. counted: the records of the range it was cut from.
     """
 
     since: Json = None
     until: Json = None
     low: Json = None
     high: Json = None
+    counted: int | None = None
     empty: bool = False
 
     @property
@@ -59,7 +60,7 @@ class Range(msgspec.Struct, frozen=True, omit_defaults=True):
         return all(pc.all(each).as_py() is not False for each in within)
 
 
-def split(part: Range, low: Json, high: Json, kind: str, ways: int) -> tuple[Range, ...]:
+def split(part: Range, low: Json, high: Json, kind: str, ways: int, counted: int | None = None) -> tuple[Range, ...]:
     """Cut a range whose values go from `low` to `high` in about so many; one or none when it cannot be."""
     start, end = _number(low, kind), _number(high, kind)
     inner: list[float] = []
@@ -72,7 +73,7 @@ def split(part: Range, low: Json, high: Json, kind: str, ways: int) -> tuple[Ran
     since = [part.since, *marks]
     until = [*marks, part.until]
     lows, highs = [_value(start, kind), *marks], [*marks, _value(end, kind)]
-    return tuple(Range(*bounds) for bounds in zip(since, until, lows, highs, strict=True)) if inner else ()
+    return tuple(Range(*bounds, counted) for bounds in zip(since, until, lows, highs, strict=True)) if inner else ()
 
 
 def _number(value: Json, kind: str) -> float:

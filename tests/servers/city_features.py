@@ -1,11 +1,12 @@
 """A server of OGC API Features on loopback, in one process: one collection, pages by offset, `datetime` honoured."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import orjson
 
 from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox.mishaps import after, instead
@@ -55,7 +56,7 @@ class Places:
             "/collections": {"collections": [{"id": "lieux", "itemType": "feature"}]},
         }
         found = self._page(query) if path == ITEMS else documents.get(path or "/")
-        return Reply(404, b"{}") if found is None else Reply(200, json.dumps(found).encode())
+        return Reply(404, b"{}") if found is None else Reply(200, orjson.dumps(found))
 
     def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
         found = [feature for _, feature in sorted(self.features.items())]

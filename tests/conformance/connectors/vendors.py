@@ -1,0 +1,218 @@
+"""A vendor for each kind of connector: what the laws of misbehaviour need to know of it, and nothing else."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from saas_connectors.conformance.tampering import Lists
+from saas_connectors.connector import Json
+from saas_connectors.request import Request, Response
+from saas_connectors.sandbox import Table, Vendor
+from saas_connectors.sandbox.maarch import Account, Maarch
+from saas_connectors.sandbox.open311 import NOW as REPORTED
+from saas_connectors.sandbox.open311 import Open311, reports
+from saas_connectors.sandbox.opendatasoft import SECRET as PORTAL_SECRET
+from saas_connectors.sandbox.opendatasoft import Portal, notice, notices
+from saas_connectors.sandbox.troubles import Troubles
+from saas_connectors.sandbox.vendor import SECRET, USER
+from saas_connectors.sandbox.wire import Call, Reply
+from tests.servers.city_features import Places, place
+
+NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Server(Protocol):
+    """What answers, on a socket or in the same process."""
+
+    troubles: Troubles
+
+    def answer(self, call: Call) -> Reply: ...
+
+    def respond(self, request: Request) -> Response: ...
+
+
+@dataclass
+class Misbehaving:
+    """One kind's vendor.
+
+    server: of a few pages. settings: of the connection, without its `url`; root: what the url adds to the server's address.
+    auth: the credential, `secret` its secret. lists: where its lists are. closed: the connector names the columns that it asks
+    for. back, onward: see `misbehaviour.restored`; None where no stream is incremental. data: the addresses of the lists of
+    records, as they begin. renews: the connector renews a token that was refused.
+    """
+
+    server: Server
+    lists: tuple[Lists, ...]
+    data: str
+    root: str = ""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    auth: Mapping[str, Json] = field(default_factory=dict)
+    secret: str = ""
+    closed: bool = False
+    renews: bool = False
+    back: Callable[[], None] | None = None
+    onward: Callable[[], tuple[str, Mapping[str, Json]]] | None = None
+
+
+def _agent(n: int, **changed: object) -> dict[str, Any]:
+    at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=n)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"id": n, "updated": at, "service": f"service {n % 7}", "grade": n % 5} | changed
+
+
+def _rest(style: str = "page") -> Misbehaving:
+    table = Table.of((_agent(n) for n in range(130)), ["id"], "updated")
+    stream = {
+        "path": f"/auth/oauth/{style}/agents",
+        "primary_key": ["id"],
+        "cursor": "updated",
+        "param": "updated_since",
+        "paging": {"size": 20},
+    }
+
+    def back() -> None:
+        table.remove(*([n] for n in range(100, 130)))
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        table.put(_agent(100, service="restored"))
+        return "agents", {"id": 100}
+
+    return Misbehaving(
+        Vendor({"agents": table}, cap=20),
+        (Lists("/page/agents$", "data", counts=("meta.total", "total", "meta.pages"), plain="grade"),),
+        f"/auth/oauth/{style}/agents",
+        settings={"streams": {"agents": stream}, "slices": 1},
+        auth={"kind": "oauth2", "client": USER, "secret": "api", "token_url": "/oauth/token"},
+        secret=SECRET,
+        renews=True,
+        back=back,
+        onward=onward,
+    )
+
+
+def _decp() -> Misbehaving:
+    files = ["marches_avec_modifications.json", "marches_concessions.json", "Marche.xml"]
+    return Misbehaving(
+        Vendor({}),
+        (
+            Lists(r"\.json$", "marches.marche", plain="objet"),
+            Lists(r"\.json$", "marches.contrat-concession"),
+        ),
+        "/files/decp/",
+        root="/files/decp/",
+        settings={"files": files},
+    )
+
+
+def _features() -> Misbehaving:
+    server = Places({n: place(n) for n in range(130)})
+
+    def back() -> None:
+        for n in range(100, 130):
+            del server.features[n]
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        server.features[100] = place(100, nom="restored")
+        return "lieux", {"id": "100"}
+
+    return Misbehaving(
+        server,
+        (Lists("/items$", "features", fields="properties", counts=("numberMatched",), plain="places"),),
+        "/collections/lieux/items",
+        settings={"limit": 20, "streams": {"lieux": {"cursor": "maj"}}},
+        back=back,
+        onward=onward,
+    )
+
+
+def _portal() -> Misbehaving:
+    server = Portal({"boamp": notices(130)}, secret=PORTAL_SECRET)
+    held = server.datasets["boamp"]
+
+    def back() -> None:
+        held.rows = held.rows[:100]
+        held.processed -= timedelta(days=2)
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        held.put(notice(100, objet="restored"), by=["idweb"])
+        return "boamp", {"idweb": "26-000100"}
+
+    return Misbehaving(
+        server,
+        (
+            Lists("/exports/json$", "", plain="lots"),
+            Lists("/records$", "results", counts=("total_count",), plain="lots"),
+            Lists("/datasets/boamp$", "fields", counts=("metas.default.records_count",)),
+        ),
+        "/api/explore/v2.1/catalog/datasets/boamp/",
+        settings={"part": 1000, "streams": {"boamp": {"cursor": "maj"}}},
+        auth={"kind": "key", "header": "Authorization", "prefix": "Apikey ", "secret": "api"},
+        secret=PORTAL_SECRET,
+        back=back,
+        onward=onward,
+    )
+
+
+def _maarch() -> Misbehaving:
+    privileges = frozenset({"admin_users", "admin_contacts"})
+    server = Maarch(30, accounts=(Account(USER, SECRET, mode="standard", privileges=privileges),), clock=lambda: NOW)
+    store = server.store
+    (last,) = store.rows("SELECT * FROM res_letterbox ORDER BY res_id DESC LIMIT 1")
+
+    def back() -> None:
+        store.drop("res_letterbox", "res_id", last["res_id"])
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        store.add("res_letterbox", **last | {"subject": "restored"})
+        return "resources", {"res_id": last["res_id"]}
+
+    return Misbehaving(
+        server,
+        (
+            Lists("/res/list$", "resources", counts=("count",), plain="subject"),
+            Lists("/contacts$", "contacts", counts=("count",)),
+            Lists("/users$", "users"),
+        ),
+        "/rest/res/list",
+        settings={"limit": 10},
+        auth={"kind": "maarch", "user": USER, "secret": "api"},
+        secret=SECRET,
+        closed=True,
+        renews=True,
+        back=back,
+        onward=onward,
+    )
+
+
+def _open311() -> Misbehaving:
+    server = Open311(reports(60, days=400))
+    last = max(server.held.values(), key=lambda report: report.made)
+
+    def back() -> None:
+        del server.held[last.id]
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        server.held[last.id] = replace(last, description="restored")
+        return "requests", {"service_request_id": str(last.id)}
+
+    return Misbehaving(
+        server,
+        (Lists(r"/requests\.json$", "", plain="description"), Lists(r"/services\.json$", "")),
+        "/v2/requests",
+        root="/v2",
+        settings={"since": "2025-06-01", "format": "json"},
+        back=back,
+        onward=onward,
+    )
+
+
+VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
+    "rest": _rest,
+    "decp": _decp,
+    "ogc-features": _features,
+    "opendatasoft": _portal,
+    "maarch": _maarch,
+    "open311": _open311,
+}
+"""One a kind of the registry."""
+STARTED: Final = max(NOW, REPORTED)
