@@ -15,7 +15,7 @@
 None of them ever holds a vendor's body: a 404 page has been seen to echo the password.
 """
 
-from vault.errors import Fault
+from vault.errors import Diagnostics, Fault
 
 
 class ConnectorError(Fault):
@@ -98,7 +98,8 @@ class Malformed(VendorError):
 class Rejected(VendorError):
     """A refusal of the 4xx or 5xx family; of a write, any refusal.
 
-    `definitive`: what was asked was not done, and would not be if it were asked again. `reason`: a stable word for why.
+    `definitive`: what was asked was not done, and would not be if it were asked again. `reason`: a stable word for why. A kind
+    of its own, made by a connector that knows what a refusal means, says it with `reason` and `status` alone.
     """
 
     code = "vendor.rejected"
@@ -108,6 +109,19 @@ class Rejected(VendorError):
     def __init__(self, *, method: str, path: str, status: int, definitive: bool = False, reason: str = "status") -> None:
         self.status, self.definitive, self.reason = status, definitive, reason
         super().__init__(method=method, path=path, status=status, definitive=definitive, reason=reason)
+
+
+def refusal(why: str, status: int | None, language: str) -> Diagnostics | None:
+    """Say again what a connector made of a refusal, by its code and its reason (`CODE.REASON`); None when none is known."""
+    waiting = list(Rejected.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.code != Rejected.code and why.startswith(f"{kind.code}."):
+            what, todo = (kind.fr, kind.todo_fr) if language == "fr" else (kind.en, kind.todo_en)
+            fields = {"reason": why.removeprefix(f"{kind.code}."), "status": status}
+            return Diagnostics(kind.code, what.format(**fields), todo.format(**fields))
+    return None
 
 
 class SchemaError(ConnectorError):

@@ -34,6 +34,7 @@ WRITERS: Final[Mapping[str, str]] = {
     "decp": "saas_connectors.procurement.publication:make",
     "ogc-features": "saas_connectors.urban.editing:make",
     "open311": "saas_connectors.urban.open311.writer:make",
+    "maarch": "saas_connectors.mail.maarch_writer:make",
 }
 
 

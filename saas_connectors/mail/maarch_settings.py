@@ -13,6 +13,7 @@ import msgspec
 
 from saas_connectors.connector import Class, Json
 from saas_connectors.errors import SettingsError
+from saas_connectors.mail.maarch_operations import checked
 from saas_connectors.mail.maarch_streams import STREAMS
 from saas_connectors.stream_settings import SAID, StreamSettings, Text, read, read_classes, read_streams
 
@@ -30,6 +31,8 @@ SAID_HERE: Final = {
     "lookback": ("un nombre de secondes, de 0 à 604800", "a number of seconds, 0 to 604800"),
     "survey_every": ("un nombre de secondes, de 0 à 604800", "a number of seconds, 0 to 604800"),
     "verify": ("true ou false", "true or false"),
+    "writes": ("une liste d'opérations", "a list of operations"),
+    "external_key": ("une clé des identifiants externes", "a key of external identifiers"),
 }
 
 
@@ -43,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lookback: int = 3_600
     survey_every: int = 0
     verify: bool = True
+    writes: list[Text] = []
+    external_key: Text = "gateway"
     streams: Any = None
 
     @property
@@ -65,6 +70,7 @@ def load(
         ZoneInfo(asked.server_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise _wrong(at, "server_zone") from None
+    checked(at, asked.writes, asked.external_key)
     if asked.where is not None:
         check_clause(f"{at}.where", asked.where)
     names, tables = read_streams(StreamSettings, at, asked.streams, SAID_HERE)

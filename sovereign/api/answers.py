@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from saas_connectors.errors import refusal
 from saas_connectors.request import Headers
 from sovereign.api.problems import told
 from sovereign.api.relay import inward
@@ -103,6 +104,8 @@ def answer(
     if receipt.state in _OVER:
         what = f"La remise est « {receipt.state} »." if language == "fr" else f"The delivery is `{receipt.state}`."
         todo = f"GET /v1/deliveries/{receipt.intent}"
+        if receipt.why and (why := refusal(receipt.why, receipt.status, language)):
+            what, todo = f"{what} {why.what}", f"{why.todo} {todo}"
         members = {k: said[k] for k in _MEMBERS}
         status, headers, body = told(_OVER[receipt.state], f"delivery.{receipt.state}", what, todo, language, **members)
         return status, [*headers, *marks], body

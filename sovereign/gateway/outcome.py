@@ -10,7 +10,7 @@ Twice is once (`again`): the operation is idempotent, or the vendor honours our 
 refusal proves nothing (a second creation is a conflict, a second deletion finds nothing): the outcome is unknown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -57,17 +57,26 @@ def of_status(status: int, headers: Headers, now: datetime, *, again: bool, mayb
 
 def of_fault(error: Exception, sent: Sent, now: datetime, *, again: bool, maybe: bool) -> Outcome:
     """Judge a fault. What the vendor answered to the writing request decides, when it answered."""
-    why = error.code if isinstance(error, Fault) else f"defect.{type(error).__name__}"
+    why = _why(error)
     if sent.response is not None:
         if 200 <= sent.response.status < 300:
             # Accepted by its status, refused by its words, or not understood: only a definite refusal is one.
             if isinstance(error, Rejected) and error.definitive and not maybe:
-                return Outcome("rejected", f"{why}.{error.reason}", sent.response.status, arrived=True, sick=False)
+                return Outcome("rejected", why, sent.response.status, arrived=True, sick=False)
             return Outcome("unknown", why, sent.response.status, arrived=True)
-        return of_status(sent.response.status, sent.response.headers, now, again=again, maybe=maybe)
+        judged = of_status(sent.response.status, sent.response.headers, now, again=again, maybe=maybe)
+        known = isinstance(error, Rejected) and error.code != Rejected.code  # the connector knows what that refusal means
+        return replace(judged, why=why) if known and judged.ends == "rejected" else judged
     if sent.writing and not (isinstance(error, EgressError) and not error.may_have_arrived):
         return Outcome("to_retry" if again else "unknown", why, arrived=True, sick=isinstance(error, EgressError) or None)
     return _not_sent(error, why, maybe=maybe)
+
+
+def _why(error: Exception) -> str:
+    """The code of a fault, and the word for why when a refusal has one."""
+    if isinstance(error, Rejected) and error.reason != "status":
+        return f"{error.code}.{error.reason}"
+    return error.code if isinstance(error, Fault) else f"defect.{type(error).__name__}"
 
 
 def of_applied(applied: Applied) -> Outcome:
