@@ -11,7 +11,8 @@ from tests.unit.connectors_maarch.writing import LETTER, desk
 
 ROW = {
     "res_id": 101, "alt_identifier": "MAARCH/2026A/101", "status": "NEW", "subject": "Objet", "type_id": 101,
-    "destination": "URB", "entity_label": "Urbanisme", "creation_date": datetime(2026, 7, 1, 8, 30, 0, 5, UTC), "closing_date": None,
+    "destination": "URB", "entity_label": "Urbanisme", "closing_date": None,
+    "creation_date": datetime(2026, 7, 1, 8, 30, 0, 5, UTC),
     "confidentiality": "Y", "custom_fields": '{"3": "nord"}', "model_id": 1,
     "integrations": '{"inShipping": false}',
 }  # fmt: skip
