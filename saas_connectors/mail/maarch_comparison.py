@@ -100,7 +100,7 @@ def _text(asked: Json, found: Json) -> bool:
 
 
 def _number(asked: Json, found: Json) -> bool:
-    return number(found) == asked
+    return bool(number(found) == asked)
 
 
 def _service(asked: Json, found: Json) -> bool:
@@ -108,7 +108,7 @@ def _service(asked: Json, found: Json) -> bool:
 
 
 def _said(asked: Json, found: Json) -> bool:
-    return found in (asked, "Y" if asked else "N")
+    return bool(found in (asked, "Y" if asked else "N"))
 
 
 def _date(asked: Json, found: Json) -> bool:

@@ -104,8 +104,8 @@ def answer(
     if receipt.state in _OVER:
         what = f"La remise est « {receipt.state} »." if language == "fr" else f"The delivery is `{receipt.state}`."
         todo = f"GET /v1/deliveries/{receipt.intent}"
-        if receipt.why and (why := refusal(receipt.why, receipt.status, language)):
-            what, todo = f"{what} {why.what}", f"{why.todo} {todo}"
+        if receipt.why and (known := refusal(receipt.why, receipt.status, language)):
+            what, todo = f"{what} {known.what}", f"{known.todo} {todo}"
         members = {k: said[k] for k in _MEMBERS}
         status, headers, body = told(_OVER[receipt.state], f"delivery.{receipt.state}", what, todo, language, **members)
         return status, [*headers, *marks], body
