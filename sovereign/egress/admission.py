@@ -74,8 +74,9 @@ class Admission:
         try:
             sent = next(flow)
             while True:
-                # A token request is the flow's own, and may be repeated; the request itself as its method allows.
-                own = sent.method != request.method or sent.body is not request.body
+                # A token request is the flow's own, and may be repeated; the request itself as its method allows, be its key in
+                # the form it carries.
+                own = sent.method != request.method or (sent.body is not request.body and sent.url != request.url)
                 stage, target = self._way(sent, self._credential, "egress.credential")
                 asked = Request(sent.method, sent.url, max_bytes=sent.max_bytes) if own else request
                 response = yield Step(stage, target, asked, sent, own, own or reads)
