@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from snapshots.formats import Written
     from snapshots.manifest import Manifest
     from sovereign.answers import Answer, Given
+    from sovereign.authoring.recording import Recorded
     from sovereign.custody import Rotated
     from sovereign.documents import Listed
     from sovereign.sync.jobs import Jobs
@@ -110,6 +111,15 @@ class Site(Parts):
             catalog = converse(connector.discover(), transport.exchange, name)
         self.audit.append("connection.discovered", {"connection": name}, {"streams": len(catalog.streams)})
         return catalog
+
+    def dry_run(self, name: str, folder: Path | None, *, streams: Sequence[str] = (), pages: int | None = None) -> "Recorded":
+        """Check, discover and read through the way out, keeping no copy; folder: where the scrubbed exchanges go.
+
+        Errors: Unscrubbed, Diverged, NotEmpty, UnknownStream, those of the vendor; nothing is then written.
+        """
+        from sovereign.authoring.dry_run import dry_run
+
+        return dry_run(self, name, folder, streams=streams, pages=pages)
 
     def add_connection(self, name: str, values: Mapping[str, Any]) -> None:
         """Add a connection to sovereign.toml, unless its connector refuses it.

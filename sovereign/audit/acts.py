@@ -20,6 +20,7 @@ ACTS: dict[str, Act] = {
     "connection.removed": Act("connexion retirée", "connection removed"),
     "connection.checked": Act("connexion vérifiée", "connection checked"),
     "connection.discovered": Act("flux découverts", "streams discovered"),
+    "connection.recorded": Act("échanges enregistrés, nettoyés", "exchanges recorded, scrubbed"),
     "secret.stored": Act("secret déposé", "secret stored"),
     "secret.removed": Act("secret retiré", "secret removed"),
     "sync.started": Act("synchronisation commencée", "sync started"),

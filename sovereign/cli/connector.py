@@ -8,6 +8,7 @@ import click
 from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column
 from sovereign.errors import NoSite
 from sovereign.language import say
@@ -120,6 +121,45 @@ def _row(case: "Case", verdict: "Verdict", *, spoken: bool) -> dict[str, Any]:
         "says": say(*LAWS[verdict.law]),
         "detail": verdict.detail or None,
     }
+
+
+@command.verb(
+    "dry-run",
+    fr="Lit un fournisseur sans rien garder ; --record enregistre ses réponses, nettoyées.\n\n"
+    "Rien de réel ne reste : valeurs personnelles, hôte et secrets sont remplacés, ou l'essai est refusé.",
+    en="Read a vendor and keep nothing; --record records its answers, scrubbed.\n\n"
+    "Nothing real remains: personal values, host and secrets are replaced, or the dry run is refused.",
+)
+@argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
+@option("--stream", "streams", multiple=True, metavar="STREAM", fr="Un flux ; plusieurs fois.", en="A stream; several times.")
+@option("--pages", type=click.IntRange(1, 1000), default=None, fr="Pages par tranche, au plus ; toutes sans cela.",
+        en="Pages of each slice, at most; all without it.")  # fmt: skip
+@option("--record", "folder", type=FOLDER, default=None, fr="Où enregistrer : un dossier absent ou vide.",
+        en="Where to record: an absent or empty folder.")  # fmt: skip
+def dry_run(door: Door, name: str, streams: tuple[str, ...], pages: int | None, folder: Path | None) -> None:
+    """Then `connector test FOLDER`."""
+    recorded = door.site().dry_run(name, folder, streams=streams, pages=pages)
+    told = recorded.fixtures.manifest
+    rows = [{"stream": stream, "pages": each.pages, "records": each.records} for stream, each in told.streams.items()]
+    door.out.table(
+        "stream",
+        (
+            Column("stream", "flux", "stream"),
+            Column("pages", "pages", "pages", "number"),
+            Column("records", "enregistrements", "records", "number"),
+        ),
+        rows,
+    )
+    exchanges, replaced, where = len(recorded.fixtures.exchanges), recorded.replaced, str(folder) if folder else None
+    door.out.done(
+        "recorded",
+        f"{exchanges} échanges, {replaced} valeurs remplacées" + (f" : {where}" if where else ", rien d'écrit"),
+        f"{exchanges} exchanges, {replaced} values replaced" + (f": {where}" if where else ", nothing written"),
+        path=where,
+        exchanges=exchanges,
+        replaced=replaced,
+        whole=told.whole,
+    )
 
 
 @command.verb(

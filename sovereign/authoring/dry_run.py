@@ -1,0 +1,51 @@
+"""A dry run of a connection, for its connector's author: through the real way out, entered in the audit log, nothing kept."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sovereign.authoring.errors import NotEmpty
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from saas_connectors.connector import Connector
+    from sovereign.authoring.recording import Recorded
+    from sovereign.parts import Parts
+
+
+def dry_run(
+    site: "Parts", name: str, folder: Path | None, *, streams: Sequence[str] = (), pages: int | None = None
+) -> "Recorded":
+    """See `Site.dry_run`."""
+    from saas_connectors.registry import make
+    from sovereign.authoring.fixtures import write
+    from sovereign.authoring.recording import record
+
+    connection = site.connection(name)
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NotEmpty(path=str(folder))
+    allowed = site.settings.connectors.allow
+
+    def made(settings: "Mapping[str, Any]") -> "Connector":
+        return make(connection.connector, name, settings, allowed)
+
+    names = site.secrets.names(name) if connection.secret or connection.auth else []
+    with site.transport(name) as transport:
+        recorded = record(
+            connection.connector,
+            connection.options,
+            made,
+            transport.send,
+            site.clock(),
+            secrets.token_bytes(32),
+            secrets=[site.secrets.get(name, each) for each in names],
+            streams=streams,
+            pages=pages,
+        )
+    if folder is not None:
+        write(recorded.fixtures, folder)
+    facts = {"exchanges": len(recorded.fixtures.exchanges), "kept": folder is not None}
+    site.audit.append("connection.recorded", {"connection": name}, facts)
+    return recorded

@@ -1,0 +1,275 @@
+"""What a vendor answered, without anything real in it; laws and limits are told in docs/formats/fixtures.md.
+
+1. A field is personal unless the catalog says `internal`; an internal value that is also a personal one somewhere is replaced.
+2. Around the records, only counts, places of pages and a closed vocabulary are kept; every other text is replaced.
+3. JSON, JSON lines, CSV and XML are read as such, and so is what hides in a text: JSON, or text in base64.
+4. What is none of these is refused by its place, never guessed at. Bodies of refusals are emptied, headers dropped but a few.
+"""
+
+import csv
+import io
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from saas_connectors.request import Headers, Response
+from sovereign.authoring.errors import Unscrubbed
+
+HOST: Final = "vendor.example"
+DEPTH: Final = 32
+VOCABULARY: Final = frozenset({
+    "", "self", "next", "prev", "previous", "first", "last", "alternate", "collection", "items", "data", "conformance",
+    "queryables", "service-desc", "service-doc", "Feature", "FeatureCollection", "Point", "MultiPoint", "LineString",
+    "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection", "object", "array", "string", "number", "integer",
+    "boolean", "null", "feature", "true", "false", "ok", "OK", "success",
+    "application/json", "application/geo+json", "text/html",
+    "application/schema+json", "http://www.opengis.net/def/rel/ogc/1.0/conformance",
+})  # fmt: skip
+_STANDARD: Final = re.compile(
+    r"https?://www\.opengis\.net/[\w./#-]*|https?://www\.w3\.org/[\w./#-]*|https?://json-schema\.org/[\w./#-]*"
+)
+_COUNT: Final = re.compile(
+    r"count|total|page|size|limit|offset|per|number|returned|matched|skip|start|more|start|rows|length", re.IGNORECASE
+)
+_SEGMENT: Final = re.compile(r"api|v\d{1,2}|collections|items|records|pages?|list")
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9_-]{4}){4,}(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
+_LINK: Final = re.compile(r"<([^<>]*)>")
+_HEADERS: Final = ("content-type", "link", "location")
+_EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
+_WRITE: Final = msgspec.json.Encoder(decimal_format="number")
+SHORT: Final = 6
+"""Signs under which a value says little by itself: it may be that of another field too."""
+_OUTSIDE: Final = "around"
+
+
+@dataclass(slots=True)
+class Scrub:
+    """One pass over answers; `replace` is given each text to be replaced and gives another (or learns it, and gives it back).
+
+    classes: of each field; hosts: the vendor's own; segments: the parts of paths that the settings name; known: whether a text
+    is a personal value somewhere.
+    """
+
+    replace: Callable[[str], str]
+    classes: Mapping[str, str]
+    hosts: frozenset[str]
+    segments: frozenset[str]
+    known: Callable[[str], bool] = lambda _: False
+
+    def response(self, response: Response, place: str) -> Response:
+        """Give another answer of the same make; raises `Unscrubbed`."""
+        headers = []
+        for name, value in response.headers.items():
+            if name.lower() == "content-type":
+                headers.append((name, value.partition(";")[0] + (";charset=utf-8" if "charset" in value.lower() else "")))
+            elif name.lower() in _HEADERS:
+                headers.append((name, self._links(value)))
+            elif value.isdecimal() and _COUNT.search(name) and name.lower() != "content-length":
+                headers.append((name, value))
+        body = self.body(response, place) if 200 <= response.status < 300 else b""
+        return Response(response.status, response.url, body, Headers(headers), response.received_at)
+
+    def body(self, response: Response, place: str) -> bytes:
+        """Give another body."""
+        try:
+            text = response.body.removeprefix(b"\xef\xbb\xbf").decode()
+        except UnicodeDecodeError:
+            raise _refused(place, "un contenu binaire, ou d'un autre codage", "binary content, or in another charset") from None
+        kind, start = response.headers.get("Content-Type", "").lower(), text.lstrip()[:1]
+        if not start:
+            return b""
+        if start in '{["' or "json" in kind:
+            return self._json(text, place)
+        if start == "<":
+            return self._xml(text, place)
+        if "csv" in kind or "text/plain" in kind:
+            return self._csv(text, place)
+        raise _refused(place, "ni JSON, ni CSV, ni XML", "neither JSON, CSV nor XML")
+
+    def _json(self, text: str, place: str) -> bytes:
+        try:
+            return _WRITE.encode(self.value(_EXACT.decode(text), _OUTSIDE, "", place))
+        except RecursionError:
+            raise _refused(place, f"plus de {DEPTH} niveaux", f"over {DEPTH} levels") from None
+        except msgspec.DecodeError:
+            lines = [line for line in text.splitlines() if line.strip()]
+        try:
+            return b"".join(_WRITE.encode(self.value([_EXACT.decode(line)], _OUTSIDE, "", place)[0]) + b"\n" for line in lines)
+        except (msgspec.DecodeError, RecursionError):
+            raise _refused(place, "du JSON qui n'en est pas", "JSON that is not") from None
+
+    def value(self, value: Any, held: str, name: str, place: str, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
+        """Give another value of the same shape. held: the class it stands under, or `around` records; name: of its field."""
+        if depth > DEPTH:
+            raise _refused(place, f"plus de {DEPTH} niveaux", f"over {DEPTH} levels")
+        if isinstance(value, dict):
+            keyed = _keyed(value) and not any(key in self.classes for key in value)
+            return {
+                self.text(key, "personal", place) if keyed or not _named(key) or self.known(key) else key: self.value(
+                    each, self._class(key, held, inside=keyed), key, place, depth + 1
+                )
+                for key, each in value.items()
+            }
+        if isinstance(value, list):
+            inner = "personal" if held == _OUTSIDE else held
+            return [
+                self.value(each, inner if not isinstance(each, dict) else _inside(held), name, place, depth + 1)
+                for each in value
+            ]
+        if isinstance(value, str):
+            return self.text(value, held, place)
+        if value is None or isinstance(value, bool) or (held == _OUTSIDE and _COUNT.search(name)):
+            return value
+        written = format(value, "f") if isinstance(value, Decimal) else str(value)
+        if held == "internal" and not (len(written) >= SHORT and self.known(written)):
+            return value
+        made = self.replace(written)
+        return Decimal(made) if isinstance(value, Decimal) else int(made)
+
+    def _class(self, key: str, held: str, *, inside: bool) -> str:
+        if key in self.classes:
+            return "internal" if self.classes[key] == "internal" else "personal"
+        if held in ("personal", "internal"):
+            return held
+        return "record" if inside or held == "record" else _OUTSIDE
+
+    def text(self, text: str, held: str, place: str) -> str:
+        """Give another text; what hides in it is read first."""
+        if text in VOCABULARY or _STANDARD.fullmatch(text):
+            return text
+        if held == "internal" and not self.real(text) and not any(host in text for host in self.hosts):
+            return text
+        if re.match(r"https?://", text):
+            return self._url(text)
+        if text[:1] in "{[" and (inner := _decoded(text)) is not None:
+            return _WRITE.encode(self.value(inner, "personal" if held != "record" else "record", "", place, 1)).decode()
+        if _BASE64.fullmatch(text) and (hidden := _hidden(text)) is not None:
+            made = self.text(hidden, "personal", place).encode()
+            return b64encode(made, b"-_" if "-" in text or "_" in text else b"+/").decode()
+        return self.replace(text)
+
+    def real(self, text: str) -> bool:
+        """Whether a text, or a word of it, is a personal value somewhere."""
+        words = re.findall(rf"[\w.@+-]{{{SHORT},}}", text)
+        return len(text) >= SHORT and (self.known(text) or any(self.known(each.strip(".-")) for each in words))
+
+    def _links(self, value: str) -> str:
+        return _LINK.sub(lambda found: f"<{self._url(found[1])}>", value) if "<" in value else self._url(value)
+
+    def _url(self, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            own = not parts.hostname or parts.hostname in self.hosts
+        except ValueError:
+            return self.replace(text)
+        host = HOST if own else f"{self.replace(parts.hostname or '')}.example"
+        path = "/".join(each if self._kept(each) else self.replace(each) for each in parts.path.split("/"))
+        asked = [(name, self._parameter(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
+        query = f"?{urlencode(asked)}" if asked else ""
+        return f"https://{host}{path}{query}" if parts.hostname else f"{path}{query}"
+
+    def _parameter(self, name: str, value: str) -> str:
+        plain = _COUNT.search(name) and value.isdecimal() and len(value) < SHORT
+        return value if plain else self.text(value, "personal", "URL")
+
+    def _kept(self, segment: str) -> bool:
+        return not segment or (
+            (segment in self.segments or _SEGMENT.fullmatch(segment) is not None) and not self.known(segment)
+        )
+
+    def _csv(self, text: str, place: str) -> bytes:
+        first = text.splitlines()[0]
+        delimiter = max(",;\t|", key=first.count)
+        try:
+            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+        except csv.Error:
+            raise _refused(place, "du CSV mal formé", "malformed CSV") from None
+        heads, made = rows[0], io.StringIO()
+        if any(len(row) not in (0, len(heads)) for row in rows):
+            raise _refused(place, "du CSV dont les lignes n'ont pas le même nombre de cases", "CSV whose lines differ in cells")
+        writer = csv.writer(made, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(heads)
+        for row in rows[1:]:
+            writer.writerow(self.text(cell, self._class(head, "personal", inside=True), place) if cell else cell
+                            for head, cell in zip(heads, row, strict=False))  # fmt: skip
+        return made.getvalue().encode()
+
+    def _xml(self, text: str, place: str) -> bytes:
+        from lxml import etree
+
+        if re.match(r"\s*(?:<\?xml[^>]*>)?\s*(?:<!--.*?-->\s*)*<!(?:DOCTYPE|ENTITY)", text, re.IGNORECASE | re.DOTALL):
+            raise _refused(place, "du XML avec DTD, ou une page HTML", "XML with a DTD, or an HTML page")
+        parser = etree.XMLParser(
+            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
+        )
+        try:
+            root = etree.fromstring(text.encode(), parser)
+        except (etree.XMLSyntaxError, ValueError):
+            raise _refused(place, "du XML mal formé", "malformed XML") from None
+        for element in root.iter():
+            name = etree.QName(element).localname
+            held = self._class(name, "personal", inside=True)
+            for at, value in element.attrib.items():
+                bare = etree.QName(at).localname
+                if not (value.isdecimal() and _COUNT.search(bare)):
+                    element.attrib[at] = self.text(value, self._class(bare, "personal", inside=True), place)
+            if element.text and element.text.strip():
+                element.text = self.text(element.text, held, place)
+            if element.tail and element.tail.strip():
+                element.tail = self.text(element.tail, held, place)
+        return bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _inside(held: str) -> str:
+    return "record" if held == _OUTSIDE else held
+
+
+def _keyed(value: Mapping[str, Any]) -> bool:
+    """Whether an object holds records by their name: several objects of the same fields."""
+    held = list(value.values())
+    return len(held) > 1 and all(isinstance(each, dict) and each and each.keys() == held[0].keys() for each in held)
+
+
+def _named(key: str) -> bool:
+    return re.fullmatch(r"[@$]?[^\W\d][\w.:$@ -]{0,62}", key) is not None and "@" not in key[1:]
+
+
+def _decoded(text: str) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        found = _EXACT.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict | list) else None
+
+
+def _hidden(text: str) -> str | None:
+    try:
+        found = b64decode(text, b"-_" if "-" in text or "_" in text else b"+/", validate=True).decode()
+    except ValueError:
+        return None
+    return found if found.isprintable() else None
+
+
+def _refused(place: str, fr: str, en: str) -> Unscrubbed:
+    return Unscrubbed(place=place, why_fr=fr, why_en=en)
+
+
+def segments(values: Iterable[Any]) -> frozenset[str]:
+    """The parts of paths that settings name, at any depth."""
+    found: set[str] = set()
+    left = list(values)
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            found |= set(urlsplit(each).path.split("/")) if "/" in each else set()
+        elif isinstance(each, Mapping):
+            left += each.values()
+        elif isinstance(each, list | tuple):
+            left += each
+    return frozenset(found)
