@@ -6,7 +6,9 @@
    rarer, and between two of them only what moved `modification_date` is read, from `lookback` before the newest one seen.
 3. Each stream compares the columns that its own rows hold: a survey that moved means a row that moved, so the cursor that
    says so is committed with it.
-4. A letter that no list shows any more is looked for by its number. Only the vendor's word that it does not exist removes it;
+4. A survey whose newest change is older than the last one's is told: the server may have been restored from a backup. What
+   it holds now is read again where it differs.
+5. A letter that no list shows any more is looked for by its number. Only the vendor's word that it does not exist removes it;
    that it still answers, or may not be seen, is told, and keeps its row: a full read then withholds its deletions.
 """
 
@@ -54,6 +56,8 @@ class Planning:
         told: dict[str, list[Fact]] = {}
         for name, before in (past or {}).items():
             gone[name], told[name] = yield from self._vanished(before, now[name], full=full)
+            if now[name].latest < before.latest:
+                told[name].append(("went_backwards", False if full else None, {"field": "modification_date"}))
         if full or past is None:
             listed = now[names[0]].ids
             ranges = _cut(listed, self.settings.limit)

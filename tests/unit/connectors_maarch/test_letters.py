@@ -127,6 +127,16 @@ def test_only_the_vendor_s_word_removes_a_letter() -> None:
     assert [each for each in again.evidence("resources") if each.check == "vanished"] == []
 
 
+def test_a_server_that_went_back_in_time_is_told_and_read_again_where_it_differs() -> None:
+    here = town(20)
+    here.server.store.change("res_letterbox", "res_id", 110, modification_date="2026-11-20 10:00:00", subject="Après")
+    here.pull()
+    here.server.store.change("res_letterbox", "res_id", 110, modification_date="2025-10-26 10:00:00", subject="Avant")
+    again = here.pull()
+    assert ("went_backwards", None) in {(each.check, each.holds) for each in again.evidence("resources")}
+    assert {row["res_id"]: row["subject"] for row in again.rows("resources")}[110] == "Avant"
+
+
 def test_a_file_that_is_not_what_its_fingerprint_says_is_not_kept_and_is_asked_again() -> None:
     here = town(3)
     here.server.store.keep("letter", 102, b"something else")
