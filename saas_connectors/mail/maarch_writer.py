@@ -3,8 +3,9 @@
 1. Maarch creates a letter as often as it is asked. A creation first looks for its external identifier, and is refused when a
    letter bears it, deleted ones included; after an unknown outcome the same look tells whether it landed.
 2. A note or an attachment that the letter already has is refused (`maarch_additions`).
-3. `PUT /resources/{id}` empties what it is not told. The letter is read first, and what the payload does not say is put back as
-   it stood. There is no version to hold against: what a person changes between that look and the write is lost.
+3. `PUT /resources/{id}` empties or resets what it is not told (people, tags, mandatory fields). The letter is read first, and
+   what the payload does not say is put back as it stood. There is no version to hold against: what a person changes between
+   that look and the write is lost.
 4. Each write is read back, for a status is left as it was under a 200 (a closed letter keeps its own), and dates do not move.
 5. What may be written is in `maarch_operations`, what refusals mean in `maarch_refusals`, the looks in `maarch_looks`.
 """

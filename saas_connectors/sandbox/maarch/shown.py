@@ -86,7 +86,8 @@ class Shown:
             )
             listed = [{k: v for k, v in _shown(row).items() if k != "format"} for row in rows]
             return said({"attachments": listed, "mailevaEnabled": False})
-        return said(_letter(held, light=bool(call.query.get("light"))))
+        service = self._store.one("SELECT id FROM entities WHERE entity_id = ?", held["destination"])
+        return said(_letter(held, service["id"] if service else None, light=bool(call.query.get("light"))))
 
     def _attachment(self, route: str, account: Account, number: int, call: Call) -> Reply:
         held = self._store.one("SELECT * FROM res_attachments WHERE res_id = ? AND status NOT IN ('DEL', 'OBS')", number)
@@ -150,7 +151,7 @@ def _shown(row: Row) -> Row:
     }  # fmt: skip
 
 
-def _letter(row: Row, *, light: bool) -> dict[str, Any]:
+def _letter(row: Row, service: int | None, *, light: bool) -> dict[str, Any]:
     told = {
         "resId": row["res_id"], "modelId": row["model_id"], "categoryId": row["category_id"], "chrono": row["alt_identifier"],
         "status": row["status"], "closingDate": row["closing_date"], "creationDate": row["creation_date"],
@@ -160,7 +161,7 @@ def _letter(row: Row, *, light: bool) -> dict[str, Any]:
     }  # fmt: skip
     if not light:
         told |= {
-            "doctype": row["type_id"], "destination": row["destination"], "documentDate": row["doc_date"],
+            "doctype": row["type_id"], "destination": service, "documentDate": row["doc_date"],
             "arrivalDate": row["admission_date"], "customFields": orjson.loads(row["custom_fields"] or "{}"), "tags": [],
         }  # fmt: skip
     return told

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from saas_connectors.conformance.writing import carried
 from saas_connectors.errors import Rejected, SettingsError
 from saas_connectors.mail.maarch_operations import OPERATIONS
 from saas_connectors.mail.maarch_refusals import LetterOut, WriteDenied, WriteForbidden
@@ -80,8 +81,6 @@ def test_a_page_that_shows_the_password_is_never_told(status: int) -> None:
         if request.reads:
             return asked.send(request)
         return Response(status, request.full_url, leak, Headers([("Content-Type", "text/html")]))
-
-    from saas_connectors.conformance.writing import carried
 
     with pytest.raises(Rejected) as refusal:
         carried(asked.writer.apply("create_letter", LETTER), answer)

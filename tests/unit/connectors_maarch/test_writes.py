@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from saas_connectors.conformance.writing import run_writer
+from saas_connectors.conformance.writing import carried, run_writer
 from saas_connectors.connector import Applied, Probed, ReadBack
-from saas_connectors.errors import BadPayload, Rejected
+from saas_connectors.errors import BadPayload, ConnectorError, Rejected
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox.maarch import Account
 from saas_connectors.sandbox.vendor import SECRET, USER
@@ -66,14 +66,48 @@ def test_a_creation_lands_whatever_became_of_its_answer() -> None:
     assert asked.do(asked.writer.probe("create_letter", LETTER)) == Probed("landed", made)
 
 
-def test_a_letter_out_of_the_perimeter_leaves_a_creation_unknown_and_is_not_doubled() -> None:
+def test_an_account_that_sees_nothing_creates_a_letter_once_and_finds_that_it_landed() -> None:
     asked = desk(agent(clause="1=0"))
     applied = asked.do(asked.writer.apply("create_letter", LETTER))
     assert asked.do(asked.writer.read_back("create_letter", LETTER, applied)) == ReadBack("unsupported")
-    assert asked.do(asked.writer.probe("create_letter", LETTER)) == Probed("inconclusive")
+    assert asked.do(asked.writer.probe("create_letter", LETTER)) == Probed("landed", applied.vendor_id)
     with pytest.raises(Rejected):
         asked.do(asked.writer.apply("create_letter", LETTER))
     assert asked.writes() == ["POST /rest/resources"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, b'{"errors":"Document out of perimeter"}', "inconclusive"),
+        (200, b'{"resId":102}', "inconclusive"),  # a letter that bears another identifier
+        (400, b'{"errors":"Document not found"}', "did_not_happen"),
+    ],
+)
+def test_a_look_for_an_identifier_proves_only_what_maarch_says_in_words(status: int, body: bytes, expected: str) -> None:
+    asked = desk()
+
+    def answer(request: Request) -> Response:
+        external = request.url.endswith("/resources/external")
+        return Response(status, request.full_url, body) if external else asked.send(request)
+
+    probed, _ = carried(asked.writer.probe("create_letter", LETTER), answer)
+    assert probed.outcome == expected
+
+
+@pytest.mark.parametrize("body", [b'{"errors":"Not found"}', b"<html>Document not found</html>", b"{}", b'{"resId":"x"}'])
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+def test_a_look_that_is_not_understood_is_a_fault_and_nothing_is_created(status: int, body: bytes) -> None:
+    asked = desk()
+
+    def answer(request: Request) -> Response:
+        external = request.url.endswith("/resources/external")
+        return Response(status, request.full_url, body) if external else asked.send(request)
+
+    for exchange in (asked.writer.probe("create_letter", LETTER), asked.writer.apply("create_letter", LETTER)):
+        with pytest.raises(ConnectorError):
+            carried(exchange, answer)
+    assert asked.writes() == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.unit.connectors_maarch.pulling import URL, agent, sender
 
 PDF = base64.b64encode(b"%PDF-1.4\nLettre inventee\n").decode()
 LETTER = {
-    "externalId": "GW-0001", "modelId": 1, "doctype": 101, "status": "NEW", "subject": "Nuisances rue des Tilleuls",
+    "externalId": "GW-0001", "modelId": 1, "doctype": 101, "destination": 3, "status": "NEW", "subject": "Nuisances sonores",
     "documentDate": "2026-11-20", "arrivalDate": "2026-11-21 10:30:00", "encodedFile": PDF, "format": "pdf",
     "customFields": {"3": "quartier nord"}, "confidentiality": True,
 }  # fmt: skip
