@@ -5,66 +5,30 @@
 2. The filter is proved first (module `windows`). Where it is reversed, windows are asked reversed; where it is ignored, the
    list is read whole, without a filter (`whole`); that speaks against completeness when the 90 days or the cap of the standard
    may have cut it.
-3. The standard has no filter on changes. What was open is read again: by what changed (`updates`), where the server was seen to
-   honour that extension of a request more than 90 days old; else by identifier, in lists (`open`); else by a list of the open
-   ones a window, those windows that differ from what was known being read again (`leaves`). None of these filters is believed.
+3. The standard has no filter on changes: what was open is read again first (module `closures`). The extension that filters on
+   changes is taken up once a full read saw it honoured for a request that is more than 100 days old.
 4. Nothing is deleted at the vendor; what is no longer shown is found by comparing a full read.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
-import pyarrow as pa
 
-from saas_connectors.connector import Evidence, Fetch, Json, Page
-from saas_connectors.errors import NotFound
-from saas_connectors.records import pieces
-from saas_connectors.request import Response
-from saas_connectors.urban.open311.answers import Speech
-from saas_connectors.urban.open311.records import REQUESTS, Registry, Reported
-from saas_connectors.urban.open311.settings import Said
-from saas_connectors.urban.open311.state import Leaf, State, epoch, plain, total
-from saas_connectors.urban.open311.windows import DAY, ROUND, Windows, stamp
+from saas_connectors.connector import Evidence, Json
+from saas_connectors.urban.open311.closures import Closures
+from saas_connectors.urban.open311.reading import NAME, Finding, Pulling
+from saas_connectors.urban.open311.records import Reported
+from saas_connectors.urban.open311.state import State, epoch, plain
+from saas_connectors.urban.open311.windows import DAY, ROUND, stamp
 
-NAME: Final = "requests"
-BATCH: Final = 100
-_LONGEST: Final = 1500  # characters of a list of identifiers, so that an address stays short
-_SINGLES: Final = 5
 _FILTER: Final = "start_date, end_date"
 
-Pulling: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, None]
-Finding: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, bool]
 
+class Pull(Closures):
+    """One read of the requests."""
 
-@dataclass(slots=True)
-class Pull:
-    """One read. `past`: the cursor of the last copy; `again`: everything is asked for; `started`: seconds since 1970."""
-
-    speech: Speech
-    said: Said
-    started: int
-    past: Mapping[str, Json] | None
-    again: bool
-    state: State = field(default_factory=State)
-    registry: Registry = field(init=False)
-    windows: Windows = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.registry = Registry(self.said.zone)
-        self._restart()
-
-    @property
-    def until(self) -> int:
-        """Where windows end: a day ahead, for clocks that differ."""
-        return self.started + DAY
-
-    @property
-    def widest(self) -> int:
-        """The widest window, in seconds, so that what is asked for never spans more than the setting."""
-        return max(DAY, self.said.settings.window * DAY - 2 * self.state.margin)
+    __slots__ = ()
 
     def pages(self, position: Json) -> Pulling:
         """Give the pages from a position, then what was found."""
@@ -93,17 +57,6 @@ class Pull:
         kept = ("form", "sense", "margin", "cap", "updates", "newest", "touched", "old", "ids", "leaves")
         held = plain(self.state)
         return {"after": self.started, **{name: held[name] for name in kept}}
-
-    def _adopt(self, state: State) -> None:
-        self.state = state
-        self.speech.form = state.form
-        self.registry.invalid, self.registry.suspect = state.invalid, dict(state.suspect)
-        self.windows = Windows(self.speech, self.registry, state)
-
-    def _restart(self) -> None:
-        state = State(form=self.speech.form, cap=self.said.settings.cap, at=self.said.since)
-        self._adopt(state)
-        state.width = self.widest
 
     def _begin(self) -> Pulling:
         past = self.past
@@ -188,15 +141,8 @@ class Pull:
             else:
                 state.cleared.append(given)
         if full and end - start <= 1:
-            yield Evidence(NAME, "page_cap", False, {"asked": state.cap, "given": given, "seconds": end - start})
+            yield self._cut(rows, end - start)
         return full
-
-    def _distrust(self) -> None:
-        """Give up windows: something came back that was not asked for."""
-        invalid, suspect = self.registry.invalid, self.registry.suspect
-        self._restart()
-        self.registry.invalid, self.registry.suspect = invalid, suspect
-        self.state.sense, self.state.phase = "ignored", "whole"
 
     def _whole(self) -> Pulling:
         """Phase `whole`."""
@@ -214,161 +160,6 @@ class Pull:
         state.phase = "done"
         yield from self._give(rows)
 
-    def _updates(self) -> Pulling:
-        """Phase `updates`: what changed, by the extension `updated_after`, `updated_before`."""
-        state, width = self.state, self.widest
-        known = (self.past or {}).get("touched") or [""]
-        while state.at < self.until:
-            start, end = state.at, min(state.at + width, self.until)
-            rows = yield from self.windows.ask(start, end, named="updated")
-            honoured = self.windows.within(rows, start, end, "updated")
-            full = len(rows) >= state.cap
-            if honoured and full and end - start > 1:
-                width = (end - start) // 2
-                continue
-            if honoured and full:
-                yield Evidence(NAME, "page_cap", False, {"asked": state.cap, "given": len(rows), "seconds": end - start})
-            state.seen = state.seen or any(row.id == known[0] for row in rows)
-            last = end >= self.until
-            if not honoured or (last and not state.seen):
-                yield Evidence(NAME, "filter_ignored", None, {"filter": "updated_after, updated_before"})
-                state.updates, state.at = False, state.onward
-                state.phase = "leaves" if state.ids is None else "open"
-                return
-            state.at, width = end, min(self.widest, width * 2)
-            state.settle(rows)
-            state.track(rows, self.started)
-            if last:
-                state.phase, state.at = "windows", state.onward
-            yield from self._give(rows)
-            if last:
-                return
-
-    def _by_identifier(self) -> Pulling:
-        """Phase `open`: ask for open requests by lists of identifiers, while the server answers such lists as it should."""
-        state = self.state
-        while batch := self._batch():
-            names = {name for name, _ in batch}
-            listed = (("service_request_id", ",".join(name for name, _ in batch)),)
-            found = yield from self.speech.ask("requests", "requests", listed, empty=True)
-            rows = self.registry.requests(found)
-            missing = [name for name, _ in batch if name not in {row.id for row in rows}]
-            answered = all(row.id in names for row in rows)
-            for name in missing[:_SINGLES] if answered else ():
-                alone = yield from self._alone(name)
-                answered &= not alone
-            if not answered or (len(missing) > _SINGLES and not rows):
-                yield Evidence(NAME, "filter_ignored", None, {"filter": "service_request_id"})
-                state.phase = "leaves"
-                return
-            for name in missing:  # shown no more: the copy keeps it, a full read will tell
-                (state.ids or {}).pop(name, None)
-            state.pointer = batch[-1]
-            state.settle(rows)
-            state.track(rows, self.started)
-            yield from self._give(rows)
-        state.phase = "windows"
-
-    def _batch(self) -> list[tuple[str, int]]:
-        held = sorted((self.state.ids or {}).items(), key=lambda one: (one[1], one[0]))
-        pointer = self.state.pointer
-        left = [one for one in held if pointer is None or (one[1], one[0]) > (pointer[1], pointer[0])]
-        batch: list[tuple[str, int]] = []
-        length = 0
-        for name, at in left[:BATCH]:
-            length += len(quote(name, safe="")) + 3
-            if batch and length > _LONGEST:
-                break
-            batch.append((name, at))
-        return batch
-
-    def _alone(self, name: str) -> Generator[Fetch, tuple[Response, ...], bool]:
-        """Whether a request is shown at its own path."""
-        if name in (".", ".."):
-            return False
-        try:
-            found = yield from self.speech.ask("requests", f"requests/{quote(name, safe='')}", empty=True)
-        except NotFound:
-            return False
-        return any(row.id == name for row in Registry(self.registry.zone).requests(found))
-
-    def _by_leaf(self) -> Pulling:
-        """Phase `leaves`: list the open requests of the windows that held some; read again those that differ."""
-        state = self.state
-        most = len(state.leaves)
-        while True:
-            while state.again:
-                if not (yield from self._reread()):
-                    return
-            leaves = self._span(most)
-            if not leaves:
-                break
-            start, end = leaves[0][0], leaves[-1][1]
-            if not state.statuses or end - start > self.widest:
-                state.again, state.leaf_at = [(leaf[0], leaf[1]) for leaf in leaves], end
-                continue
-            rows = yield from self.windows.ask(start, end, (("status", "open"),))
-            if not self.windows.within(rows, start, end):
-                self._distrust()
-                return
-            if any(not row.open for row in rows):
-                yield Evidence(NAME, "filter_ignored", None, {"filter": "status"})
-                state.statuses = False
-                continue
-            if len(rows) >= state.cap and len(leaves) > 1:
-                most = len(leaves) // 2
-                continue
-            state.again = [(leaf[0], leaf[1]) for leaf in leaves if not _same(leaf, rows)]
-            state.leaf_at = end
-            state.track(rows, self.started)
-            self._reopened(rows)
-            yield from self._give(rows)
-        state.phase = "windows"
-
-    def _reopened(self, rows: Sequence[Reported]) -> None:
-        """Remember open requests of windows that held none."""
-        for row in rows:
-            at = epoch(row)
-            if at is not None and not any(leaf[0] <= at < leaf[1] for leaf in self.state.leaves):
-                self.state.count(at, at + 1, rows)
-
-    def _span(self, most: int) -> list[Leaf]:
-        """The next leaves that one window may hold."""
-        left = [leaf for leaf in self.state.leaves if leaf[0] >= self.state.leaf_at]
-        return [leaf for leaf in left[: max(1, most)] if leaf[1] - left[0][0] <= self.widest or leaf is left[0]]
-
-    def _reread(self) -> Finding:
-        """Read the first of the windows to read again; False when the filter turns out not to be honoured."""
-        state = self.state
-        start, end = state.again[0]
-        if end - start > self.widest:
-            state.again[:1] = _halves(start, end)
-            return True
-        rows = yield from self.windows.ask(start, end)
-        if not self.windows.within(rows, start, end):
-            self._distrust()
-            return False
-        full = len(rows) >= state.cap
-        if full and end - start > 1:
-            state.again[:1] = _halves(start, end)
-            return True
-        if full:
-            yield Evidence(NAME, "page_cap", False, {"asked": state.cap, "given": len(rows), "seconds": end - start})
-        del state.again[0]
-        state.track(rows, self.started)
-        state.count(start, end, rows)
-        yield from self._give(rows)
-        return True
-
-    def _give(self, rows: Sequence[Reported]) -> Iterator[Page]:
-        state = self.state
-        state.form, state.invalid, state.suspect = self.speech.form, self.registry.invalid, dict(self.registry.suspect)
-        if not rows:
-            return
-        tables = list(pieces(pa.Table.from_pylist([row.row for row in rows], schema=REQUESTS)))
-        yield from (Page(NAME, table) for table in tables[:-1])
-        yield Page(NAME, tables[-1], plain(state))
-
     def _end(self) -> Iterator[Evidence]:
         state, past = self.state, self.past or {}
         before = past.get("newest")
@@ -380,13 +171,3 @@ class Pull:
         if self.registry.suspect:
             rules = dict(sorted(self.registry.suspect.items()))
             yield Evidence(NAME, "suspect_values", None, {"count": sum(rules.values()), "rules": rules})
-
-
-def _halves(start: int, end: int) -> list[tuple[int, int]]:
-    middle = start + (end - start) // 2
-    return [(start, middle), (middle, end)]
-
-
-def _same(leaf: Leaf, rows: Sequence[Reported]) -> bool:
-    names = [row.id for row in rows if (at := epoch(row)) is not None and leaf[0] <= at < leaf[1]]
-    return len(names) == leaf[2] and total(names) == leaf[3]

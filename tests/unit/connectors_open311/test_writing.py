@@ -1,13 +1,17 @@
 """A request is created, read back, looked for; and the copy answers when the server is down."""
 
+import re
+import tomllib
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
+import msgspec
 import orjson
 import pytest
 
@@ -20,6 +24,7 @@ from saas_connectors.request import Request, Response
 from saas_connectors.sandbox import Trouble
 from saas_connectors.sandbox.open311 import NOW, Open311, float32
 from saas_connectors.sandbox.vendor import SECRET
+from saas_connectors.urban.open311.settings import Settings, TableSettings
 from tests.unit.connectors_open311.conftest import URL, answered, city, named, rows
 
 PAYLOAD: dict[str, Any] = {
@@ -290,3 +295,15 @@ def test_what_the_copy_does_not_hold_is_an_error_of_the_standard() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     body = shown("/v2/requests/7.xml", [{"service_request_id": "7", "description": "<a>\x00", "requested_datetime": at}]).body
     assert ET.fromstring(body).findtext("request/description") == "<a>"  # noqa: S314 - ours
+
+
+def test_every_setting_and_every_field_that_is_written_is_explained() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "connectors-open311.md").read_text()
+    words = set(re.findall(r"`([a-z_]+)`", page))
+    settings = {field.name for kind in (Settings, TableSettings) for field in msgspec.structs.fields(kind)}
+    (operation,) = writer().operations()
+    assert settings - {"url"} <= words
+    assert {operation.name, *operation.schema["properties"]} <= words
+    example = tomllib.loads(page.split("```toml")[1].split("```")[0])["connections"]["signalements"]
+    options = {name: value for name, value in example.items() if name not in ("connector", "mode", "every", "secret", "auth")}
+    assert registry.writer("open311", "signalements", options).operations()
