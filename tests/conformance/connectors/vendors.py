@@ -1,6 +1,6 @@
 """A vendor for each kind of connector: what the laws of misbehaviour need to know of it, and nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableSequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
@@ -27,6 +27,9 @@ class Server(Protocol):
 
     troubles: Troubles
 
+    @property
+    def calls(self) -> MutableSequence[Call]: ...
+
     def answer(self, call: Call) -> Reply: ...
 
     def respond(self, request: Request) -> Response: ...
@@ -38,8 +41,9 @@ class Misbehaving:
 
     server: of a few pages. settings: of the connection, without its `url`; root: what the url adds to the server's address.
     auth: the credential, `secret` its secret. lists: where its lists are. closed: the connector names the columns that it asks
-    for. back, onward: see `misbehaviour.restored`; None where no stream is incremental. data: the addresses of the lists of
-    records, as they begin. renews: the connector renews a token that was refused.
+    for. fewer: settings of a real run, of several requests and few streams. edit: changes a record, gives its stream; None where the vendor's data cannot
+    change. back, onward: see `misbehaviour.restored`; None where no stream is incremental. data: the addresses of the lists of
+    records, as they begin. renews: the connector renews a token that was refused. resumes: each answer is a resume point.
     """
 
     server: Server
@@ -51,6 +55,9 @@ class Misbehaving:
     secret: str = ""
     closed: bool = False
     renews: bool = False
+    resumes: bool = True
+    fewer: Mapping[str, Json] = field(default_factory=dict)
+    edit: Callable[[], str] | None = None
     back: Callable[[], None] | None = None
     onward: Callable[[], tuple[str, Mapping[str, Json]]] | None = None
 
@@ -77,6 +84,10 @@ def _rest(style: str = "page") -> Misbehaving:
         table.put(_agent(100, service="restored"))
         return "agents", {"id": 100}
 
+    def edit() -> str:
+        table.put(_agent(5, service="edited"))
+        return "agents"
+
     return Misbehaving(
         Vendor({"agents": table}, cap=20),
         (Lists("/page/agents$", "data", counts=("meta.total", "total", "meta.pages"), plain="grade"),),
@@ -85,6 +96,7 @@ def _rest(style: str = "page") -> Misbehaving:
         auth={"kind": "oauth2", "client": USER, "secret": "api", "token_url": "/oauth/token"},
         secret=SECRET,
         renews=True,
+        edit=edit,
         back=back,
         onward=onward,
     )
@@ -115,11 +127,16 @@ def _features() -> Misbehaving:
         server.features[100] = place(100, nom="restored")
         return "lieux", {"id": "100"}
 
+    def edit() -> str:
+        server.features[5] = place(5, nom="edited")
+        return "lieux"
+
     return Misbehaving(
         server,
         (Lists("/items$", "features", fields="properties", counts=("numberMatched",), plain="places"),),
         "/collections/lieux/items",
         settings={"limit": 20, "streams": {"lieux": {"cursor": "maj"}}},
+        edit=edit,
         back=back,
         onward=onward,
     )
@@ -137,6 +154,10 @@ def _portal() -> Misbehaving:
         held.put(notice(100, objet="restored"), by=["idweb"])
         return "boamp", {"idweb": "26-000100"}
 
+    def edit() -> str:
+        held.put(notice(5, objet="edited"), by=["idweb"])
+        return "boamp"
+
     return Misbehaving(
         server,
         (
@@ -146,8 +167,10 @@ def _portal() -> Misbehaving:
         ),
         "/api/explore/v2.1/catalog/datasets/boamp/",
         settings={"part": 1000, "streams": {"boamp": {"cursor": "maj"}}},
+        fewer={"streams": {"boamp": {"cursor": "maj", "exports": False}}},
         auth={"kind": "key", "header": "Authorization", "prefix": "Apikey ", "secret": "api"},
         secret=PORTAL_SECRET,
+        edit=edit,
         back=back,
         onward=onward,
     )
@@ -166,6 +189,10 @@ def _maarch() -> Misbehaving:
         store.add("res_letterbox", **last | {"subject": "restored"})
         return "resources", {"res_id": last["res_id"]}
 
+    def edit() -> str:
+        store.change("res_letterbox", "res_id", last["res_id"], subject="edited")
+        return "resources"
+
     return Misbehaving(
         server,
         (
@@ -175,10 +202,12 @@ def _maarch() -> Misbehaving:
         ),
         "/rest/res/list",
         settings={"limit": 10},
+        fewer={"streams": ["resources", "documents"]},
         auth={"kind": "maarch", "user": USER, "secret": "api"},
         secret=SECRET,
         closed=True,
         renews=True,
+        edit=edit,
         back=back,
         onward=onward,
     )
@@ -195,12 +224,17 @@ def _open311() -> Misbehaving:
         server.held[last.id] = replace(last, description="restored")
         return "requests", {"service_request_id": str(last.id)}
 
+    def edit() -> str:
+        server.held[last.id] = replace(last, description="edited")
+        return "requests"
+
     return Misbehaving(
         server,
         (Lists(r"/requests\.json$", "", plain="description"), Lists(r"/services\.json$", "")),
         "/v2/requests",
         root="/v2",
         settings={"since": "2025-06-01", "format": "json"},
+        edit=edit,
         back=back,
         onward=onward,
     )
