@@ -39,11 +39,12 @@ class Server(Protocol):
 class Misbehaving:
     """One kind's vendor.
 
-    server: of a few pages. settings: of the connection, without its `url`; root: what the url adds to the server's address.
-    auth: the credential, `secret` its secret. lists: where its lists are. closed: the connector names the columns that it asks
-    for. fewer: settings of a real run, of several requests and few streams. edit: changes a record, gives its stream; None where the vendor's data cannot
-    change. back, onward: see `misbehaviour.restored`; None where no stream is incremental. data: the addresses of the lists of
-    records, as they begin. renews: the connector renews a token that was refused. resumes: each answer is a resume point.
+    server: of a few pages. settings: of the connection, without its `url`; root: what the url adds to the server's address;
+    fewer: settings of a real run, of several requests and few streams. auth: the credential, `secret` its secret. lists: where
+    its lists are; data: how the addresses of its records begin. closed: the connector names the columns that it asks for.
+    renews: it renews a token that was refused; resumes: each answer is a resume point. edit: changes a record, gives its
+    stream; None where the vendor's data cannot change. back, onward: see `misbehaviour.restored`; None where no stream is
+    incremental.
     """
 
     server: Server
