@@ -1,9 +1,9 @@
 """The care of a connection's packs: leftovers swept, small packs merged, documents destroyed that had their time.
 
-1. Only who holds the connection's lease calls it, and no run of the connection is unfinished: nobody else writes packs then.
-   While key files change, `lock` in the class's folder is held, so that no rotation writes an older one back.
-2. Merging copies frames as they are, of packs of one period, into a new pack; the former ones go once it exists. Two packs that
-   hold the same document, after a crash in between, are no fault: the newer is read.
+1. Only who holds the connection's lease calls it, once its run has closed its draft: nobody else writes packs then. While key
+   files change, `lock` in the class's folder is held, so that no rotation writes an older one back.
+2. Merging copies frames as they are, of packs of one period, into a new pack; the former ones go once it exists. After a crash
+   in between two packs hold the same document, and any is read; the next look removes the one that another holds whole.
 3. A document may be destroyed once no current snapshot of its connection has named it for so many days. When it ceased to be
    named is noted in `unnamed.json` at each look; without that file the days count anew. While a current snapshot does not open
    whole, nothing is destroyed.
@@ -80,6 +80,7 @@ def settle(repository: Repository, connection: str, *, many: int = MANY) -> int:
             if each.undone:
                 with _changing(place):
                     _drop_keys(place, each.index.pack, {gone.address for gone in each.index.gone})
+        found = _drop_doubles(place, found)
         for period in sorted({packs.period_of(each.index.pack) for each in found}):
             mine = [each for each in found if packs.period_of(each.index.pack) == period]
             small = [each for each in mine if each.size < SMALL]
@@ -157,6 +158,27 @@ def destroy(repository: Repository, connection: str, class_name: str, addresses:
     settle(repository, connection)
 
 
+def _drop_doubles(place: Place, found: Sequence[_Pack]) -> list[_Pack]:
+    """Remove the packs of which another holds everything; gives those that are left."""
+    held = [each.address for pack in found for each in pack.index.entries]
+    left = list(found)
+    if len(held) == len(set(held)):
+        return left
+    for pack in found:
+        mine, names = {each.address for each in pack.index.entries}, {*pack.index.names}
+        others = (each.index for each in left if each is not pack)
+        if mine and any(mine <= {each.address for each in other.entries} and names <= {*other.names} for other in others):
+            left.remove(pack)
+            _remove(place, pack.index.pack)
+    return left
+
+
+def _remove(place: Place, pack: str) -> None:
+    for path in (place.keys(pack), place.index(pack), place.pack(pack)):
+        path.unlink(missing_ok=True)
+    files.flush(place.folder)
+
+
 def _late(since: Mapping[str, str], present: datetime, limit: timedelta) -> set[str]:
     return {address for address, when in since.items() if present - datetime.fromisoformat(when) >= limit}
 
@@ -188,9 +210,7 @@ def _merge(repository: Repository, place: Place, period: str, chosen: Sequence[_
             writer.abandon()
             raise
         for pack in chosen:
-            for path in (place.keys(pack.index.pack), place.index(pack.index.pack), place.pack(pack.index.pack)):
-                path.unlink(missing_ok=True)
-        files.flush(place.folder)
+            _remove(place, pack.index.pack)
 
 
 def _packs(repository: Repository, place: Place) -> Iterator[_Pack]:
