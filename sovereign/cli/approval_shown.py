@@ -44,6 +44,10 @@ WHO: Final = (
     Column("why", "parce que", "because"),
     Column("groups", "groupes", "groups"),
 )
+_WHOLE: Final = 65_536
+"""The longest body shown as it is, in bytes."""
+_LONG: Final = 2_000
+"""The longest text of a longer body that is shown, in characters."""
 SIGNS: Final = {"create": "+", "update": "~", "delete": "\u2212", "unchanged": "="}
 STYLES: Final = {"create": "green", "update": "yellow", "delete": "red", "unchanged": "dim"}
 WIDEST: Final = 120
@@ -108,9 +112,33 @@ def facts(found: "Request", effect: "Effect | None") -> dict[str, Any]:
 def _payload(sent: "WriteIntent") -> str:
     """The body; a long one by its length and its hash, by which it is compared with what its author holds."""
     if sent.upload is None:
-        return sent.body.decode(errors="replace")
+        return sent.body.decode(errors="replace") if len(sent.body) <= _WHOLE else _folded(sent)
     size, digest = number(sent.upload.size), sent.upload.sha256.hex()
     return say(f"fichier de {size} octets, SHA-256 {digest}", f"file of {size} bytes, SHA-256 {digest}")
+
+
+def _folded(sent: "WriteIntent") -> str:
+    """A body too long for a screen, its long texts (files in base64) by their length and their hash; else its own."""
+    import hashlib
+
+    import orjson
+
+    def fold(value: Any) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(value, dict):
+            return {name: fold(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [fold(each) for each in value]
+        return told(value.encode()) if isinstance(value, str) and len(value) > _LONG else value
+
+    def told(text: bytes) -> str:
+        size, digest = number(len(text)), hashlib.sha256(text).hexdigest()
+        return say(f"texte de {size} octets, SHA-256 {digest}", f"text of {size} bytes, SHA-256 {digest}")
+
+    try:
+        shorter = orjson.dumps(fold(orjson.loads(sent.body))).decode()
+    except ValueError:
+        shorter = ""
+    return shorter if 0 < len(shorter) <= _WHOLE else told(sent.body)
 
 
 def changes(door: Door, effect: "Effect") -> None:
