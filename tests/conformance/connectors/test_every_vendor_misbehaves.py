@@ -53,6 +53,19 @@ def test_whatever_befalls_the_answers_nothing_is_lost_in_silence(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_whatever_befalls_the_answers_to_what_changed_nothing_is_lost_in_silence(kind: str) -> None:
+    vendor = vendor_of(kind)
+    connector, send = connect(kind, vendor), sender(vendor)
+    first = misbehaviour.pull(connector, send, started_at=STARTED)
+    if vendor.edit is None:
+        again = misbehaviour.pull(connector, send, started_at=STARTED, cursors=first.cursors)
+        assert (again.error, again.pages) == (None, [])
+        return
+    vendor.edit()
+    misbehaviour.run(connector, send, vendor.lists, started_at=STARTED, cursors=first.cursors, closed=vendor.closed, most=3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_vendor_that_goes_back_in_time_does_not_stall_the_copy(kind: str) -> None:
     vendor = vendor_of(kind)
     connector, send = connect(kind, vendor), sender(vendor)
