@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from saas_connectors.sandbox.datasets import Bench, Dataset, communes
 from saas_connectors.sandbox.maarch import Maarch
+from saas_connectors.sandbox.open311 import Open311, reports
 from saas_connectors.sandbox.server import Sandbox
 from saas_connectors.sandbox.troubles import Trouble
 from saas_connectors.sandbox.vendor import Vendor
@@ -18,6 +20,7 @@ def main() -> None:
     parser.add_argument("--bench-rows", type=int, default=0, help="serve this many bench rows as the dataset `bench`")
     parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
     parser.add_argument("--maarch", type=int, metavar="LETTERS", help="be a MaarchCourrier server with so many letters instead")
+    parser.add_argument("--open311", type=int, metavar="REPORTS", help="be an Open311 server with so many reports instead")
     parser.add_argument("--document-bytes", type=int, default=2_000, help="bytes of each file of a letter, at least")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
     parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
@@ -34,6 +37,9 @@ def main() -> None:
     maarch = None
     if asked.maarch is not None:
         maarch = Maarch(asked.maarch, document_bytes=asked.document_bytes, latency=asked.latency_ms / 1000)
+    if asked.open311 is not None:
+        present = datetime.now(UTC).replace(microsecond=0)
+        vendor = Open311(reports(asked.open311, until=present), now=present, latency=asked.latency_ms / 1000, cap=asked.cap)
     sandbox = Sandbox(maarch or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
     sys.stdout.write(f"{sandbox.url}\n")
     sys.stdout.flush()

@@ -18,6 +18,8 @@ Requests are made by `reports`, the same each time. The server is the sandbox ve
 | `updates` | honours `updated_after` and `updated_before` |
 | `no_lists` | knows one identifier at a time |
 | `all_statuses` | ignores `status` |
+| `late_closures` | closes its five oldest open requests whenever time passes (`elapse`) |
+| `repeats`, `echoes` | shows in its answer to a new request the description, or the whole form with its key |
 """
 
 import struct
@@ -116,6 +118,14 @@ class Open311(Vendor):
             changed = replace(self.held[identifier], status="closed", changed=at or self.now)
             self.held[identifier] = changed
 
+    def elapse(self, time: timedelta) -> tuple[int, ...]:
+        """Let time pass; gives the identifiers of the requests that were closed meanwhile."""
+        self.now += time
+        oldest = sorted((one.made, one.id) for one in self.held.values() if one.status == "open")
+        closed = tuple(identifier for _, identifier in oldest[:5]) if "late_closures" in self.moods else ()
+        self.close(*closed)
+        return closed
+
     def _serve(self, call: Call, striking: Mapping[str, Any]) -> Reply:
         path, dot, form = call.path.rpartition(".")
         if not dot or form not in ("json", "xml") or not path.startswith("/v2/"):
@@ -212,7 +222,9 @@ class Open311(Vendor):
             token = f"t-{identifier}"
             self.tokens[token] = identifier
             return self._listed(form, "service_requests", "request", [{"token": token}])
-        return self._listed(form, "service_requests", "request", [{"service_request_id": identifier, "account_id": None}])
+        notice = call.body.decode() if "echoes" in self.moods else said.get("description") if "repeats" in self.moods else None
+        made = {"service_request_id": identifier, "service_notice": notice, "account_id": None}
+        return self._listed(form, "service_requests", "request", [made])
 
     def _resolved(self, form: str, token: str) -> Reply:
         waiting = self.token_waits > 0

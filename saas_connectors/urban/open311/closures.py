@@ -17,7 +17,7 @@ from saas_connectors.urban.open311.reading import NAME, Finding, Pulling, Readin
 from saas_connectors.urban.open311.records import Registry, Reported
 from saas_connectors.urban.open311.state import Leaf, epoch, total
 
-BATCH: Final = 100
+BATCH: Final = 150
 _LONGEST: Final = 1500  # characters of a list of identifiers, so that an address stays short
 _SINGLES: Final = 5
 

@@ -141,7 +141,7 @@ class Reporting(Mirroring):
             and bool(lately)
             and len(recent) < self.said.settings.cap
             and windows.within(recent, now - _LATELY, now + DAY)
-            and all(_same_code(payload["service_code"], row) for row in recent)
+            and all(row.row["service_code"] is not None and _same_code(payload["service_code"], row) for row in recent)
             and not any(matches(payload, row) for row in rows)
             and (yield from self._answers_at_once(speech, payload["service_code"]))
         )

@@ -11,12 +11,10 @@ from saas_connectors.sandbox.open311 import NOW, Open311, reports
 from tests.unit.connectors_open311.conftest import City, city, facts, named
 
 
-def late(here: City, most: int = 5) -> list[str]:
+def late(here: City) -> list[str]:
     """Close the oldest open requests, an hour later; give their identifiers."""
-    here.vendor.now = here.vendor.now + timedelta(hours=1)
-    old = [one.id for one in sorted(here.vendor.held.values(), key=lambda one: one.made) if one.status == "open"][:most]
-    here.vendor.close(*old)
-    return [str(one) for one in old]
+    here.vendor.moods.add("late_closures")
+    return [str(one) for one in here.vendor.elapse(timedelta(hours=1))]
 
 
 @pytest.mark.parametrize("moods", [(), ("updates",), ("no_lists",), ("no_lists", "all_statuses"), ("reversed",)], ids="+".join)
@@ -110,7 +108,7 @@ def test_an_unchanged_vendor_costs_few_calls() -> None:
     here.vendor.now = NOW + timedelta(minutes=10)
     here.again(before)
     assert first > 30
-    assert len(here.asked) == 5  # the control question, the 250 open ones in three lists, the last day
+    assert len(here.asked) == 4  # the control question, the 250 open ones in two lists, the last day
 
 
 def test_catalogues_that_did_not_move_make_no_page_and_attributes_are_asked_again_once_a_week() -> None:

@@ -1,9 +1,11 @@
 """What Open311 servers do wrong, and what is made of it."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import orjson
 import pytest
 
 from saas_connectors import registry
@@ -259,3 +261,26 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], field: str) -> No
 def test_a_date_of_the_settings_file_is_a_date() -> None:
     here = city(since=datetime(2026, 6, 1, tzinfo=UTC).date())
     assert all(row["requested_datetime"] >= datetime(2026, 6, 1, tzinfo=UTC) for row in rows(here.pull()))
+
+
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_a_server_that_reverses_its_filter_knows_no_limit_and_leaves_out_what_is_null_is_read_whole(form: str) -> None:
+    """As codefornl/open311-api does: strict and reversed dates, no code in requests, other element names, empty lists."""
+    here = city(["reversed", "unlimited"], format=form)
+
+    def odd(_: Request, response: Response) -> Response:
+        if form == "xml":
+            body = re.sub(rb"<(?!service_requests)(\w+)></\1>|<service_code>[^<]*</service_code>", b"", response.body)
+            return replace(response, body=re.sub(rb"<(/?)request>", rb"<\1service_request>", body))
+        listed = orjson.loads(response.body)
+        kept = [{name: held for name, held in one.items() if held is not None and name != "service_code"} for one in listed]
+        return replace(response, body=orjson.dumps(kept))
+
+    here.change = odd
+    before = here.pull()
+    assert len(rows(before)) == len(named(before)) == 400
+    here.vendor.close(10_000)
+    assert here.vendor.held[10_000].status == "closed"
+    found = here.again(before)
+    assert [fact.holds for fact in found.evidence] == []
+    assert len(here.asked) < 6
