@@ -151,9 +151,8 @@ def _named(
 ) -> Iterator[Finding]:
     held_here, known, shredded = set[str](), set[str](), False
     for class_name in classes_of(repository, dataset.connection):
-        try:
-            shelf = Shelf.load(repository, dataset.connection, class_name)
-        except Fault:
+        shelf = Shelf.load(repository, dataset.connection, class_name)
+        if shelf.damaged:
             return  # told with its pack: what it holds is not known
         held_here |= shelf.held.keys() | shelf.gone.keys()
         known |= shelf.fields.get(dataset.stream, set())

@@ -16,7 +16,7 @@ It enters nothing in the audit log: its caller does, before `destroy`.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,13 @@ import msgspec
 
 from snapshots import keyfile, packs
 from snapshots.documents import Shelf, classes_of
+from snapshots.errors import Damaged
 from snapshots.holding import hold
 from snapshots.manifest import Manifest
 from snapshots.packs import Gone, Index, PackWriter, Place
 from snapshots.repository import Repository
 from vault import files
-from vault.errors import Fault, Shredded
+from vault.errors import Fault
 from vault.keys import Wrapped
 
 SMALL: Final = 16 << 20
@@ -61,6 +62,11 @@ class _Pack:
         return self.size - packs.EMPTY - sum(each.length for each in self.index.entries)
 
     @property
+    def whole(self) -> bool:
+        """Whether its frames are there, as far as its length tells."""
+        return all(each.at + each.length <= self.size for each in self.index.entries)
+
+    @property
     def undone(self) -> bool:
         """Whether a crash came before the keys of destroyed documents were dropped."""
         return any(name.rpartition("/")[2] in {each.address for each in self.index.gone} for name in self.wraps)
@@ -86,9 +92,8 @@ def settle(repository: Repository, connection: str, *, many: int = MANY) -> int:
             small = [each for each in mine if each.size < SMALL]
             rotten = [each for each in mine if each.dead > each.size // 2]
             chosen = [each for each in mine if each in rotten or (each in small and len(small) >= many)]
-            if chosen:
-                _merge(repository, place, period, chosen)
-                merged += len(chosen)
+            with suppress(Damaged):  # a frame that is not there: `verify` tells, and packs stay as they are
+                merged += _merge(repository, place, period, chosen) if chosen else 0
     return merged
 
 
@@ -159,14 +164,14 @@ def destroy(repository: Repository, connection: str, class_name: str, addresses:
 
 
 def _drop_doubles(place: Place, found: Sequence[_Pack]) -> list[_Pack]:
-    """Remove the packs of which another holds everything; gives those that are left."""
+    """Remove the packs of which another, whole one holds everything; gives those that are left."""
     held = [each.address for pack in found for each in pack.index.entries]
     left = list(found)
     if len(held) == len(set(held)):
         return left
     for pack in found:
         mine, names = {each.address for each in pack.index.entries}, {*pack.index.names}
-        others = (each.index for each in left if each is not pack)
+        others = (each.index for each in left if each is not pack and each.whole)
         if mine and any(mine <= {each.address for each in other.entries} and names <= {*other.names} for other in others):
             left.remove(pack)
             _remove(place, pack.index.pack)
@@ -189,7 +194,7 @@ def _drop_keys(place: Place, pack: str, gone: set[str]) -> None:
     keyfile.write(place.keys(pack), {name: entry for name, entry in wraps.items() if name.rpartition("/")[2] not in gone})
 
 
-def _merge(repository: Repository, place: Place, period: str, chosen: Sequence[_Pack]) -> None:
+def _merge(repository: Repository, place: Place, period: str, chosen: Sequence[_Pack]) -> int:
     with _changing(place):
         writer = PackWriter(place, repository.keys, period, repository.clock())
         try:
@@ -211,15 +216,16 @@ def _merge(repository: Repository, place: Place, period: str, chosen: Sequence[_
             raise
         for pack in chosen:
             _remove(place, pack.index.pack)
+    return len(chosen)
 
 
 def _packs(repository: Repository, place: Place) -> Iterator[_Pack]:
-    """Give the packs of a class that open, oldest first."""
+    """Give the packs of a class that open, oldest first; `verify` tells the others."""
     for name in place.names():
-        wraps = keyfile.read(place.keys(name))
         try:
+            wraps = keyfile.read(place.keys(name))
             index = packs.read_index(place, name, wraps, repository.keys)
-        except Shredded:
+        except Fault:
             continue
         path = place.pack(name)
         yield _Pack(index, wraps, path.stat().st_size if path.is_file() else 0)

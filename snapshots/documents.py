@@ -8,8 +8,9 @@
    other.
 3. `file` writes to a pack that `checkpoint` makes exist: what a record names is put there before that record is. Only who holds
    the connection's draft writes; any process reads.
-4. Keys plus files are enough: no database is asked. A pack whose keys were destroyed is passed over, and its day told
-   (`shredded`). Held is only what can be given back: its frame is within its pack, its keys open.
+4. Keys plus files are enough: no database is asked. Held is only what can be given back: its frame is within its pack, its keys
+   open. A pack whose keys were destroyed is passed over, and why is told (`shredded`); so is one that is damaged (`damaged`):
+   what it held is fetched anew, and `snapshot verify` names it.
 
 Memory: some 500 bytes a document held, of the classes that were asked for.
 """
@@ -25,7 +26,7 @@ from snapshots.dataset import CLASSES
 from snapshots.errors import Damaged
 from snapshots.packs import About, Entry, Gone, Index, Name, PackWriter, Place
 from snapshots.repository import Repository
-from vault.errors import Shredded
+from vault.errors import Fault, Shredded
 
 _ATTEMPTS = 3
 
@@ -45,10 +46,11 @@ class Shelf:
     fields: dict[str, set[str]] = field(default_factory=dict)
     shredded: dict[str, Shredded] = field(default_factory=dict)
     """By pack: why it does not open."""
+    damaged: dict[str, Fault] = field(default_factory=dict)
 
     @classmethod
     def load(cls, repository: Repository, connection: str, class_name: str) -> "Shelf":
-        """Read the indexes of a class. Errors: those of `packs.read_index`, Shredded apart."""
+        """Read the indexes of a class."""
         place = Place.of(repository.root, connection, class_name)
         shelf = cls(repository, place, repository.keys.derive(f"documents/{connection}/{class_name}"))
         for name in place.names():
@@ -57,9 +59,9 @@ class Shelf:
                 shelf.take(packs.read_index(place, name, wraps, repository.keys))
             except Shredded as fault:
                 shelf.shredded[name] = fault
-            except Damaged:
-                if place.keys(name).exists():  # it was merged into another meanwhile
-                    raise
+            except Fault as fault:
+                if place.keys(name).exists():  # else it was merged into another meanwhile
+                    shelf.damaged[name] = fault
         return shelf
 
     def take(self, index: Index) -> None:

@@ -93,7 +93,7 @@ def listed(site: "Parts", manifest: Manifest, clearance: str) -> Iterator[Listed
     store, names = _seen(site, manifest, clearance)
     counts = Counter(_named(site, manifest, names, clearance))
     gone = _gone(store)
-    sealed = any(shelf.shredded for shelf in store.shelves())
+    sealed = any(shelf.shredded for shelf in store.shelves()) and not any(shelf.damaged for shelf in store.shelves())
     for address, records in sorted(counts.items()):
         found = store.find(address)
         if found is not None:
@@ -118,14 +118,14 @@ def opened(site: "Parts", manifest: Manifest, document: str, clearance: str) -> 
         raise DocumentDestroyed(document=document, destroyed=_day(gone[document]))
     if document not in set(_named(site, manifest, names, clearance)):
         if not names:
-            _tell_shredded(store)
+            _tell_shut(store)
         above = [] if names else _above(site, manifest, store, clearance)
         if above:
             site.audit.append("document.refused", subject, facts)
             raise DocumentDenied(clearance=clearance, dataset=_dotted(dataset), above=", ".join(above))
         raise UnknownDocument(dataset=_dotted(dataset), sequence=manifest.sequence, document=document)
     if found is None:
-        _tell_shredded(store)
+        _tell_shut(store)
         raise DocumentMissing(document=document, dataset=_dotted(dataset), what=document)
     site.audit.append("document.opened", subject, facts | {"bytes": found[1].size})
     content = store.read(document)
@@ -155,9 +155,10 @@ def _named(site: "Parts", manifest: Manifest, names: list[str], clearance: str) 
         site.repository.shape(manifest, visible(clearance))
 
 
-def _tell_shredded(store: Documents) -> None:
+def _tell_shut(store: Documents) -> None:
+    """Say which packs do not open, when what is asked for may lie in one."""
     for shelf in store.shelves():
-        for fault in shelf.shredded.values():
+        for fault in [*shelf.shredded.values(), *shelf.damaged.values()]:
             raise fault
 
 

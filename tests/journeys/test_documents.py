@@ -313,3 +313,20 @@ def test_a_merge_that_broke_off_leaves_no_document_twice_once_the_next_run_looke
         assert len(packs(here)) == 1
         assert opened(here) == here.vendor.letters
         assert here.site.repository.verify(LETTERS) == []
+
+
+@pytest.mark.parametrize("suffix", ["keys", "pack"])
+def test_a_damaged_pack_stops_no_run_and_what_it_held_is_fetched_anew(tmp_path: Path, suffix: str) -> None:
+    with archive(tmp_path) as here:
+        here.sync()
+        (path,) = here.folder.rglob(f"*.{suffix}")
+        path.write_bytes(path.read_bytes()[:100])
+        document = here.rows()[3]["document"]
+        assert Documents(here.reopen().repository, CONNECTION).read(document) is None
+        assert here.sync(full=True).state == "succeeded"
+        assert opened(here) == here.vendor.letters
+        if suffix == "keys":
+            assert {each.severity for each in here.site.repository.verify(LETTERS)} == {"error"}, "the damage is still told"
+            for each in here.folder.rglob(f"{path.stem}.*"):
+                each.unlink()
+        assert here.site.repository.verify(LETTERS) == []
