@@ -32,6 +32,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "barcode": "barcode", "modelId": "model_id", "format": "format", "confidentiality": "confidentiality",
 }  # fmt: skip
 """The columns of the copy, by the names of a sheet."""
+_DATES: Final = frozenset({"doc_date", "admission_date", "departure_date", "process_limit_date"})
 _SHEET: Final[Mapping[str, str]] = {
     "resId": "res_id", "modelId": "model_id", "typist": "typist", "categoryId": "category_id", "chrono": "alt_identifier",
     "status": "status", "closingDate": "closing_date", "creationDate": "creation_date", "modificationDate": "modification_date",
@@ -96,10 +97,26 @@ class Passing:
             return (Change("delete", edited[1], (("id", str(int(edited[2]))),)),)
         return self._written(method, place[0], body) if isinstance(body, Mapping) else ()
 
+    def columns(self, body: Mapping[str, Any]) -> dict[str, Json]:
+        """What a letter's sheet gives, by column of the copy; left out what the copy writes otherwise: numbers of services."""
+        made: dict[str, Json] = {column: body[name] for name, column in COLUMNS.items() if name in body}
+        for column in _DATES & made.keys():
+            made[column] = self._instant(made[column])
+        if "confidentiality" in made:
+            made["confidentiality"] = "Y" if made["confidentiality"] else "N"
+        return made
+
+    def _instant(self, written: Json) -> Json:
+        """A date of the server with its zone; what is none as it came."""
+        try:
+            return datetime.fromisoformat(written).replace(tzinfo=ZoneInfo(self.zone)).isoformat(" ")
+        except (ValueError, TypeError, OverflowError):
+            return written
+
     def _written(self, method: str, path: str, body: Mapping[str, Json]) -> tuple[Change, ...]:
         match method, path:
             case "POST", "/resources":
-                return (Change("create", "resources", (), columns(body)),)
+                return (Change("create", "resources", (), self.columns(body)),)
             case "PUT", "/res/resource/status":
                 return _status(body)
             case "PUT", "/res/externalInfos":
@@ -109,7 +126,7 @@ class Passing:
             case "POST", "/notes" | "/attachments":
                 return (added(path[1:], body, body.get("resId" if path == "/notes" else "resIdMaster")),)
         if method == "PUT" and (found := _LETTER.fullmatch(path)) and found[2] is None:
-            return (Change("update", "resources", (("res_id", str(int(found[1]))),), columns(body)),)
+            return (Change("update", "resources", (("res_id", str(int(found[1]))),), self.columns(body)),)
         if method == "PUT" and (edited := _EDITED.fullmatch(path)):
             return (Change("update", edited[1], (("id", str(int(edited[2]))),), _plain(edited[1], body)),)
         return ()
@@ -123,14 +140,6 @@ class Passing:
         if column in ("integrations", "custom_fields"):
             return msgspec.Raw(value.encode()) if isinstance(value, str) else {}
         return value
-
-
-def columns(body: Mapping[str, Any]) -> dict[str, Json]:
-    """What a letter's sheet gives, by column of the copy; what the copy writes otherwise (a service's number) is left out."""
-    made: dict[str, Json] = {column: body[name] for name, column in COLUMNS.items() if name in body}
-    if "confidentiality" in made:
-        made["confidentiality"] = "Y" if made["confidentiality"] else "N"
-    return made
 
 
 def added(stream: str, body: Mapping[str, Any], letter: Json) -> Change:

@@ -35,7 +35,7 @@ from saas_connectors.mail import maarch_refusals as refusals
 from saas_connectors.mail.maarch_additions import Additions
 from saas_connectors.mail.maarch_looks import JSON, Looks
 from saas_connectors.mail.maarch_operations import STATUSES, operations, status
-from saas_connectors.mail.maarch_passing import COLUMNS, Passing, added, columns
+from saas_connectors.mail.maarch_passing import COLUMNS, Passing, added
 from saas_connectors.mail.maarch_refusals import LetterOut, WriteDenied, accepted
 from saas_connectors.mail.maarch_settings import load
 from saas_connectors.mail.maarch_streams import STREAMS, number
@@ -104,10 +104,10 @@ class MaarchWriter:
         self._declared(operation, payload)
         if operation == "create_letter":
             under = encode({self.looks.key: payload["externalId"]}).decode().replace(":", ": ", 1)
-            return (Change("create", "resources", (), {**columns(payload), "external_id": under}),)
+            return (Change("create", "resources", (), {**self.passing.columns(payload), "external_id": under}),)
         if operation in _ADDED:
             return (added("notes" if operation == "add_note" else "attachments", payload, payload["resId"]),)
-        fields = columns(payload) | ({"status": STATUSES[operation]} if operation in STATUSES else {})
+        fields = self.passing.columns(payload) | ({"status": STATUSES[operation]} if operation in STATUSES else {})
         return (Change("update", "resources", (("res_id", str(payload["resId"])),), fields),)
 
     def passed(self, method: str, path: str, body: Json, /) -> tuple[Change, ...]:

@@ -57,6 +57,10 @@ def _asked(operation: str, payload: dict[str, Any]) -> WriteIntent:
         ("delete_letter", {"resId": 105}, {"status": ("internal", "END", "DEL", True)}),
         ("change_status", {"resId": 101, "status": "NEW"}, {"status": ("internal", "NEW", "NEW", False)}),
         (
+            "update_letter", {"resId": 101, "documentDate": "2025-10-23"},
+            {"doc_date": ("internal", "2025-10-23 00:00:00+02:00", "2025-10-23 00:00:00+02:00", False)},
+        ),
+        (
             "update_letter", {"resId": 101, "subject": "Objet revu"},
             {"subject": ("personal", "Demande de place en crèche", "Objet revu", True)},
         ),
