@@ -5,8 +5,8 @@
 2. Merging copies frames as they are, of packs of one period, into a new pack; the former ones go once it exists. After a crash
    in between two packs hold the same document, and any is read; the next look removes the one that another holds whole.
 3. A document may be destroyed once no current snapshot of its connection has named it for so many days. When it ceased to be
-   named is noted in `unnamed.json` at each look; without that file the days count anew. While a current snapshot does not open
-   whole, nothing is destroyed.
+   named is noted in `unnamed` at each look; without that file the days count anew. While a current snapshot does not open
+   whole, or a pack is damaged, nothing is destroyed.
 4. To destroy is to put the address and the instant in the index, in the entry's stead, then to drop the document's key from
    the key file: the frame that is left in the pack, or in a copy of it, opens for nobody. A pack of which half is dead is
    written anew.
@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -31,7 +30,7 @@ from snapshots.holding import hold
 from snapshots.manifest import Manifest
 from snapshots.packs import Gone, Index, PackWriter, Place
 from snapshots.repository import Repository
-from vault import files
+from vault import envelope, files
 from vault.errors import Fault
 from vault.keys import Wrapped
 
@@ -39,15 +38,20 @@ SMALL: Final = 16 << 20
 """Bytes: a pack below this may be merged with others."""
 MANY: Final = 16
 """Small packs of a class and period from which they are merged."""
-LEDGER: Final = "unnamed.json"
+LEDGER: Final = "unnamed"
+"""The file of a connection's `Ledger`, sealed under a key that the site derives: names of fields may be delicate."""
 
 
 class Ledger(msgspec.Struct, forbid_unknown_fields=True):
-    """Since when documents are named by no current snapshot (ISO 8601, UTC), and the snapshots that were looked at."""
+    """Since when documents are named by no current snapshot (ISO 8601, UTC), and the snapshots that were looked at.
+
+    `fields`: by stream, those that ever named documents, also as packs told that open no more.
+    """
 
     format: str = "sovereign-unnamed/1"
     heads: dict[str, str] = {}
     since: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +121,15 @@ def expired(
 
     Arguments: heads: the snapshot that is served of each stream.
     """
-    place = repository.root / connection / ".documents" / LEDGER
-    ledger, limit = _ledger(place), timedelta(days=days)
+    ledger, limit = _ledger(repository, connection), timedelta(days=days)
     now = {stream: each.hash for stream, each in sorted(heads.items())}
     if ledger.heads == now and not _late(ledger.since, present, limit):
         return {}
     shelves = _shelves(repository, connection)
+    if any(shelf.damaged for shelf in shelves.values()):
+        return {}
     unnamed = set().union(*(set(shelf.held) for shelf in shelves.values())) if shelves else set()
-    fields: dict[str, set[str]] = {}
+    fields = {stream: set(names) for stream, names in ledger.fields.items()}
     for shelf in shelves.values():
         for stream, names in shelf.fields.items():
             fields.setdefault(stream, set()).update(names)
@@ -136,8 +141,11 @@ def expired(
             unnamed.difference_update(naming(repository, head, sorted(fields[stream]), readable))
     at = present.astimezone(UTC).isoformat()
     since = {address: ledger.since.get(address, at) for address in sorted(unnamed)}
-    if (ledger.heads, ledger.since) != (now, since):
-        files.write(place, msgspec.json.encode(Ledger(heads=now, since=since)))
+    seen = Ledger(heads=now, since=since, fields={stream: sorted(names) for stream, names in sorted(fields.items())})
+    if seen != ledger:
+        key, context = _ledger_key(repository, connection)
+        sealed = envelope.seal(key, context, msgspec.json.encode(seen))
+        files.write(repository.root / connection / ".documents" / LEDGER, sealed)
     late = _late(since, present, limit)
     found = {class_name: sorted(late & set(shelf.held)) for class_name, shelf in shelves.items()}
     return {class_name: each for class_name, each in found.items() if each}
@@ -244,9 +252,16 @@ def _folders(repository: Repository, connection: str) -> list[str]:
     return sorted(path.name for path in (repository.root / connection / ".documents").glob("*") if path.is_dir())
 
 
-def _ledger(path: Path) -> Ledger:
+def _ledger_key(repository: Repository, connection: str) -> tuple[bytes, bytes]:
+    name = f"{connection}/.documents/{LEDGER}"
+    return repository.keys.derive(name), name.encode()
+
+
+def _ledger(repository: Repository, connection: str) -> Ledger:
+    key, context = _ledger_key(repository, connection)
     try:
-        return msgspec.json.decode(files.read(path, limit=1 << 30), type=Ledger)
+        sealed = files.read(repository.root / connection / ".documents" / LEDGER, limit=1 << 30)
+        return msgspec.json.decode(envelope.open(key, context, sealed), type=Ledger)
     except (FileNotFoundError, Fault, msgspec.DecodeError, UnicodeDecodeError):
         return Ledger()
 

@@ -8,7 +8,6 @@ Doors call it; it calls everything else. Nothing imports it but doors.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -287,13 +286,11 @@ class Site(Parts):
         from snapshots import engine
         from sovereign.gateway import keeping, messages
         from sovereign.sync import disposal, retention
-        from vault.errors import Fault
 
         keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock(), self.spool.remove)
         messages.sweep(self.state, self.settings.gateway.keep_days, self.clock())
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
-        with suppress(Fault, OSError):  # a snapshot that cannot be read is for `verify` to tell: nothing is destroyed meanwhile
-            disposal.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
+        disposal.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         self.marts.sweep()
         engine.sweep(self.root / "spill")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from snapshots import document_keeping
 from snapshots.dataset import DatasetId
-from sovereign.errors import Locked
 from sovereign.sync.fence import Fenced, lease_of
+from vault.errors import Fault
 
 if TYPE_CHECKING:
     from snapshots.repository import Repository
@@ -46,7 +46,7 @@ def sweep(
         try:
             with leases.hold(lease_of(name), f"retention {os.getpid()}") as lease:
                 gone += dispose(repository, Fenced(audit, runs, leases, lease), name, days=days, present=present)
-        except Locked:
+        except Fault:  # locked, or a snapshot that cannot be read: the next turn, and `verify` tells
             continue
     return gone
 

@@ -330,3 +330,23 @@ def test_a_damaged_pack_stops_no_run_and_what_it_held_is_fetched_anew(tmp_path: 
             for each in here.folder.rglob(f"{path.stem}.*"):
                 each.unlink()
         assert here.site.repository.verify(LETTERS) == []
+
+
+def test_nothing_is_destroyed_while_a_pack_is_damaged_and_the_days_count_anew_without_their_file(tmp_path: Path) -> None:
+    with archive(tmp_path, documents_days=30) as here:
+        here.sync()
+        gone = here.rows()[29]["document"]
+        del here.vendor.letters[29]
+        here.sync()
+        here.clock.offset = timedelta(days=31)
+        keys = here.folder / "personal" / "2026_20260101-000000000-0a0b0c0d.keys"
+        keys.write_bytes(b"not a key file")
+        here.reopen().housekeep()
+        assert Documents(here.site.repository, CONNECTION).read(gone) == content(29)
+        keys.unlink()
+        (here.folder / "unnamed").unlink()
+        here.site.housekeep()
+        assert Documents(here.site.repository, CONNECTION).read(gone) == content(29)
+        here.clock.offset = timedelta(days=62)
+        here.site.housekeep()
+        assert Documents(here.site.repository, CONNECTION).read(gone) is None
