@@ -1,5 +1,6 @@
 """One request for approval on the screen: what is asked, what it changes field by field, who spoke and who can."""
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.cli.door import Door
@@ -45,9 +46,10 @@ WHO: Final = (
     Column("groups", "groupes", "groups"),
 )
 _WHOLE: Final = 65_536
-"""The longest body shown as it is, in bytes."""
+"""The longest body that is shown without a look for files in it, in bytes."""
 _LONG: Final = 2_000
-"""The longest text of a longer body that is shown, in characters."""
+"""The longest text in base64 of a longer body that is shown, in characters."""
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]++=*+")
 SIGNS: Final = {"create": "+", "update": "~", "delete": "\u2212", "unchanged": "="}
 STYLES: Final = {"create": "green", "update": "yellow", "delete": "red", "unchanged": "dim"}
 WIDEST: Final = 120
@@ -118,7 +120,7 @@ def _payload(sent: "WriteIntent") -> str:
 
 
 def _folded(sent: "WriteIntent") -> str:
-    """A body too long for a screen, its long texts (files in base64) by their length and their hash; else its own."""
+    """A long body, its files in base64 by their length and their hash; whole when it is no JSON."""
     import hashlib
 
     import orjson
@@ -128,17 +130,16 @@ def _folded(sent: "WriteIntent") -> str:
             return {name: fold(each) for name, each in value.items()}
         if isinstance(value, list):
             return [fold(each) for each in value]
-        return told(value.encode()) if isinstance(value, str) and len(value) > _LONG else value
+        return told(value.encode()) if isinstance(value, str) and len(value) > _LONG and _BASE64.fullmatch(value) else value
 
     def told(text: bytes) -> str:
         size, digest = number(len(text)), hashlib.sha256(text).hexdigest()
         return say(f"texte de {size} octets, SHA-256 {digest}", f"text of {size} bytes, SHA-256 {digest}")
 
     try:
-        shorter = orjson.dumps(fold(orjson.loads(sent.body))).decode()
+        return orjson.dumps(fold(orjson.loads(sent.body))).decode()
     except ValueError:
-        shorter = ""
-    return shorter if 0 < len(shorter) <= _WHOLE else told(sent.body)
+        return sent.body.decode(errors="replace")
 
 
 def changes(door: Door, effect: "Effect") -> None:

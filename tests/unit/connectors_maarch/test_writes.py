@@ -157,6 +157,22 @@ def test_a_write_that_maarch_lost_under_a_success_is_found_out() -> None:
     assert asked.do(asked.writer.read_back("add_note", note, Applied(200, "9999"))) == ReadBack("absent")
 
 
+def test_rows_of_other_letters_are_no_answer_and_an_empty_list_proves_nothing() -> None:
+    asked, payload = desk(), {"resId": 102, "status": "COU"}
+    for rows, expected in ((b'[{"res_id":103,"status":"COU"}]', None), (b"[]", "confirmed")):
+
+        def answer(request: Request, rows: bytes = rows) -> Response:
+            listed = b'{"resources":' + rows + b',"count":1}'
+            return Response(200, request.full_url, listed) if request.url.endswith("/res/list") else asked.send(request)
+
+        exchange = asked.writer.read_back("change_status", payload, Applied(200, "102"))
+        if expected is None:
+            with pytest.raises(ConnectorError):
+                carried(exchange, answer)
+        else:  # a list may hide a letter that can be read by its number
+            assert carried(exchange, answer)[0].outcome == expected
+
+
 def test_a_status_is_read_back_though_no_date_moves() -> None:
     asked = desk()
     dated = asked.server.store.one("SELECT modification_date FROM res_letterbox WHERE res_id = 102")
