@@ -4,14 +4,14 @@ The laws themselves are those of `saas_connectors.conformance`; nothing is decid
 untried when it needs what the other would have given.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from saas_connectors.conformance import suite, writing
-from saas_connectors.conformance.driver import Read, Recorder, Send, Unrehearsed, converse, read
+from saas_connectors.conformance import misbehaviour, suite, tampering, writing
+from saas_connectors.conformance.driver import Read, Recorder, Send, Shelf, Unrehearsed, converse, read
 from saas_connectors.connector import Checked, Connector, Json, ReadPlan, Slice, Writer
 from saas_connectors.request import Request, Response
 from vault.errors import Fault
@@ -32,6 +32,21 @@ LAWS: Final[Mapping[str, tuple[str, str]]] = {
         "whatever the vendor answers, the error is named and shows nothing of it",
     ),
     "repeat": ("les mêmes réponses donnent les mêmes pages", "the same responses give the same pages"),
+    "documents": (
+        "les fichiers nommés ont été rangés, et demandés une fois",
+        "files that are named were filed, and asked once",
+    ),
+    "silence": (
+        "rien ne se perd en silence, quoi qu'il arrive à une réponse",
+        "nothing is lost in silence, whatever befalls an answer",
+    ),
+    "counts": ("un compte qui ment ne change pas les données", "a count that lies does not change the data"),
+    "order": (
+        "dans un autre ordre, ou deux fois, ce sont les mêmes données",
+        "in another order, or twice, it is the same data",
+    ),
+    "fields": ("un champ nouveau, ou d'un autre type, arrive tel quel", "a new field, or one of another type, comes as it is"),
+    "breaks": ("une coupure n'ôte ni ne double rien", "a connection that breaks takes nothing away and doubles nothing"),
     "operations": ("les opérations ont un nom, deux titres, un schéma", "operations have a name, two titles, a schema"),
     "payload": ("ce qu'un schéma ne nomme pas est refusé, sans le montrer", "what a schema does not name is refused, unshown"),
     "hostile_write": ("une réponse hostile à une écriture ne montre rien", "a hostile answer to a write shows nothing"),
@@ -42,7 +57,8 @@ LAWS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Each law, by its code: French, English."""
 
-READING: Final = ("catalog", "slices", "pages", "resume", "credentials", "hostile", "repeat")
+READING: Final = ("catalog", "slices", "pages", "resume", "credentials", "hostile", "repeat", "documents")
+MISBEHAVIOUR: Final = ("silence", "counts", "order", "fields", "breaks")
 WRITING: Final = ("operations", "payload", "hostile_write", "write")
 
 
@@ -126,22 +142,26 @@ def try_reading(
         trial.untried(*READING[2:], detail="there are no slices to read")
         return trial.verdicts, rows
     if not whole:
-        trial.untried("pages", "resume", "repeat", detail="the recording stops before the end")
+        trial.untried("pages", "resume", "repeat", "documents", detail="the recording stops before the end")
         _modest_and_discreet(trial, connector, plan, slices, recorder, send)
         return trial.verdicts, rows
     reads: dict[str, Read] = {}
+    shelf = Shelf()
     with trial.of("pages"):
-        reads = {part.key: read(connector, plan, part, None, recorder) for part in slices}
+        reads = {part.key: read(connector, plan, part, None, recorder, shelf) for part in slices}
         suite.paged(plan, slices, reads, whole=True)
         rows = suite.Report(catalog, slices, reads).rows
     if len(reads) < len(slices):
-        trial.untried("resume", "repeat", detail="a read did not end")
+        trial.untried("resume", "repeat", "documents", detail="a read did not end")
     else:
         with trial.of("resume"):
             for part in slices:
                 suite.resumable(connector, plan, part, reads[part.key], send(), 40)
         with trial.of("repeat"):
             suite.repeatable(connector, plan, recorder.exchanges[before:], reads)
+        with trial.of("documents"):
+            suite.filed(plan, reads, shelf)
+            suite.held(connector, plan, slices, reads, send(), shelf)
     _modest_and_discreet(trial, connector, plan, slices, recorder, send)
     return trial.verdicts, rows
 
@@ -170,6 +190,39 @@ def _lenient(send: Send) -> Send:
             return Response(404, request.full_url, b"")
 
     return answer
+
+
+def try_misbehaviour(
+    connector: Connector, send: Callable[[], Send], lists: Sequence[tampering.Lists], *, started_at: datetime = misbehaviour.NOW
+) -> list[Verdict]:
+    """Try each law of a connector whose vendor errs, lies, moves its records, changes its schema or breaks.
+
+    lists: where the vendor's lists are. The vendor must be readable when it is honest: `try_reading` comes first.
+    """
+    trial, vendor = _Trial(), send()
+    recorder = Recorder(vendor)
+
+    def again(struck: Send) -> misbehaviour.Pulled:
+        return misbehaviour.pull(connector, struck, started_at=started_at)
+
+    honest = again(recorder)
+    if honest.error is not None or not honest.pages:
+        trial.untried(*MISBEHAVIOUR, detail="the honest vendor is not read")
+        return trial.verdicts
+    total = len(recorder.exchanges)
+    with trial.of("silence"):
+        for at in range(0, total, max(1, total // 4)):
+            for what, wrong in tampering.WRONG.items():
+                misbehaviour.sure(f"{what}, answer {at}", honest, again(tampering.Tampered(vendor, wrong, {at})))
+    with trial.of("counts"):
+        misbehaviour.lied(again, vendor, lists, honest)
+    with trial.of("order"):
+        misbehaviour.moved(again, vendor, lists, honest)
+    with trial.of("fields"):
+        misbehaviour.changed(again, vendor, lists, honest, total, closed=False)
+    with trial.of("breaks"):
+        misbehaviour.broken(connector, vendor, honest, 4)
+    return trial.verdicts
 
 
 def try_writing(writer: Writer, writes: Mapping[str, Json], send: Callable[[], Send]) -> list[Verdict]:

@@ -1,13 +1,13 @@
 """What is put to the test: a package's folder, a fixtures folder, or a kind by its name.
 
-A package brings its rehearsal (`MODULE/rehearsal.py`: `SETTINGS`, `send`, `WRITES`) and its recordings (`fixtures/*`). Its code
-is imported from its folder, for this process alone. Whoever types a target asks for its code to run: no site is opened, and no
-secret is at hand.
+A package brings its rehearsal (`MODULE/rehearsal.py`: `SETTINGS`, `send`, `LISTS`, `WRITES`) and its recordings (`fixtures/*`).
+Its code is imported from its folder, for this process alone. Whoever types a target asks for its code to run: no site is
+opened, and no secret is at hand.
 """
 
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from saas_connectors import registry
 from saas_connectors.conformance.driver import Send
+from saas_connectors.conformance.tampering import Lists
 from saas_connectors.connector import Connector, Json, Writer
 from saas_connectors.installed import CONNECTORS, WRITERS, one
 from sovereign.authoring.errors import NoTarget
@@ -36,6 +37,7 @@ class Case:
     writes: Mapping[str, Json] | None = None
     started_at: datetime = _NOON
     fixtures: Fixtures | None = None
+    lists: Sequence[Lists] = ()
 
 
 Make = Callable[[str, Mapping[str, Json]], Connector]
@@ -91,7 +93,11 @@ def _sandbox() -> Case:
         "url": "http://vendor.example",
         "streams": {"requests": {"path": "/page/requests", "primary_key": ["id"], "paging": {"size": 100}}},
     }
-    return Case("rest", registry.make("rest", "rehearsal", settings), lambda: Vendor({"requests": Bench(350)}).respond)
+    made, lists = (
+        registry.make("rest", "rehearsal", settings),
+        (Lists("/page/requests", "data", counts=("meta.total",), plain="town"),),
+    )
+    return Case("rest", made, lambda: Vendor({"requests": Bench(350)}).respond, lists=lists)
 
 
 def _package(root: Path) -> Iterator[Case]:
@@ -145,4 +151,6 @@ def _rehearsal(module: str, make: Make, write: MakeWriter | None, name: str) -> 
     except ModuleNotFoundError:
         return None
     writer = write(name, told.SETTINGS) if write is not None else None
-    return Case("rehearsal", make(name, told.SETTINGS), told.send, writer, getattr(told, "WRITES", {}))
+    return Case(
+        "rehearsal", make(name, told.SETTINGS), told.send, writer, getattr(told, "WRITES", {}), lists=getattr(told, "LISTS", ())
+    )

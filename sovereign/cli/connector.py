@@ -23,7 +23,8 @@ command = Noun(
     en="Write a connector: start from a package, try it, record a vendor with nothing personal in it.",
 )
 FOLDER = click.Path(path_type=Path, file_okay=False)
-DOCS = {"rest": "docs/connectors.md", "decp": "docs/connectors-decp.md", "ogc-features": "docs/connectors-ogc.md"}
+DOCS = {"rest": "docs/connectors.md", "ogc-features": "docs/connectors-ogc.md"}
+"""Pages that are not called `connectors-KIND.md`."""
 
 
 @command.verb("new", fr="Écrit un paquet de départ, qui marche déjà.", en="Write a package to start from; it works at once.")
@@ -102,10 +103,12 @@ _MARKS = {"kept": ("✓ tenue", "✓ kept"), "broken": ("✗ rompue", "✗ broke
 
 
 def _tried(case: "Case") -> "tuple[list[Verdict], dict[str, int]]":
-    from sovereign.authoring.laws import try_reading, try_writing
+    from sovereign.authoring.laws import try_misbehaviour, try_reading, try_writing
 
     whole = case.fixtures is None or case.fixtures.manifest.whole
     verdicts, rows = try_reading(case.connector, case.send, started_at=case.started_at, whole=whole)
+    if case.lists:
+        verdicts += try_misbehaviour(case.connector, case.send, case.lists)
     if case.writer is not None:
         verdicts += try_writing(case.writer, case.writes or {}, case.send)
     return verdicts, rows
@@ -182,7 +185,7 @@ def list_(door: Door) -> None:
         allow = None
     rows: list[dict[str, Any]] = [
         {"kind": kind, "package": "sovereign", "version": __version__, "allowed": True, "writes": kind in WRITERS}
-        | {"doc": DOCS.get(kind)}
+        | {"doc": DOCS.get(kind, f"docs/connectors-{kind}.md")}
         for kind in KINDS
     ]
     found = installed()

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from saas_connectors.registry import KINDS
 from saas_connectors.sandbox import Sandbox, Table
 from tests.cli.conftest import Run
 
+ROOT = Path(__file__).parents[2]
 LOCAL = ("--set", "network.loopback=true", "--set", "network.plaintext=true")
 ROWS = [
     {
@@ -60,7 +62,7 @@ def install(pip: Path, package: Path, into: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("kind", "laws"), [("read", 7), ("write", 11)])
+@pytest.mark.parametrize(("kind", "laws"), [("read", 13), ("write", 17)])
 def test_what_is_scaffolded_keeps_every_law_at_once(run: Run, kind: str, laws: int) -> None:
     folder = author(run, f"fresh-{kind}", kind)
     said = run("connector", "test", str(folder), "--json")
@@ -91,7 +93,7 @@ def test_a_law_that_is_broken_is_named_and_the_others_are_still_tried(run: Run) 
     source.write_text(source.read_text().replace("position or [1, since]", "[1, since]"))
     said = run("connector", "test", str(folder), "--json")
     assert said.code == 20
-    assert {each["law"] for each in said.of("law") if each["outcome"] == "broken"} == {"resume"}
+    assert {each["law"] for each in said.of("law") if each["outcome"] == "broken"} == {"resume", "breaks"}
     assert "✗ broken" in run("connector", "test", str(folder)).out
     assert "✗ rompue" in run("--lang", "fr", "connector", "test", str(folder)).out
 
@@ -215,4 +217,10 @@ def test_the_list_needs_no_site_and_says_then_that_nothing_is_decided(run: Run, 
     forged(Path("alone").absolute(), "alone", "alone")
     monkeypatch.syspath_prepend(str(Path("alone").absolute()))
     rows = {each["kind"]: each["allowed"] for each in run("connector", "list", "--json").of("connector")}
-    assert rows == {"rest": True, "decp": True, "ogc-features": True, "alone": None}
+    assert rows == dict.fromkeys(KINDS, True) | {"alone": None}
+
+
+def test_each_kind_of_the_product_leads_to_its_page(run: Run) -> None:
+    pages = {each["kind"]: each["doc"] for each in run("connector", "list", "--json").of("connector")}
+    assert pages["rest"] == "docs/connectors.md"
+    assert [page for page in pages.values() if not (ROOT / page).is_file()] == []

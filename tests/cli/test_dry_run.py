@@ -116,7 +116,12 @@ def test_a_recording_that_stops_early_says_which_laws_it_could_not_try(run: Run,
     assert run("connector", "dry-run", "hall", "--pages", "1", "--record", "short").code == 0
     tried = run("connector", "test", "short", "--json")
     assert tried.code == 3
-    assert {each["law"] for each in tried.of("law") if each["outcome"] == "untried"} == {"pages", "resume", "repeat"}
+    assert {each["law"] for each in tried.of("law") if each["outcome"] == "untried"} == {
+        "pages",
+        "resume",
+        "repeat",
+        "documents",
+    }
 
 
 def test_joins_order_and_forms_hold(run: Run, site: Path, vendor: Sandbox) -> None:
