@@ -15,10 +15,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.cli.main import main
 from sovereign.language import language, say, speak
+
+if TYPE_CHECKING:
+    from sovereign.cli.demo_town import Town
 
 MARK: Final = "DEMO"
 DECP: Final = '["marches_avec_modifications.json", "concessions_avec_modifications.json", "marches_concessions.json"]'
@@ -108,14 +111,16 @@ def prepare(site: Path) -> Path:
 def play(site: Path) -> None:
     """Tell the whole story."""
     from saas_connectors.sandbox import Sandbox, Vendor
+    from sovereign.cli.demo_town import town
 
     passphrase = prepare(site)
     os.environ |= {"SOVEREIGN_SITE": str(site), "SOVEREIGN_PASSPHRASE_FILE": str(passphrase)}
     story = Story()
     _print(_bold(say("Sovereign : reprendre la main sur ses données.", "Sovereign: taking back the mastery of one's data.")))
-    with Sandbox(Vendor()) as vendor:
-        connect(story, site, passphrase, vendor.url)
+    with Sandbox(Vendor()) as vendor, town() as here:
+        connect(story, site, passphrase, vendor.url, here)
         ask(story)
+        live(story, site, here)
         change(story, vendor.vendor.datasets["communes"])
         restrict(story)
         write(story, site)
@@ -131,8 +136,8 @@ def play(site: Path) -> None:
     _print('  .venv/bin/sovereign query "SHOW TABLES"')
 
 
-def connect(story: Story, site: Path, passphrase: Path, vendor: str) -> None:
-    """A site, keys, two vendors, a first pull."""
+def connect(story: Story, site: Path, passphrase: Path, vendor: str, here: "Town") -> None:
+    """A site, keys, four vendors, a first pull."""
     story.title("Un site à soi, avec ses clés", "A site of one's own, with its keys")
     story.tell(
         f"La clé maîtresse est protégée par une phrase de passe, tirée au hasard à l'instant. Elle est dans {passphrase}, à "
@@ -145,12 +150,12 @@ def connect(story: Story, site: Path, passphrase: Path, vendor: str) -> None:
     (site / MARK).write_text("made by sovereign.cli.demo, which may remove it\n")
     (site / MARK).chmod(0o600)
 
-    story.title("Deux fournisseurs", "Two vendors")
+    story.title("Quatre fournisseurs", "Four vendors")
     story.tell(
-        "Un éditeur de marchés publics publie ses données essentielles (DECP, les exemples officiels) ; un autre sert les "
-        "37 590 communes de France par une API. Les deux sont joués ici, sur cette machine, par le bac à sable.",
-        "One vendor publishes public procurement data (DECP, the official examples); another serves the 37,590 communes of "
-        "France through an API. Both are played here, on this machine, by the sandbox.",
+        "Les marchés publics (DECP, les exemples officiels), les 37 590 communes de France, le courrier (MaarchCourrier) et "
+        "les signalements de l'espace public (Open311). Tous sont joués ici, sur cette machine, par le bac à sable.",
+        "Public procurement (DECP, the official examples), the 37,590 communes of France, mail (MaarchCourrier) and what "
+        "people report of public space (Open311). All are played here, on this machine, by the sandbox.",
     )
     local = ("--set", "network.loopback=true", "--set", "network.plaintext=true")
     story.type(
@@ -162,7 +167,9 @@ def connect(story: Story, site: Path, passphrase: Path, vendor: str) -> None:
         "--set", "streams.communes.path=/page/communes", "--set", 'streams.communes.primary_key=["code", "type"]',
         "--set", f"streams.communes.classes.internal=[{internal}]", *local,
     )  # fmt: skip
-    story.type("connection", "check", "geo")
+    from sovereign.cli.demo_town import connect as join
+
+    join(here, site, story.type)
 
     story.title("Tirer, chiffrer, dater", "Pull, encrypt, date")
     story.type("sync", "run")
@@ -193,6 +200,14 @@ def ask(story: Story) -> None:
         "  LEFT JOIN geo.communes c ON c.siren = left(m.acheteur, 9) AND c.type = 'commune-actuelle'\n"
         "  GROUP BY ALL ORDER BY euros DESC",
     )
+
+
+def live(story: Story, site: Path, here: "Town") -> None:
+    """Mail and what people report."""
+    from sovereign.cli.demo_town import read
+
+    story.title("Le courrier et l'espace public", "Mail and public space")
+    read(here, site, story.type, story.tell)
 
 
 def change(story: Story, communes: Any) -> None:  # noqa: ANN401 - a table of the sandbox

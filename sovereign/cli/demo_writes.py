@@ -25,19 +25,19 @@ SETTINGS: Final = """
 [gateway]
 listen = "127.0.0.1:0"
 
-[connections.courrier]
+[connections.guichet]
 connector = "rest"
 url = "{url}/records"
 network = {{ loopback = true, plaintext = true }}
 
-[connections.courrier.streams.letters]
+[connections.guichet.streams.letters]
 path = "/letters"
 primary_key = ["id"]
 records = "items"
 item = "/letters/{{id}}"
 classes = {{ internal = ["id", "ref"] }}
 
-[connections.courrier.operations.create]
+[connections.guichet.operations.create]
 method = "POST"
 path = "/letters"
 title = "Enregistrer un courrier"
@@ -61,7 +61,7 @@ class Application:
 
     def write(self, ref: str, subject: str) -> dict[str, Any]:
         """Ask for a letter to be registered; shows what was asked and what came back."""
-        path = "/v1/connections/courrier/operations/create"
+        path = "/v1/connections/guichet/operations/create"
         self.tell(f"POST {path}  {json.dumps({'ref': ref, 'subject': subject}, ensure_ascii=False)}")
         answer = requests.post(
             f"{self.address}{path}",
@@ -76,9 +76,9 @@ class Application:
 
     def read(self, path: str) -> requests.Response:
         """Read through the gateway; shows what came, and whether it is a copy."""
-        self.tell(f"GET /v1/connections/courrier/http{path}")
+        self.tell(f"GET /v1/connections/guichet/http{path}")
         answer = requests.get(
-            f"{self.address}/v1/connections/courrier/http{path}",
+            f"{self.address}/v1/connections/guichet/http{path}",
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=60,
         )
@@ -104,21 +104,21 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
         with (site / "sovereign.toml").open("a") as settings:
             settings.write(SETTINGS.format(url=sandbox.url))
         tell(
-            "Un logiciel métier veut écrire chez l'éditeur du courrier. Il reçoit un jeton à lui, montré une seule fois ; le "
+            "Un logiciel métier veut écrire chez l'éditeur du guichet. Il reçoit un jeton à lui, montré une seule fois ; le "
             "secret de l'éditeur reste dans la passerelle. Sans politique qui l'ouvre, rien ne sort.",
-            "An application wants to write to the mail vendor. It is given a token of its own, shown once; the vendor's secret "
-            "stays in the gateway. Without a policy that opens it, nothing leaves.",
+            "An application wants to write to the vendor of the front desk. It is given a token of its own, shown once; the "
+            "vendor's secret stays in the gateway. Without a policy that opens it, nothing leaves.",
         )
         tokens = {name: _token(name, type_) for name in ("accueil", "juridique", "inconnu")}
         key, people = _approver(site), ("berthe", "rssi")
         type_("access", "grant", people[0], "--role", people[1], "--group", people[1], "--reason", "RSSI")
         type_("approval", "enrol", people[0], "--key", str(key))
-        type_("policy", "open", "courrier", "create", "--client", "accueil", "--add")
+        type_("policy", "open", "guichet", "create", "--client", "accueil", "--add")
         hold = "quorum=1;groups=rssi;within=1h"
-        type_("policy", "open", "courrier", "create", "--client", "juridique", "--hold", hold, "--add")
-        type_("policy", "open", "courrier", "http", "--client", "accueil", "--reads", "--add")
-        type_("access", "grant", "agathe", "--clearance", "internal", "--connection", "courrier", "--reason", "accueil")
-        type_("sync", "run", "courrier")
+        type_("policy", "open", "guichet", "create", "--client", "juridique", "--hold", hold, "--add")
+        type_("policy", "open", "guichet", "http", "--client", "accueil", "--reads", "--add")
+        type_("access", "grant", "agathe", "--clearance", "internal", "--connection", "guichet", "--reason", "accueil")
+        type_("sync", "run", "guichet")
         with _serving() as address:
             front, legal, stranger = (Application(address, tokens[name], print_) for name in tokens)
             tell("Permis : décidé, envoyé, relu chez l'éditeur.", "Allowed: decided, sent, read back at the vendor.")
@@ -154,7 +154,7 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
 
 def _token(client: str, type_: Type) -> str:
     said = io.StringIO()
-    line = ("client", "add", client, "--owner", "agathe", "--purpose", "demo", "--connection", "courrier")
+    line = ("client", "add", client, "--owner", "agathe", "--purpose", "demo", "--connection", "guichet")
     with redirect_stdout(said):
         type_(*line)
     shown = said.getvalue().splitlines()

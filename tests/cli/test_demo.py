@@ -17,7 +17,7 @@ def test_the_demonstration_ends_well(tmp_path: Path) -> None:
         "42218  Saint-Étienne      173136", "4 changes: +1 ~2 −1", "population: 173136 → 175000", "(code 2)",  # noqa: RUF001
         "nothing was altered, nothing was taken away", "✓ Done in", '"state": "denied"', '"state": "held"',
         '"state": "unknown"', ": landed", "sovereign; hit; detail=vendor-down", "c2sp.org/tlog-proof@v1",
-        "reports/outbound.html", "reports/inbound.html",
+        "~ 112   status: COU → END", "demo-site.pdf", "signalements · 199", "reports/outbound.html", "reports/inbound.html",
     ):  # fmt: skip
         assert promise in said.stdout, promise
     assert (tmp_path / "demo-site.passphrase").stat().st_mode & 0o077 == 0

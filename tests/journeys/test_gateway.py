@@ -18,7 +18,7 @@ import requests
 from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
 from sovereign.cli import demo_writes
 
-SETTINGS = demo_writes.SETTINGS.replace("courrier", "mail") + 'key_header = "Idempotency-Key"\n'
+SETTINGS = demo_writes.SETTINGS.replace("guichet", "mail") + 'key_header = "Idempotency-Key"\n'
 
 
 @dataclass(frozen=True)

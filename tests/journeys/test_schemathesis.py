@@ -21,7 +21,7 @@ from sovereign.cli import demo_writes
 from tests.servers.service import service
 
 ROOT = Path(__file__).parents[2]
-CONNECTION = demo_writes.SETTINGS[demo_writes.SETTINGS.index("[connections.courrier]") :]
+CONNECTION = demo_writes.SETTINGS[demo_writes.SETTINGS.index("[connections.guichet]") :]
 
 
 METHODS = {"get", "head", "post", "put", "patch", "delete"}
@@ -33,9 +33,9 @@ def door(folder: Path) -> Iterator[tuple[str, str]]:
     vendor = Vendor({"letters": Table.of(({"id": f"l{n}", "ref": f"R{n}", "subject": "s"} for n in range(3)), ["id"])})
     with Sandbox(vendor) as sandbox:
         site = service(folder, "wait_seconds = 0.2\n" + CONNECTION.format(url=sandbox.url))
-        token = site.client("desk", "courrier", limits=Limits(rate=10_000, concurrency=512))
-        site.allow("desk", "courrier", "create", "http")
-        site.allow("desk", "courrier", "http", reads=True)
+        token = site.client("desk", "guichet", limits=Limits(rate=10_000, concurrency=512))
+        site.allow("desk", "guichet", "create", "http")
+        site.allow("desk", "guichet", "http", reads=True)
         with site.serving() as address:
             yield address, token
 
