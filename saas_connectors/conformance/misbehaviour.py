@@ -114,7 +114,7 @@ def run(
     *,
     started_at: datetime = NOW,
     cursors: Mapping[str, Json] | None = None,
-    most: int = 4,
+    most: int = 3,
     closed: bool = False,
 ) -> Pulled:
     """Hold a connector to laws 1 to 6 over a vendor that holds still; gives the honest pull; raises `Violation`.

@@ -8,6 +8,7 @@ from pathlib import Path
 from saas_connectors.sandbox.datasets import Bench, Dataset, communes
 from saas_connectors.sandbox.maarch import Maarch
 from saas_connectors.sandbox.open311 import Open311, reports
+from saas_connectors.sandbox.opendatasoft import Portal, communes_of_france, notices
 from saas_connectors.sandbox.server import Sandbox
 from saas_connectors.sandbox.troubles import Trouble
 from saas_connectors.sandbox.vendor import Vendor
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
     parser.add_argument("--maarch", type=int, metavar="LETTERS", help="be a MaarchCourrier server with so many letters instead")
     parser.add_argument("--open311", type=int, metavar="REPORTS", help="be an Open311 server with so many reports instead")
+    parser.add_argument("--portal", action="store_true", help="be a portal of open data (Opendatasoft) instead")
     parser.add_argument("--document-bytes", type=int, default=2_000, help="bytes of each file of a letter, at least")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
     parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
@@ -34,13 +36,16 @@ def main() -> None:
     vendor = Vendor(datasets, latency=asked.latency_ms / 1000, cap=asked.cap)
     if asked.trouble:
         vendor.troubles.plan(Trouble(asked.trouble, method="POST"))
+    portal = None
+    if asked.portal:
+        portal = Portal({"boamp": notices(), "communes-france": communes_of_france()}, latency=asked.latency_ms / 1000)
     maarch = None
     if asked.maarch is not None:
         maarch = Maarch(asked.maarch, document_bytes=asked.document_bytes, latency=asked.latency_ms / 1000)
     if asked.open311 is not None:
         present = datetime.now(UTC).replace(microsecond=0)
         vendor = Open311(reports(asked.open311, until=present), now=present, latency=asked.latency_ms / 1000, cap=asked.cap)
-    sandbox = Sandbox(maarch or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
+    sandbox = Sandbox(maarch or portal or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
     sys.stdout.write(f"{sandbox.url}\n")
     sys.stdout.flush()
     try:

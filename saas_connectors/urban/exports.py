@@ -131,12 +131,13 @@ class Pull:
         accept(request, response)
         records = cut(request, response, "").records
         rows = Rows(self.stream, self.note, self.said)
-        table = rows.table(request, response, records)
-        if not self._honoured(state, part, table):
+        tables = list(rows.tables(request, response, records))
+        if not all(self._honoured(state, part, table) for table in tables):
             self._restart(state, "filter_ignored")
             return
-        state.todo, state.invalid, state.rows = state.todo[1:], state.invalid + rows.invalid, state.rows + table.num_rows
-        yield from self._give(state, table)
+        state.todo, state.invalid = state.todo[1:], state.invalid + rows.invalid
+        state.rows += sum(table.num_rows for table in tables)
+        yield from self._give(state, tables)
 
     def _pages(self, state: _State) -> Told:
         """Read the first range by pages of records."""
@@ -179,21 +180,20 @@ class Pull:
                 after = step.position.get("after") if step.position else None
                 state.twins = rows.turns(document.records, {field: after} if field and after is not None else {})
                 rows.twins = dict(state.twins)
-                yield from self._give(state, table)
+                yield from self._give(state, [table])
 
-    def _give(self, state: _State, table: pa.Table) -> Told:
+    def _give(self, state: _State, tables: list[pa.Table]) -> Told:
         """Give the records of one answer: the last piece bears the position."""
-        if self.filter is not None and self.stream.cursor in table.column_names:
-            high, ahead = self.filter.highest(table.column(self.stream.cursor), self.started_at)
-            state.latest = self.filter.greater(state.latest, high)
-            if ahead:
-                yield Evidence(self.stream.name, "suspect_values", None, {"count": ahead, "rules": ["cursor_in_the_future"]})
-        if not table.num_rows:
-            return
-        held = list(pieces(table))
-        for piece in held[:-1]:
-            yield Page(self.stream.name, piece)
-        yield Page(self.stream.name, held[-1], msgspec.to_builtins(state))
+        cursor, ahead = self.stream.cursor, 0
+        for table in tables:
+            if self.filter is not None and cursor in table.column_names:
+                high, future = self.filter.highest(table.column(cursor), self.started_at)
+                state.latest, ahead = self.filter.greater(state.latest, high), ahead + future
+        if ahead:
+            yield Evidence(self.stream.name, "suspect_values", None, {"count": ahead, "rules": ["cursor_in_the_future"]})
+        held = [piece for table in tables if table.num_rows for piece in pieces(table)]
+        for number, piece in enumerate(held, start=1):
+            yield Page(self.stream.name, piece, msgspec.to_builtins(state) if number == len(held) else None)
 
     def _honoured(self, state: _State, part: Range, table: pa.Table) -> bool:
         ranged, _ = self.note.order(self.said, self.stream.primary_key)

@@ -6,7 +6,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
@@ -22,8 +22,14 @@ from saas_connectors.errors import SchemaError
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
 from saas_connectors.urban.portal import DatasetSettings, Note, column, types_of
+from saas_connectors.values import convert
 
 _ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_TOGETHER: Final = 8 << 20
+"""Bytes of records that become one table."""
+_RAW: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_WRITER: Final = msgspec.json.Encoder()
 _SORTED: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -37,16 +43,35 @@ class Rows:
     invalid: int = 0
     twins: dict[str, int] = field(default_factory=dict)
     _records: Records = field(default_factory=Records)
+    _texts: tuple[str, ...] = ()
+    _flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Know the fields by the names that the portal gives them."""
         named = {column(name): name for name in self.note.kinds}
         known = [pa.field(named[each.name], each.type) for each in self.stream.schema if each.name in named]
-        self._records = Records(types_of(self.note.kinds, self.said), schema=pa.schema(known))
+        types = types_of(self.note.kinds, self.said)
+        self._texts = tuple(name for name, declared in types.items() if declared == "json")
+        # A declared boolean is known only once it was seen, value by value: what is one already needs no declaration.
+        plain = {name: declared for name, declared in types.items() if declared not in ("json", "bool")}
+        self._flags = tuple(column(name) for name, declared in types.items() if declared == "bool")
+        self._records = Records(plain, schema=pa.schema(known))
+
+    def tables(self, request: Request, response: Response, records: bytes) -> Iterator[pa.Table]:
+        """Turn a raw JSON array into tables, a few mebibytes at a time; raises `Malformed`, `SchemaError`."""
+        rows = _ITEMS.decode(records)
+        start = size = 0
+        for number, row in enumerate(rows):
+            size += len(memoryview(row))
+            if size >= _TOGETHER:
+                yield self.table(request, response, b"[" + b",".join(rows[start : number + 1]) + b"]")
+                start, size = number + 1, 0
+        if start < len(rows) or not rows:
+            yield self.table(request, response, b"[" + b",".join(rows[start:]) + b"]")
 
     def table(self, request: Request, response: Response, records: bytes) -> pa.Table:
-        """Turn a raw JSON array into a table; raises `Malformed`, `SchemaError`."""
-        table = self._records.table(request, response, records)
+        """Turn a raw JSON array into one table; raises `Malformed`, `SchemaError`."""
+        table = self._records.table(request, response, _as_text(records, self._texts) if self._texts else records)
         if strange := (set(table.column_names) - self.note.kinds.keys()) & set(ERRORS):
             raise malformed(
                 request,
@@ -55,6 +80,9 @@ class Rows:
                 f"an error among the records ({min(strange)})",
             )
         table = table.rename_columns([column(name) for name in table.column_names])
+        for name in self._flags:
+            if (at := table.schema.get_field_index(name)) >= 0:
+                table = table.set_column(at, name, convert(table.column(at), "bool"))
         if not table.num_rows:
             return table
         if self.note.hashed is not None:
@@ -91,3 +119,17 @@ class Rows:
         rows = [row for row in _ROWS.decode(records) if all(row.get(name) == value for name, value in last.items())]
         kept = {hashlib.sha256(_SORTED.encode(row)).hexdigest() for row in rows}
         return {content: turn for content, turn in self.twins.items() if content in kept}
+
+
+def _as_text(records: bytes, fields: tuple[str, ...]) -> bytes:
+    """Write shapes, files and whatever has a form of its own as text, as the portal wrote them; what is text already stays."""
+    try:
+        rows: list[dict[str, Any]] = _RAW.decode(records)
+    except (msgspec.DecodeError, RecursionError):
+        return records  # whoever reads them says what they are not
+    for row in rows:
+        for name in fields:
+            held = bytes(row.get(name, b"null"))
+            if held != b"null" and not held.startswith(b'"'):
+                row[name] = held.decode()
+    return _WRITER.encode(rows)

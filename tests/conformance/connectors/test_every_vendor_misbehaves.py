@@ -62,7 +62,7 @@ def test_whatever_befalls_the_answers_to_what_changed_nothing_is_lost_in_silence
         assert (again.error, again.pages) == (None, [])
         return
     vendor.edit()
-    misbehaviour.run(connector, send, vendor.lists, started_at=STARTED, cursors=first.cursors, closed=vendor.closed, most=3)
+    misbehaviour.run(connector, send, vendor.lists, started_at=STARTED, cursors=first.cursors, closed=vendor.closed)
 
 
 @pytest.mark.parametrize("kind", KINDS)

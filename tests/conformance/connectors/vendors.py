@@ -179,7 +179,7 @@ def _portal() -> Misbehaving:
 
 def _maarch() -> Misbehaving:
     privileges = frozenset({"admin_users", "admin_contacts"})
-    server = Maarch(30, accounts=(Account(USER, SECRET, mode="standard", privileges=privileges),), clock=lambda: NOW)
+    server = Maarch(20, accounts=(Account(USER, SECRET, mode="standard", privileges=privileges),), clock=lambda: NOW)
     store = server.store
     (last,) = store.rows("SELECT * FROM res_letterbox ORDER BY res_id DESC LIMIT 1")
 
