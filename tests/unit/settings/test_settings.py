@@ -116,6 +116,7 @@ def test_the_nearest_known_field_is_suggested() -> None:
         *((f"limits = {{ rate = {value} }}", "limits.rate") for value in ("inf", "-inf", "nan", "-1", "0", "1e308", "10001")),
         ("limits = { timeout = nan }", "limits.timeout"), ("limits = { timeout = inf }", "limits.timeout"),
         ("guards = { max_fall = nan }", "guards.max_fall"), ("raw_days = 1e9", "raw_days"),
+        ("documents_days = 0", "documents_days"),
         ('limits = { max_bytes = "999999999 TiB" }', "limits.max_bytes"), ("limits = { max_bytes = -1 }", "limits.max_bytes"),
         ("params = { since = inf }", "params.since"), ("streams = { a = { body = { x = [1.0, nan] } } }", "streams.a.body.x"),
     ],
