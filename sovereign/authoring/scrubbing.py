@@ -52,7 +52,7 @@ _OUTSIDE: Final = "around"
 class Scrub:
     """One pass over answers; `replace` is given each text to be replaced and gives another (or learns it, and gives it back).
 
-    classes: of each field; hosts: the vendor's own; segments: the parts of paths that the settings name; known: whether a text
+    classes: of each field; hosts: the vendor's own; segments: the words that the settings hold; known: whether a text
     is a personal value somewhere.
     """
 
@@ -141,7 +141,7 @@ class Scrub:
 
     def text(self, text: str, held: str, place: str) -> str:
         """Give another text; what hides in it is read first."""
-        if text in VOCABULARY or _STANDARD.fullmatch(text):
+        if text in VOCABULARY or text in self.segments or _STANDARD.fullmatch(text):
             return text
         if held == "internal" and not self.real(text) and not any(host in text for host in self.hosts):
             return text
@@ -261,13 +261,13 @@ def _refused(place: str, fr: str, en: str) -> Unscrubbed:
 
 
 def segments(values: Iterable[Any]) -> frozenset[str]:
-    """The parts of paths that settings name, at any depth."""
+    """The words of the settings and the parts of their paths, at any depth: the operator's own words, not the vendor's."""
     found: set[str] = set()
     left = list(values)
     while left:
         each = left.pop()
         if isinstance(each, str):
-            found |= set(urlsplit(each).path.split("/")) if "/" in each else set()
+            found |= set(urlsplit(each).path.split("/")) if "/" in each else {each}
         elif isinstance(each, Mapping):
             left += each.values()
         elif isinstance(each, list | tuple):
