@@ -162,6 +162,7 @@ class PackWriter:
         self.name = f"{self.period}_{stamp}_{secrets.token_hex(4)}"
         path = self.place.pack(self.name)
         files.folder(path.parent)
+        (path.parent / "lock").touch(0o600)  # there before any key file, so that a rotation finds it
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(handle, "wb", _BUFFER)
         self._write(_MAGIC)
