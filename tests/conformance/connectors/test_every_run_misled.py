@@ -12,7 +12,11 @@ import msgspec
 import pytest
 
 from saas_connectors import registry
+from saas_connectors.conformance import tampering
+from saas_connectors.conformance.tampering import Counts, Fields, Records, Tampering
+from saas_connectors.request import Request, Response
 from saas_connectors.sandbox import Sandbox, Trouble
+from saas_connectors.sandbox.wire import Call, Reply
 from snapshots.dataset import CLASSES
 from sovereign.egress.budget import BUDGETS
 from sovereign.site import Site
@@ -27,12 +31,29 @@ Held = dict[str, list[str]]
 
 
 @dataclass
+class Bent:
+    """A vendor whose answers are tampered with before they leave."""
+
+    server: Server
+    tampering: Tampering | None = None
+
+    def answer(self, call: Call) -> Reply:
+        """Answer a call."""
+        reply = self.server.answer(call)
+        if self.tampering is not None:
+            request = Request(call.method, f"http://vendor.example{call.path}", tuple(call.query.items()), body=call.body)
+            reply.body = self.tampering(request, Response(reply.status, request.url, reply.body)).body
+        return reply
+
+
+@dataclass
 class Town:
     """A site connected to one vendor, and the clock they live by."""
 
     site: Site
     root: Path
     vendor: Misbehaving
+    bent: Bent
     clock: Wandering
 
     @property
@@ -77,7 +98,8 @@ def town(folder: Path, kind: str) -> Iterator[Town]:
     if kind not in VENDORS:
         pytest.fail(f"no vendor for `{kind}` in tests/conformance/connectors/vendors.py: add one")
     vendor, clock = VENDORS[kind](), Wandering()
-    with pytest.MonkeyPatch.context() as patch, Sandbox(vendor.server) as sandbox:
+    bent = Bent(vendor.server)
+    with pytest.MonkeyPatch.context() as patch, Sandbox(bent) as sandbox:
         patch.setenv("CREDENTIALS_DIRECTORY", str(credentials(folder)))
         table: dict[str, object] = {
             "connector": kind,
@@ -98,7 +120,7 @@ def town(folder: Path, kind: str) -> Iterator[Town]:
             site.add_connection("town", table)
             if vendor.auth:
                 site.set_secret("town", "api", vendor.secret.encode())
-            yield Town(site, folder / "site", vendor, clock)
+            yield Town(site, folder / "site", vendor, bent, clock)
         BUDGETS.reopen()
 
 
@@ -185,3 +207,34 @@ def test_an_error_inside_a_success_publishes_nothing_and_is_shown_nowhere(tmp_pa
         here.calm()
         assert here.sync(full=True).state == "succeeded"
         assert stream == "" or here.held()[stream] != good[stream]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_that_lie_and_records_that_move_or_come_twice_change_nothing_in_the_copy(tmp_path: Path, kind: str) -> None:
+    with town(tmp_path, kind) as here:
+        assert here.sync().state == "succeeded"
+        good, lists = here.held(), here.vendor.lists
+        wrong = [Counts(lists, 40), Counts(lists, -40), Records(lists, tampering.reordered), Records(lists, tampering.repeated)]
+        for here.bent.tampering in wrong:
+            here.sync(full=True)
+            assert here.held() == good
+        here.bent.tampering = None
+        assert here.sync(full=True).state == "succeeded"
+        assert here.held() == good
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_field_that_appears_between_two_runs_is_drift_and_comes_into_the_copy(tmp_path: Path, kind: str) -> None:
+    with town(tmp_path, kind) as here:
+        assert here.sync().state == "succeeded"
+        good = {stream: len(rows) for stream, rows in here.held().items()}
+        here.bent.tampering = Fields(here.vendor.lists, added=True)
+        outcome = here.sync(full=True)
+        assert outcome.state in ("succeeded", "partial", "quarantined")
+        assert {stream: len(rows) for stream, rows in here.held().items()} == good
+        held = [row for rows in here.held().values() for row in rows]
+        shown = any(tampering.SURPRISE in row for row in held)
+        refused = any(noted.holds is False for stream in outcome.streams for noted in stream.evidence)
+        assert shown or refused or here.vendor.closed
+        column = any(f"'{tampering.SURPRISE}':" in row for row in held)  # not where a connector keeps what is new in one field
+        assert not column or any(stream.drift for stream in outcome.streams)
