@@ -113,7 +113,7 @@ def restore(
     master = providers.create_provider(provider, passphrase=once if passphrase else None, directory=root)
     restored = recovery.restore(root / "keys", shares, master)
     if provider != settings.keys.provider:
-        _name_provider(root / "sovereign.toml", provider)
+        name_provider(root / "sovereign.toml", provider)
     with kind.open(path, passphrase=once if passphrase else None, clock=clock) as site:
         facts = {"keys": restored.keys, "lost": len(restored.lost), "intact": restored.intact}
         site.audit.append("recovery.restored", {}, facts | {"revision": site.keys.revision})
@@ -124,7 +124,8 @@ def _drawn(record: KeyRecord) -> bool:
     return record.scope.key_class == "mart"
 
 
-def _name_provider(path: Path, provider: str) -> None:
+def name_provider(path: Path, provider: str) -> None:
+    """Write another provider into settings."""
     import tomlkit
 
     document: Any = tomlkit.parse(path.read_text("utf-8"))

@@ -30,7 +30,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vault import checks, files, kit, notes, whole
+from vault import checks, copies, files, kit, notes, whole
 from vault.errors import Corrupt, Fault, Finding, NoKey, Shredded, WrongKey
 from vault.hkdf import derive
 from vault.keyring import FORMAT, Keyring, KeyringFile, Kit, Record
@@ -172,6 +172,33 @@ class Keys:
         if not any(named(r) for r in _keks(self._refresh())):
             raise NoKey(what=f"{connection}/{key_class or '*'}/{period or '*'}")
         return self._destroy(lambda r: named(r) and r.state != "destroyed")
+
+    def follow(self, directory: Path) -> Ids:
+        """Destroy here what a later keyring of this site, the one in `directory`, says was shredded; gives their ids.
+
+        Errors: Corrupt when that one is not this site's, whole.
+        """
+        later = KeyringFile(directory).read()
+        whole.check(later, self._site(self._refresh()))
+        doomed = copies.shredded(later, self._refresh())
+        return self._destroy(lambda r: r.id in doomed) if doomed else []
+
+    def shred_copy(self, directory: Path) -> Ids:
+        """Destroy in a former keyring of this site, the copy in `directory`, what was shredded since; gives their ids.
+
+        Errors: Corrupt when it is not this site's, whole; it is then as it was.
+        """
+        present, gone = self._refresh(), list[str]()
+        site = self._site(present)
+
+        def change(keyring: Keyring) -> Keyring:
+            whole.check(keyring, site)
+            doomed = copies.shredded(present, keyring)
+            gone.extend(r.id for r in keyring.records if r.id in doomed)
+            return _without(keyring, doomed, self._clock())
+
+        KeyringFile(directory).edit(change, lambda edited: whole.bind(edited, site))
+        return gone
 
     def rotate_master(self) -> int:
         """Put every key under a new generation of the provider's master, and the former ones out of use; give the count."""
@@ -341,14 +368,9 @@ class Keys:
         gone: Ids = []
 
         def change(keyring: Keyring) -> Keyring:
-            now = self._clock()
-            dead = {
-                r.id: msgspec.structs.replace(r, state="destroyed", wrapped=b"", sealed=b"", destroyed=now)
-                for r in _keks(keyring)
-                if doomed(r)
-            }
-            gone.extend(dead)
-            return keyring.replacing(dead)
+            dead = {r.id for r in _keks(keyring) if doomed(r)}
+            gone.extend(r.id for r in keyring.records if r.id in dead)
+            return _without(keyring, dead, self._clock())
 
         self._edit(change)
         return gone
@@ -356,6 +378,16 @@ class Keys:
 
 def _keks(keyring: Keyring) -> Iterator[Record]:
     return (record for record in keyring.records if record.kind == "kek")
+
+
+def _without(keyring: Keyring, dead: set[str], now: datetime) -> Keyring:
+    """The keyring with tombstones in the place of these keys."""
+    gone = {
+        r.id: msgspec.structs.replace(r, state="destroyed", wrapped=b"", sealed=b"", destroyed=now)
+        for r in _keks(keyring)
+        if r.id in dead
+    }
+    return keyring.replacing(gone)
 
 
 def _bound(kek: str, context: bytes) -> bytes:

@@ -15,6 +15,9 @@ class Act:
 ACTS: dict[str, Act] = {
     "site.created": Act("site créé", "site created"),
     "site.checked": Act("site examiné (doctor)", "site examined (doctor)"),
+    "site.restored": Act("site restauré d'une sauvegarde", "site restored from a backup"),
+    "backup.created": Act("sauvegarde faite", "backup created"),
+    "backup.verified": Act("sauvegarde vérifiée", "backup verified"),
     "settings.changed": Act("réglages modifiés", "settings changed"),
     "connection.added": Act("connexion ajoutée", "connection added"),
     "connection.removed": Act("connexion retirée", "connection removed"),

@@ -14,6 +14,10 @@ _EXACT: Final[dict[str, Words]] = {
     "retry.due": Words("l'heure du nouvel essai", "time to try again"),
     "retry.safe": Words("rien n'avait eu lieu : nouvel essai", "nothing had happened: tried again"),
     "process.gone": Words("la passerelle s'est arrêtée pendant l'envoi", "the gateway stopped while it was sent"),
+    "restored": Words(
+        "le site a été restauré d'une sauvegarde : elle a pu partir depuis",
+        "the site was restored from a backup: it may have left since",
+    ),
     "client.gone": Words("l'application n'a plus accès", "the application has no access any more"),
     "intent.altered": Words("l'écriture en attente a été modifiée", "the waiting write was altered"),
     "read_back.confirmed": Words("relue chez le fournisseur", "read back at the vendor"),

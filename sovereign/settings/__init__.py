@@ -11,6 +11,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 """
 
 from sovereign.settings.audit import AuditSettings, Export, Timestamps, Witness
+from sovereign.settings.backup import BackupSettings, BackupTarget
 from sovereign.settings.edit import add_connection, remove_connection
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
@@ -30,6 +31,8 @@ from sovereign.settings.whole import Settings
 
 __all__ = [
     "AuditSettings",
+    "BackupSettings",
+    "BackupTarget",
     "Connection",
     "ConnectionLimits",
     "ConnectorSettings",

@@ -14,6 +14,7 @@ import msgspec
 from sovereign.errors import BadSettings, NoSite
 from sovereign.settings.address import reachable, wrong
 from sovereign.settings.audit import AuditSettings, Witness
+from sovereign.settings.backup import BackupSettings, BackupTarget
 from sovereign.settings.schema import (
     Connection,
     ConnectorSettings,
@@ -122,7 +123,7 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    _known(document, ("site", "keys", "limits", "gateway", "audit", "connectors", "connections"), "")
+    _known(document, ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections"), "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
@@ -132,6 +133,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         gateway=_gateway(document.get("gateway", {})),
         audit=_audit(document.get("audit", {})),
         connectors=_read(document.get("connectors", {}), ConnectorSettings, "connectors"),
+        backup=_backup(document.get("backup", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
     )
     _zone(settings.site.zone, "site.zone")
@@ -178,6 +180,29 @@ def _audit(value: object) -> AuditSettings:
             "the certificate that goes with client_key",
         )
     return audit
+
+
+def _backup(value: object) -> BackupSettings:
+    table = _table(value, "backup")
+    backup = _read({name: each for name, each in table.items() if name != "targets"}, BackupSettings, "backup")
+    targets = {}
+    for name, each in _table(table.get("targets", {}), "backup.targets").items():
+        at = f"backup.targets.{name}"
+        _named(name, at)
+        target = targets[name] = _read(each, BackupTarget, at)
+        if (target.folder is None) == (target.bucket is None):
+            raise wrong(f"{at}.folder", "soit « folder », soit « bucket »", "either `folder` or `bucket`")
+        for field in ("url", "access_key", "secret") if target.bucket is not None else ():
+            if getattr(target, field) is None:
+                raise wrong(f"{at}.{field}", *expectation(get_type_hints(BackupTarget, include_extras=True)[field]))
+        if target.url is not None:
+            reachable(target.url, target.network, at)
+            for field in ("proxy", "proxy_secret", "client_certificate", "client_key", "client_key_secret", "allow"):
+                if getattr(target.network, field):
+                    raise wrong(f"{at}.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
+    if backup.target is not None and backup.target not in targets:
+        raise wrong("backup.target", *expectation(get_type_hints(BackupSettings, include_extras=True)["target"]))
+    return msgspec.structs.replace(backup, targets=targets)
 
 
 def _witness(name: str, value: object, taken: set[str]) -> Witness:

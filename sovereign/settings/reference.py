@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from sovereign.settings import audit, schema
+from sovereign.settings import audit, backup, schema
 from sovereign.settings.load import expectation
 
 _HEAD = """\
@@ -26,6 +26,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[audit.timestamps]", audit.Timestamps),
     ("[audit.export]", audit.Export),
     ("[connectors]", schema.ConnectorSettings),
+    ("[backup]", backup.BackupSettings),
+    ("[backup.targets.NAME]", backup.BackupTarget),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from sovereign.settings.audit import AuditSettings
+from sovereign.settings.backup import BackupSettings
 from sovereign.settings.schema import Connection, ConnectorSettings, GatewaySettings, KeySettings, Limits, SiteSettings
 
 
@@ -18,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewaySettings = GatewaySettings()
     audit: AuditSettings = AuditSettings()
     connectors: ConnectorSettings = ConnectorSettings()
+    backup: BackupSettings = BackupSettings()
     connections: dict[str, Connection] = {}
 
     @property

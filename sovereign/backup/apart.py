@@ -1,0 +1,121 @@
+"""Copies of a site's keys, kept apart from its data: one folder a backup, as `keys/` was at that instant.
+
+    KEYS/<backup id>/keyring.json  site.vkey  master.json  secrets/…       0600, made whole under another name, then renamed
+
+1. A copy is as strong as `keys/`: keys in it are wrapped by the provider's master and sealed to the recovery kit.
+2. What is destroyed stays destroyed: each backup takes out of the former copies what was shredded since (`Keys.shred_copy`), and
+   a restore follows the newest copy there is (`Keys.follow`). What rotation retired stays: the data of that time need it.
+3. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sovereign.backup.errors import KeysWithin, NoKeys
+from vault import files
+from vault.errors import Fault
+
+if TYPE_CHECKING:
+    from sovereign.site import Site
+    from vault.keys import Keys
+
+KEYRING: Final = "keyring.json"
+_LIMIT: Final = 64 * 2**20
+_MASTER: Final = ".master"
+
+
+def refuse_within(keys: Path, *others: Path | None) -> None:
+    """Raise KeysWithin unless `keys` lies outside of each of the others, and they outside of it."""
+    here = keys.resolve()
+    for other in others:
+        if other is not None:
+            there = other.resolve()
+            if here == there or here.is_relative_to(there) or there.is_relative_to(here):
+                raise KeysWithin
+
+
+def copy(site: "Site", keys: Path, id_: str) -> None:
+    """Copy the keys of a site as they are now; the caller holds its custody."""
+    part, source = keys / f".{id_}", site.root / "keys"
+    shutil.rmtree(part, ignore_errors=True)
+    files.folder(part)
+    for path in _files(source):
+        if path.name != KEYRING or path.parent != source:
+            files.write(part / path.relative_to(source), files.read(path, limit=_LIMIT))
+    scheme, _, place = site.settings.keys.provider.partition(":")
+    master = site.root / place
+    if scheme == "file" and master.is_relative_to(site.root) and not master.is_relative_to(source):
+        files.write(part / _MASTER, files.read(master, limit=_LIMIT))
+    # Last: what was copied before opens with it.
+    files.write(part / KEYRING, files.read(source / KEYRING, limit=_LIMIT))
+
+
+def finish(keys: Path, id_: str) -> None:
+    """Give a copy its name."""
+    (keys / f".{id_}").rename(keys / id_)
+    files.flush(keys)
+
+
+def forget(keys: Path, id_: str) -> None:
+    """Remove a copy that has no name yet."""
+    shutil.rmtree(keys / f".{id_}", ignore_errors=True)
+
+
+def copies(keys: Path) -> list[Path]:
+    """The copies there are, oldest first."""
+    if not keys.is_dir():
+        return []
+    return sorted(path for path in keys.iterdir() if not path.name.startswith(".") and (path / KEYRING).is_file())
+
+
+def shred(opened: "Keys", keys: Path) -> int:
+    """Take out of all copies what was shredded since; gives how many keys went. One that is not this site's is left."""
+    gone = 0
+    for path in copies(keys):
+        try:
+            gone += len(opened.shred_copy(path))
+        except Fault:
+            continue
+    return gone
+
+
+def find(keys: Path, id_: str) -> Path:
+    """The copy of a backup's keys, or the folder itself when it is a plain copy of `keys/`; errors: NoKeys."""
+    if (keys / KEYRING).is_file():
+        return keys
+    if (keys / id_ / KEYRING).is_file():
+        return keys / id_
+    raise NoKeys(keys=str(keys), id=id_)
+
+
+def newest(keys: Path) -> Path | None:
+    """The newest copy, None in a plain copy of `keys/`."""
+    if (keys / KEYRING).is_file():
+        return None
+    found = copies(keys)
+    return found[-1] if found else None
+
+
+def put_back(copy_: Path, root: Path, provider: str) -> None:
+    """Copy keys into a site that is being restored."""
+    target = root / "keys"
+    for path in _files(copy_):
+        files.write(target / path.relative_to(copy_), files.read(path, limit=_LIMIT))
+    master = copy_ / _MASTER
+    place = root / provider.partition(":")[2]
+    if master.is_file() and provider.startswith("file:") and place.is_relative_to(root):
+        files.write(place, files.read(master, limit=_LIMIT))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and path.suffix != ".lock"
+            and not any(each.startswith(".") for each in inside)
+        ):
+            yield path
