@@ -150,11 +150,10 @@ class _Making:
     def _entry(self, file: Staged) -> Entry:
         former = self.former.get(file.path)
         size = file.source.stat().st_size if file.path == STATE else file.bytes
-        same = former is not None and file.path != STATE
-        same = same and (former.bytes, former.changed, former.kept) == (file.bytes, file.changed, file.kept)
         if (
             former is not None
-            and same
+            and file.path != STATE
+            and (former.bytes, former.changed, former.kept) == (file.bytes, file.changed, file.kept)
             and all(self.known.get(object_name(each.sha256)) == each.bytes for each in former.pieces)
         ):
             self._count(size)

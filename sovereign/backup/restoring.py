@@ -1,7 +1,7 @@
 """A backup made a site again, in an empty folder, on any machine.
 
-1. Keys first: the copy of that backup, opened by its provider, or by the shares of its recovery kit under a new one. Then what a
-   newer copy says was shredded is destroyed here too.
+1. Keys first: the copy of that backup, opened by its provider, or by the shares of its recovery kit under a new one. Then
+   what a newer copy says was shredded is destroyed here too.
 2. Every file is held to its hash while it is written, then flushed. `sovereign.toml` takes its name last of all: a restore that
    was cut is no site, and doing it again goes on with it.
 3. What was restored is proved equal to what was saved (`proof`) before anything of it changes.
@@ -108,8 +108,8 @@ def restore(
         for some in few(shredded):
             site.audit.append("keys.destroyed", {}, {"keys": some, "revision": opened.revision, "backup": of.id})
         unknown, held = settle(site)
-        facts = {"backup": of.id, "files": of.files, "entries": of.log.size, "unknown": unknown, "shredded": len(shredded)}
-        site.audit.append("site.restored", {}, facts, {"source": target.name})
+        said = {"backup": of.id, "files": of.files, "entries": of.log.size, "unknown": unknown, "shredded": len(shredded)}
+        site.audit.append("site.restored", {}, said, {"source": target.name})
     held_settings.rename(root / SETTINGS)
     files.flush(root)
     shutil.rmtree(root / HALF, ignore_errors=True)

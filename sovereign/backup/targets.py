@@ -36,7 +36,8 @@ def _configured(site: "Parts", name: str, wanted: "BackupTarget") -> Target:
         return FolderTarget(site.root / wanted.folder, name)
     from sovereign.backup.s3 import Store, connect
 
-    assert wanted.bucket and wanted.url and wanted.access_key and wanted.secret  # noqa: S101 - settings are checked when read
+    if not (wanted.bucket and wanted.url and wanted.access_key and wanted.secret):
+        raise NoTarget(name=name, known=name)  # settings refuse it when they are read
     return connect(
         name,
         Store(

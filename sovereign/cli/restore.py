@@ -101,7 +101,7 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
             snapshots=each.snapshots, parts=each.parts, erased=each.erased,
         )  # fmt: skip
         door.out.say(
-            f"  {each.dataset}   {number(each.rows)} lignes, {number(each.parts)} pièces telles que signées, n° {each.sequence}",
+            f"  {each.dataset}   {number(each.rows)} lignes, {number(each.parts)} pièces comme signées, n° {each.sequence}",
             f"  {each.dataset}   {number(each.rows)} rows, {number(each.parts)} parts as signed, no. {each.sequence}",
         )
     if not done.newest:

@@ -71,8 +71,9 @@ def read_secret(connection: str, file: Path | None) -> bytes:
 def set_(door: Door, connection: str, name: str | None, file: Path | None) -> None:
     """Seal it under the name the settings give."""
     site = door.site()
-    settings = site.connection(connection)
-    chosen = name or settings.secret or connection
+    # `backup` keeps the secret keys of backup targets, which are no connections.
+    settings = None if connection == "backup" and name else site.connection(connection)
+    chosen = name or (settings.secret if settings else None) or connection
     site.set_secret(connection, chosen, read_secret(connection, file))
     door.out.done(
         "secret",
