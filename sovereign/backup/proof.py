@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A dataset that is back: its newest snapshot's sequence, rows and hash, and how many snapshots and parts were held to it."""
+    """A dataset that is back: its newest snapshot's sequence, rows and hash; snapshots and parts held to it."""
 
     dataset: str
     sequence: int
