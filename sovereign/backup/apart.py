@@ -3,7 +3,7 @@
     KEYS/<backup id>/keyring.json  site.vkey  master.json  secrets/…       0600, made whole under another name, then renamed
 
 1. A copy is as strong as `keys/`: keys in it are wrapped by the provider's master and sealed to the recovery kit.
-2. What is destroyed stays destroyed: each backup takes out of the former copies what was shredded since (`Keys.shred_copy`), and
+2. What is destroyed stays destroyed: each backup takes what was shredded since out of former copies (`Keys.shred_copy`), and
    a restore follows the newest copy there is (`Keys.follow`). What rotation retired stays: the data of that time need it.
 3. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
 """
