@@ -122,7 +122,7 @@ class _Making:
         return Created(made, self.objects, self.added, shredded)
 
     def _parent(self) -> tuple[Record | None, dict[str, Entry]]:
-        """The newest backup of this site there that can be read: it only spares work, so what is wrong with it is passed over."""
+        """The newest backup of this site there that can be read: it only spares work, so faults are passed over."""
         for each in reversed(records(self.target, self.site.keys.verifier)):
             if isinstance(each, Record):
                 try:

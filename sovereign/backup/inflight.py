@@ -1,8 +1,8 @@
 """Writes that were under way when a backup was made: since then the lost site may have sent them.
 
-Whatever could still leave becomes `unknown`, as after a crash in flight: it is looked for at the vendor, sent again by itself only where
-sending twice is sending once, and is otherwise for a person to decide. What waits for an approval waits on: nothing of it leaves
-without a new voice.
+Whatever could still leave becomes `unknown`, as after a crash in flight: it is looked for at the vendor, sent again by itself
+only where sending twice is sending once, and is otherwise for a person to decide. What waits for an approval waits on: nothing
+of it leaves without a new voice.
 """
 
 from datetime import timedelta

@@ -4,7 +4,7 @@
 2. `state.db`: SQLite finds it whole, and each table has as many rows as when it was saved.
 3. The audit log: every entry, body and tile is read again, and its root is that of the checkpoint signed in the record.
 4. Datasets: each manifest verifies, each part has the hash that its manifest gives, each key opens or was destroyed, the
-   newest snapshot is the one that the log entered last. With `read_all`, every page is decrypted too (`snapshots.verification`).
+   newest snapshot is the one the log entered last. With `read_all`, each page is decrypted too (`snapshots.verification`).
 
 1 to 3 raise `Unproved`. What 4 finds is told: a site that was damaged when it was saved is restored as it was.
 """
