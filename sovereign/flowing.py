@@ -45,7 +45,9 @@ def bus(site: "Site", events: Events | None = None) -> Bus:
 
 def enable(site: "Site", name: str) -> FlowFile:
     """Put a flow in force, as an application of the gateway without a credential. Errors: UnknownFlow, BadFlow, BadRight."""
-    made = bus(site)
+    from sovereign.eventing import diary
+
+    made = bus(site, diary(site))
     file = made.check(name)
     reaches = sorted({step.connection for step in file.flow.do})
     site.outbound.clients.house(file.client, owner=file.flow.owner, purpose=file.flow.title, connections=reaches)

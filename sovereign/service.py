@@ -68,7 +68,7 @@ def exporting(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContext
 @asynccontextmanager
 async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True) -> AsyncIterator["House"]:
     """Open the rooms on the running loop. flows: whether the bus is at work."""
-    from sovereign import governing
+    from sovereign import eventing, governing
     from sovereign.api.app import House
     from sovereign.api.metrics import Metrics
     from sovereign.comparing import Comparison
@@ -121,7 +121,7 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
         told = Announcer(outbound.callbacks, messages, clock, parts.chance)
         try:
             await gateway.open()
-            async with told.running(), _flowing(site, gateway, ways) if flows else nullcontext():
+            async with told.running(), _flowing(site, gateway, ways, flows=flows) as wake:
                 yield House(
                     settings=site.settings.gateway,
                     state=site.state,
@@ -142,6 +142,7 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
                     site=site.keys.verifier.name,
                     zone=ZoneInfo(site.settings.site.zone),
                     prove=site.audit.prove,
+                    inbox=eventing.inbox(site, wake),
                 )
         finally:
             await gateway.close()
@@ -149,15 +150,19 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
 
 
 @asynccontextmanager
-async def _flowing(site: "Site", gateway: "Gateway", ways: "Ways") -> AsyncIterator[None]:
-    """Keep the bus at work on a thread, while the loop runs; it ends before the gateway does."""
+async def _flowing(site: "Site", gateway: "Gateway", ways: "Ways", *, flows: bool) -> AsyncIterator[Callable[[], None]]:
+    """Keep the bus at work on a thread, while the loop runs; it ends before the gateway does. Gives what wakes it."""
+    from sovereign.eventing import diary
     from sovereign.flowing import Door, bus
     from sovereign.flows.running import Working
 
-    working = Working(bus(site), Door(gateway, ways, site, asyncio.get_running_loop()))
+    if not flows:
+        yield lambda: None
+        return
+    working = Working(bus(site, diary(site)), Door(gateway, ways, site, asyncio.get_running_loop()))
     working.start()
     try:
-        yield
+        yield working.wake
     finally:
         await asyncio.to_thread(working.close)
 

@@ -34,6 +34,7 @@ from sovereign.api.routes import Route, led
 from sovereign.api.uploads import Uploads
 from sovereign.audit import Receipt
 from sovereign.clock import Clock
+from sovereign.events.inbox import MOST_EVENT, Inbox, no_sources
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
 from sovereign.gateway.effect import Compare, no_comparison
@@ -57,14 +58,18 @@ _VOTER: Final = Client("~", "", "", frozenset(), ClientLimits(rate=2, concurrenc
 """Whoever posts a note signed by an approver, from one address: the signature says who."""
 _VOTERS: Final = replace(_VOTER, limits=ClientLimits(rate=50, concurrency=16, max_bytes=_NOTE))
 """All of them together."""
+_SOURCE: Final = replace(_VOTER, id="~~", limits=ClientLimits(rate=100, concurrency=32, max_bytes=MOST_EVENT))
+"""Whoever posts a signed event, from one address."""
+_SOURCES: Final = replace(_SOURCE, limits=ClientLimits(rate=500, concurrency=64, max_bytes=MOST_EVENT))
+"""All of them together."""
 
 
 @dataclass(frozen=True)
 class House:
     """What the door opens onto.
 
-    site: its key's name. prove: gives the receipt of an entry of the audit log. held: bytes of all bodies in hand at most.
-    mirror, compare: the local copy.
+    inbox: takes what sources of events tell. site: its key's name. prove: gives the receipt of an entry of the audit log.
+    held: bytes of all bodies in hand at most. mirror, compare: the local copy.
     """
 
     settings: GatewaySettings
@@ -87,6 +92,7 @@ class House:
     mirror: Mirror = no_copy
     compare: Compare = no_comparison
     metrics: Metrics = field(default_factory=Metrics)
+    inbox: Inbox = no_sources
 
 
 class App:
@@ -95,6 +101,7 @@ class App:
     def __init__(self, house: House) -> None:
         self._house = house
         self._limits, self._voters = Limits(house.monotonic, house.held), Limits(house.monotonic, 0)
+        self._senders = Limits(house.monotonic, 0)
         self._uploads = Uploads(house.settings, house.gateway.spool)
         self._approving = Approving(house)
 
@@ -129,6 +136,10 @@ class App:
                     return await self._openings(arrival, receive, client)
                 return await self._known(arrival, receive, client, route.name, *given)
         _only(arrival, route)
+        if route.door == "source":
+            sender = replace(_SOURCE, id=f"~{origin_of(arrival.address)}")
+            with self._senders.place(sender), self._limits.place(_SOURCES):
+                return await self._told(arrival, receive, *given)
         if route.door == "voter":
             voter = replace(_VOTER, id=f"~{origin_of(arrival.address)}")
             with self._voters.place(voter), self._limits.place(_VOTERS):
@@ -257,6 +268,14 @@ class App:
         if name == "look":
             return as_json(200, await asyncio.to_thread(self._approving.look, intent, note, arrival.language))
         return as_json(200, {"intent": intent, "outcome": await asyncio.to_thread(self._approving.vote, intent, note)})
+
+    async def _told(self, arrival: Arrival, receive: Receive, source: str) -> Answered:
+        """What a source of events tells, once its signature holds."""
+        share = self._limits.share(_SOURCES)
+        body = await body_of(arrival, receive, share, MOST_EVENT)
+        share.give(len(body))
+        event, new = await asyncio.to_thread(self._house.inbox, source, arrival.fields, body)
+        return as_json(202 if new else 200, {"event": event, "new": new})
 
     async def _openings(self, arrival: Arrival, receive: Receive, client: Client) -> Answered:
         """What an application asked to have opened, or asks."""

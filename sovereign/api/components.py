@@ -163,6 +163,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "answer": _NO_TEXT,
         }
     ),
+    "EventTaken": _object({"event": _TEXT, "new": {"type": "boolean"}}),
     "Vote": _object({"intent": _TEXT, "outcome": _TEXT}),
     "Connections": _object({"connections": {"type": "array", "items": _object({"name": _TEXT, "operations": _TEXTS})}}),
     "Operations": _object(

@@ -208,6 +208,20 @@ def _fixed(known: Mapping[str, list[Operation]], say: Say) -> dict[str, Any]:
                 },
             }
         },
+        "/v1/events/{source}": {
+            "post": {
+                **_one(
+                    "tellEvent",
+                    say("Un événement, signé par sa source.", "An event, signed by its source."),
+                    _answers("EventTaken", say("Déjà pris.", "Taken already."))
+                    | _answers("EventTaken", say("Pris, gardé.", "Taken, kept."), "202"),
+                    [_named("source"), *parameter("language")],
+                    (401, 413, 422, 429),
+                    open_=True,
+                ),
+                "requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}},
+            }
+        },
         "/v1/approvals/{id}/votes": {
             "post": {
                 **_one("vote", note, _answers("Vote", vote), named, (403, 404, 409, 410, 429), open_=True),
@@ -314,8 +328,8 @@ def _one(
     return made
 
 
-def _answers(name: str, said: str) -> dict[str, Any]:
-    return {"200": {"description": said, "content": {JSON: {"schema": schema(name)}}}}
+def _answers(name: str, said: str, status: str = "200") -> dict[str, Any]:
+    return {status: {"description": said, "content": {JSON: {"schema": schema(name)}}}}
 
 
 def _list(name: str, of: str) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from sovereign.api.errors import NoSuchPlace
 class Route:
     """An address. path: its pieces, `{name}` for any one, a last `{path}` for all that follow. door: whom it is open to.
 
-    door: `open` to anyone, `voter` to whoever signs what they send, `client` to an application.
+    door: `open` to anyone, `voter` to whoever signs what they send, `source` to a source of events that signs, `client` to an
+    application.
     """
 
     name: str
     path: str
     methods: tuple[str, ...]
-    door: Literal["open", "voter", "client"] = "client"
+    door: Literal["open", "voter", "source", "client"] = "client"
 
 
 ROUTES: Final = (
@@ -37,6 +38,7 @@ ROUTES: Final = (
     Route("approvals", "/v1/approvals", ("GET",)),
     Route("approval", "/v1/approvals/{id}", ("GET",)),
     Route("openings", "/v1/openings", ("GET", "POST")),
+    Route("event", "/v1/events/{source}", ("POST",), "source"),
     Route("look", "/v1/approvals/{id}/look", ("POST",), "voter"),
     Route("vote", "/v1/approvals/{id}/votes", ("POST",), "voter"),
 )

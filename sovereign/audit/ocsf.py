@@ -54,6 +54,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     "serve": (LIFECYCLE, {"started": "start", "stopped": "stop"}),
     "job": (LIFECYCLE, {}),
     "flow": (LIFECYCLE, {}),
+    "event": (API, {"taken": "create", "repeated": "read", "shown": "read"}),
     "report": (LIFECYCLE, {}),
     "settings": (ENTITY, {"changed": "update"}),
     "connection": (ENTITY, {"added": "create", "removed": "delete", "checked": "read", "discovered": "read"}),
@@ -98,7 +99,8 @@ FAILED: Final = frozenset({
     "sync.failed", "sync.interrupted", "sync.cancelled", "sync.quarantined", "query.refused", "egress.refused", "read.failed",
     "document.refused",
     "read.denied", "delivery.denied", "delivery.refused", "delivery.expired", "delivery.rejected", "delivery.failed",
-    "policy.refused", "job.missed", "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",
+    "event.refused", "policy.refused", "job.missed",
+    "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",
     "witness.contradicted",
 })  # fmt: skip
 """Acts that say that something did not happen."""

@@ -42,9 +42,10 @@ _STANDINGS: Final = {
 
 
 def _bus(door: Door) -> "Bus":
+    from sovereign.eventing import diary
     from sovereign.flowing import bus
 
-    return bus(door.site())
+    return bus(door.site(), diary(door.site()))
 
 
 @command.verb("list", fr="Liste les flux, et ceux qui sont en service.", en="List the flows, and which are in force.")

@@ -45,6 +45,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
         "Les flux : ce qu'un changement déclenche ailleurs, par la passerelle.",
         "The flows: what a change makes happen elsewhere, by the gateway.",
     ),
+    "event": ("Les événements reçus, leurs sources.", "The events that came in, their sources."),
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),

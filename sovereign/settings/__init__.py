@@ -13,6 +13,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 from sovereign.settings.audit import AuditSettings, Export, Timestamps, Witness
 from sovereign.settings.backup import BackupSettings, BackupTarget
 from sovereign.settings.edit import add_connection, remove_connection
+from sovereign.settings.events import EventSource
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
     Connection,
@@ -36,6 +37,7 @@ __all__ = [
     "Connection",
     "ConnectionLimits",
     "ConnectorSettings",
+    "EventSource",
     "Export",
     "GatewaySettings",
     "Guards",

@@ -15,6 +15,7 @@ from sovereign.errors import BadSettings, NoSite
 from sovereign.settings.address import reachable, wrong
 from sovereign.settings.audit import AuditSettings, Witness
 from sovereign.settings.backup import BackupSettings, BackupTarget
+from sovereign.settings.events import EventSource
 from sovereign.settings.schema import (
     Connection,
     ConnectorSettings,
@@ -123,7 +124,8 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    _known(document, ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections"), "")
+    known = ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections", "events")
+    _known(document, known, "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
@@ -135,6 +137,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         connectors=_read(document.get("connectors", {}), ConnectorSettings, "connectors"),
         backup=_backup(document.get("backup", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
+        events={name: _source(name, table) for name, table in _table(document.get("events", {}), "events").items()},
     )
     _zone(settings.site.zone, "site.zone")
     return settings
@@ -258,6 +261,15 @@ def _connection(name: str, value: object) -> Connection:
         _zone(connection.zone, f"{at}.zone")
     reachable(connection.url, connection.network, at, folder=True)
     return connection
+
+
+def _source(name: str, value: object) -> EventSource:
+    at = f"events.{name}"
+    _named(name, at)
+    source = _read(value, EventSource, at)
+    if sum(each is not None for each in (source.type, source.type_field, source.type_header)) > 1:
+        raise wrong(f"{at}.type", "un seul de type, type_field, type_header", "one of type, type_field, type_header")
+    return source
 
 
 def _zone(name: str, at: str) -> None:

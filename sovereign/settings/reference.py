@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from sovereign.settings import audit, backup, schema
+from sovereign.settings import audit, backup, events, schema
 from sovereign.settings.load import expectation
 
 _HEAD = """\
@@ -25,6 +25,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[audit.witnesses.NAME]", audit.Witness),
     ("[audit.timestamps]", audit.Timestamps),
     ("[audit.export]", audit.Export),
+    ("[events.NAME]", events.EventSource),
     ("[connectors]", schema.ConnectorSettings),
     ("[backup]", backup.BackupSettings),
     ("[backup.targets.NAME]", backup.BackupTarget),

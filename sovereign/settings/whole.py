@@ -6,6 +6,7 @@ import msgspec
 
 from sovereign.settings.audit import AuditSettings
 from sovereign.settings.backup import BackupSettings
+from sovereign.settings.events import EventSource
 from sovereign.settings.schema import Connection, ConnectorSettings, GatewaySettings, KeySettings, Limits, SiteSettings
 
 
@@ -21,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connectors: ConnectorSettings = ConnectorSettings()
     backup: BackupSettings = BackupSettings()
     connections: dict[str, Connection] = {}
+    events: dict[str, EventSource] = {}
 
     @property
     def directory(self) -> Path:

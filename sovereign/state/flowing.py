@@ -1,9 +1,9 @@
-"""The tables of flows: which are enabled, what made them act, each write they asked for.
+"""The tables of flows and of events: which flows are enabled, what made them act, each write they asked for, what came in.
 
 `record` is a keyed pseudonym of a row's key; `sealed` holds the row. `position` says how far a flow has seen.
 """
 
-from sqlalchemy import Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Integer, LargeBinary, String
 
 from sovereign.state.schema import Instant, JsonText, table
 
@@ -24,4 +24,10 @@ flow_rows = table(
     {"flow": String, "occasion": String, "record": LargeBinary, "step": String, "undo": Integer},
     {"state": String, "due_at": Instant, "since": Instant, "sealed": LargeBinary},
     maybe={"intent": String, "why": String},
+)
+events = table(
+    "events",
+    {"position": BigInteger},
+    {"id": String, "source": String, "type": String, "at": Instant, "bytes": BigInteger, "sealed": LargeBinary},
+    maybe={"signed_at": Instant},
 )

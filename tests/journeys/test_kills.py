@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from snapshots.dataset import CLASSES
 from tests.security.canaries.search import search
 from tests.servers.sites import AGENTS, CANARIES, SECRET, Town, agents, credentials, held, town
@@ -78,6 +80,7 @@ def _strike(child: int) -> None:
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.timeout(300 + 10 * KILLS)
 def test_a_sync_killed_at_random_instants_ends_with_exactly_the_vendors_rows(tmp_path: Path) -> None:
     seed = os.environ.get("SOVEREIGN_SEED") or str(time.time_ns())
     chance, killed, resumed = random.Random(seed), 0, 0  # noqa: S311 — a drill, not a secret

@@ -68,6 +68,7 @@ def test_three_kills_at_seeded_instants_lose_and_double_nothing_in_any_of_four_s
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(300 + 10 * KILLS)
 def test_many_kills_lose_and_double_nothing_in_any_of_four_streams(tmp_path: Path) -> None:
     seed, kills = os.environ.get("SOVEREIGN_SEED") or str(time.time_ns()), max(30, KILLS // 2)
     assert drill(tmp_path, kills, seed) == kills, f"seed {seed}"

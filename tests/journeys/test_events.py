@@ -1,0 +1,74 @@
+"""Human resources tell of a departure by a signed webhook, and every account is closed within seconds; once."""
+
+import json
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import requests
+
+from sovereign.clock import now
+from sovereign.gateway.webhooks import headers_of
+from tests.journeys.test_flows import SYSTEMS, Town, town
+
+KEY = b"a secret that both of them share"
+FLOW = """
+title = "Départ annoncé"
+owner = "agathe"
+on = { event = "rh.departure" }
+key = ["matricule"]
+select = "SELECT matricule, compte FROM event"
+"""
+SETTINGS = '\n[events.rh]\nscheme = "standard"\nprefix = "rh."\ntype_field = "event"\n'
+
+
+def post(address: str, name: str, data: dict[str, str], key: bytes = KEY) -> requests.Response:
+    body = json.dumps(data).encode()
+    return requests.post(f"{address}/v1/events/rh", data=body, headers=dict(headers_of(name, now(), body, [key])), timeout=30)
+
+
+def ready(here: Town, folder: Path) -> None:
+    with (here.site.root / "sovereign.toml").open("a") as settings:
+        settings.write(SETTINGS)
+    (folder / "shared").write_bytes(b"whsec_" + b64encode(KEY))
+    here.run("event", "secret", "rh", "--file", str(folder / "shared"))
+    here.run("flow", "enable", "depart")
+
+
+def test_a_signed_event_closes_every_account_once_however_often_it_is_sent(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW) as here:
+        ready(here, tmp_path)
+        with here.site.serving() as door:
+            began = time.monotonic()
+            told = post(door.address, "msg-1", {"event": "departure", "matricule": "m003", "compte": "compte-003"})
+            assert (told.status_code, told.json()["new"]) == (202, True)
+            here.until(["compte-003"])
+            assert time.monotonic() - began < 20
+            again = post(door.address, "msg-1", {"event": "departure", "matricule": "m003", "compte": "compte-003"})
+            assert (again.status_code, again.json()) == (200, {"event": told.json()["event"], "new": False})
+            assert post(door.address, "msg-2", {"event": "arrival", "matricule": "m9", "compte": "c9"}).status_code == 202
+            time.sleep(1.5)
+        here.until(["compte-003"])
+        (row, *_) = here.run("flow", "show", "depart", "--key", "m003")
+        assert row["standing"] in ("delivered", "confirmed")
+        listed = here.run("event", "list")
+        assert [each["kind"] for each in listed] == ["rh.arrival", "rh.departure"]
+        assert "m003" not in json.dumps(listed)
+        (source,) = here.run("event", "sources")
+        assert source["secrets"] == "webhook"
+
+
+def test_what_is_not_signed_is_refused_as_a_source_that_does_not_exist_is(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW) as here:
+        ready(here, tmp_path)
+        with here.site.serving() as door:
+            forged = post(door.address, "msg-1", {"event": "departure", "matricule": "m1", "compte": "c1"}, b"another secret")
+            nobody = requests.post(f"{door.address}/v1/events/nobody", data=b"{}", timeout=30)
+            assert forged.status_code == nobody.status_code == 401
+            assert forged.json()["code"] == nobody.json()["code"] == "event.signature"
+            long = requests.post(f"{door.address}/v1/events/rh", data=b"x" * (2**20 + 1), timeout=30)
+            assert long.status_code == 413
+        assert here.run("event", "list") == []
+        assert {name: here.refs(name) for name in SYSTEMS} == {name: [] for name in SYSTEMS}
+        acts = [entry["act"] for entry in here.run("audit", "show", "--limit", "20")]
+        assert acts.count("event.refused") == 1
