@@ -74,6 +74,23 @@ def list_(door: Door) -> None:
     door.out.table("flow", COLUMNS, rows, empty=("Aucun flux : voyez docs/flows.md.", "No flow: see docs/flows.md."))
 
 
+@command.verb("new", fr="Part d'un modèle ; sans argument, les liste.", en="Start from a template; without one, list them.")
+@argument("template", required=False, fr="Le modèle.", en="The template.")
+@argument("name", required=False, fr="Le nom du flux ; sinon celui du modèle.", en="The flow's name; else the template's.")
+def new(door: Door, template: str | None, name: str | None) -> None:
+    """A file to make one's own, then to check, try and enable."""
+    from sovereign.flows import ready
+
+    if template is None:
+        columns = (Column("template", "modèle", "template"), Column("title", "objet", "title"))
+        rows = [{"template": key, "title": say(*file.title())} for key, file in sorted(ready.templates().items())]
+        door.out.table("flow.template", columns, rows)
+        return
+    made = name or template
+    ready.write(door.site().root / "flows", template, made)
+    door.out.done("flow.new", f"Écrit : flows/{made}.toml, à relire", f"Written: flows/{made}.toml, to be reviewed", flow=made)
+
+
 @command.verb("check", fr="Relit un fichier de flux, sans rien changer.", en="Read a flow file again, changing nothing.")
 @NAME
 def check(door: Door, name: str) -> None:

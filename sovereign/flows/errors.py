@@ -3,6 +3,7 @@
 SovereignError
 └── FlowError
     ├── UnknownFlow     no flow file of that name
+    ├── UnknownTemplate no template of that name
     ├── BadFlow         a flow file that cannot be taken; names the field and what was expected
     ├── NotEnabled      a flow that nobody enabled, or whose file changed since
     ├── UnknownOccasion no occasion of that name
@@ -28,6 +29,17 @@ class UnknownFlow(FlowError):
     en = "No flow is called {flow} on this site."
     todo_fr = "Flux connus : {known}. Un flux est un fichier flows/NOM.toml."
     todo_en = "Flows known: {known}. A flow is a file flows/NAME.toml."
+
+
+class UnknownTemplate(FlowError):
+    """No template of that name."""
+
+    code = "flow.template"
+    kind = "usage"
+    fr = "Aucun modèle de flux ne s'appelle {template}."
+    en = "No template of a flow is called {template}."
+    todo_fr = "Modèles : {known}."
+    todo_en = "Templates: {known}."
 
 
 class BadFlow(FlowError):

@@ -43,7 +43,7 @@ CHANGES: Final = "changes of"
 EVENT: Final = "event"
 """The table that holds the event, when the flow is on one: one row."""
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _DATASET: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 _CHANGES: Final = re.compile(r"\bchanges\s*\(\s*'([a-z0-9_]+\.[a-z0-9_]+)'\s*\)", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,127}")
@@ -141,7 +141,7 @@ def names(folder: Path) -> tuple[str, ...]:
 
 def read(folder: Path, name: str) -> FlowFile:
     """Read one flow file; errors: UnknownFlow, BadFlow."""
-    if not _NAME.fullmatch(name) or not (folder / f"{name}{SUFFIX}").is_file():
+    if not NAME.fullmatch(name) or not (folder / f"{name}{SUFFIX}").is_file():
         raise UnknownFlow(flow=name[:64], known=", ".join(names(folder)) or "-")
     with (folder / f"{name}{SUFFIX}").open("rb") as file:
         data = file.read(MAX_BYTES + 1)

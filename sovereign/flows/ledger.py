@@ -261,7 +261,7 @@ class Ledger:
 
     def record(self, flow: str, key: Sequence[Json]) -> bytes:
         """The pseudonym of a record, 16 bytes."""
-        said = msgspec.json.encode([flow, [plain(each) for each in key]], order="deterministic")
+        said = msgspec.json.encode([flow, [str(plain(each)) for each in key]])  # as text: so a person names it
         return hmac.digest(self._naming, said, "sha256")[:16]
 
     def open(self, row: Kept) -> tuple[tuple[Json, ...], Mapping[str, Json]]:
