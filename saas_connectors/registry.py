@@ -26,6 +26,7 @@ KINDS: Final[Mapping[str, str]] = {
     "maarch": "saas_connectors.mail.maarch:make",
     "opendatasoft": "saas_connectors.urban.opendatasoft:make",
     "open311": "saas_connectors.urban.open311:make",
+    "scim": "saas_connectors.identity.scim:make",
 }
 
 
@@ -35,6 +36,7 @@ WRITERS: Final[Mapping[str, str]] = {
     "ogc-features": "saas_connectors.urban.editing:make",
     "open311": "saas_connectors.urban.open311.writer:make",
     "maarch": "saas_connectors.mail.maarch_writer:make",
+    "scim": "saas_connectors.identity.scim.writer:make",
 }
 
 

@@ -14,6 +14,8 @@ from saas_connectors.sandbox.open311 import NOW as REPORTED
 from saas_connectors.sandbox.open311 import Open311, reports
 from saas_connectors.sandbox.opendatasoft import SECRET as PORTAL_SECRET
 from saas_connectors.sandbox.opendatasoft import Portal, notice, notices
+from saas_connectors.sandbox.scim import Scim
+from saas_connectors.sandbox.scim import user as account
 from saas_connectors.sandbox.troubles import Troubles
 from saas_connectors.sandbox.vendor import SECRET, USER
 from saas_connectors.sandbox.wire import Call, Reply
@@ -241,6 +243,37 @@ def _open311() -> Misbehaving:
     )
 
 
+def _scim() -> Misbehaving:
+    server = Scim()
+    last = max(server.users.values(), key=lambda row: row["meta"]["lastModified"])
+
+    def back() -> None:
+        del server.users[last["id"]]
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        server.put("users", account(129, title="restored"))
+        return "users", {"id": last["id"]}
+
+    def edit() -> str:
+        server.put("users", account(5, title="edited"))
+        return "users"
+
+    return Misbehaving(
+        server,
+        (
+            Lists("/Users$", "Resources", counts=("totalResults", "itemsPerPage"), plain="title"),
+            Lists("/Groups$", "Resources", counts=("totalResults",), plain="displayName"),
+        ),
+        "/scim/v2/Users",
+        root="/scim/v2",
+        settings={"count": 20},
+        fewer={"streams": ["users"]},
+        edit=edit,
+        back=back,
+        onward=onward,
+    )
+
+
 VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "rest": _rest,
     "decp": _decp,
@@ -248,6 +281,7 @@ VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "opendatasoft": _portal,
     "maarch": _maarch,
     "open311": _open311,
+    "scim": _scim,
 }
 """One a kind of the registry."""
 STARTED: Final = max(NOW, REPORTED)

@@ -11,7 +11,9 @@ from sovereign.settings import load
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-@pytest.mark.parametrize("page", ["connectors-decp.md", "connectors-ogc.md", "connectors-opendatasoft.md"])
+@pytest.mark.parametrize(
+    "page", ["connectors-decp.md", "connectors-ogc.md", "connectors-opendatasoft.md", "connectors-scim.md"]
+)
 def test_the_examples_of_a_page_make_connectors(page: str, tmp_path: Path) -> None:
     examples = re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert examples

@@ -1,0 +1,95 @@
+"""A real SCIM 2.0 server for the tests: scim2-server from PyPI, in an environment of its own (`.tools/scim2`).
+
+`python tests/servers/scim2.py install` makes that environment from the lock, or finds that it is made. `running(folder)` serves
+an empty directory on loopback, to the bearer of `TOKEN`, and gives its address. It lists in no stable order unless it is asked
+to sort, and leaves no trace of what was deleted.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".tools" / "scim2"
+LOCK = ROOT / "requirements" / "scim2.lock"
+PYTHON = HOME / "bin" / "python"
+STAMP = HOME / "lock.sha256"
+TOKEN = "s3cr3t-of-the-directory"
+
+
+def _digest() -> str:
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def missing() -> list[str]:
+    """Name what is not installed."""
+    installed = STAMP.exists() and STAMP.read_text() == _digest()
+    return [] if installed else ["scim2-server (run tests/provision)"]
+
+
+def install() -> None:
+    """Make the environment, unless it is the lock's already."""
+    if not missing():
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
+    subprocess.run(pip, check=True)
+    STAMP.write_text(_digest())
+
+
+def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Speak to the server as its administrator; gives the answer, empty when it has none."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        url + path, None if body is None else json.dumps(body).encode(), method=method,
+        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        said = answer.read()
+    found: dict[str, Any] = json.loads(said) if said else {}
+    return found
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Serve on loopback while the block lasts; gives the address before `/Users`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(HOME / "bin" / "scim2-server"), "--port", str(port), "--bearer-token", TOKEN]
+    with (folder / "scim2.log").open("wb") as log:
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}, stdout=log, stderr=log)
+        url = f"http://127.0.0.1:{port}/v2"
+        try:
+            _await(url, process)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            call(url, "GET", "/ServiceProviderConfig")
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("scim2-server does not answer: see scim2.log in its folder")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["install"]:
+        raise SystemExit("usage: python tests/servers/scim2.py install")
+    install()
