@@ -27,6 +27,7 @@ KINDS: Final[Mapping[str, str]] = {
     "opendatasoft": "saas_connectors.urban.opendatasoft:make",
     "open311": "saas_connectors.urban.open311:make",
     "scim": "saas_connectors.identity.scim:make",
+    "graph-users": "saas_connectors.identity.graph:make",
 }
 
 
@@ -37,6 +38,7 @@ WRITERS: Final[Mapping[str, str]] = {
     "open311": "saas_connectors.urban.open311.writer:make",
     "maarch": "saas_connectors.mail.maarch_writer:make",
     "scim": "saas_connectors.identity.scim.writer:make",
+    "graph-users": "saas_connectors.identity.graph.writer:make",
 }
 
 

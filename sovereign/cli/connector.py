@@ -23,7 +23,7 @@ command = Noun(
     en="Write a connector: start from a package, try it, record a vendor with nothing personal in it.",
 )
 FOLDER = click.Path(path_type=Path, file_okay=False)
-DOCS = {"rest": "docs/connectors.md", "ogc-features": "docs/connectors-ogc.md"}
+DOCS = {"rest": "docs/connectors.md", "ogc-features": "docs/connectors-ogc.md", "graph-users": "docs/connectors-graph.md"}
 """Pages that are not called `connectors-KIND.md`."""
 
 

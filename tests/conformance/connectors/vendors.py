@@ -9,6 +9,7 @@ from saas_connectors.conformance.tampering import Lists
 from saas_connectors.connector import Json
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox import Table, Vendor
+from saas_connectors.sandbox.graph import Graph
 from saas_connectors.sandbox.maarch import Account, Maarch
 from saas_connectors.sandbox.open311 import NOW as REPORTED
 from saas_connectors.sandbox.open311 import Open311, reports
@@ -274,6 +275,39 @@ def _scim() -> Misbehaving:
     )
 
 
+def _graph() -> Misbehaving:
+    server = Graph()
+    first, *_, last = server.users
+
+    def back() -> None:
+        server.log.clear()
+        del server.users[last]
+
+    def onward() -> tuple[str, Mapping[str, Json]]:
+        server.change("users", last, userPrincipalName="restored@ville.example", accountEnabled=True)
+        return "users", {"id": last}
+
+    def edit() -> str:
+        server.change("users", first, jobTitle="edited")
+        return "users"
+
+    server.change("users", last, jobTitle="Cheffe")
+    return Misbehaving(
+        server,
+        (Lists("/users/delta$", "value", plain="jobTitle"), Lists("/groups/delta$", "value", plain="displayName")),
+        "/v1.0/users/delta",
+        root="/v1.0",
+        fewer={"streams": ["users"]},
+        auth={"kind": "oauth2", "client": USER, "secret": "api", "token_url": "/oauth/token"},
+        secret=SECRET,
+        closed=True,
+        renews=True,
+        edit=edit,
+        back=back,
+        onward=onward,
+    )
+
+
 VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "rest": _rest,
     "decp": _decp,
@@ -282,6 +316,7 @@ VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "maarch": _maarch,
     "open311": _open311,
     "scim": _scim,
+    "graph-users": _graph,
 }
 """One a kind of the registry."""
 STARTED: Final = max(NOW, REPORTED)
