@@ -18,6 +18,7 @@ ACTS: dict[str, Act] = {
     "site.restored": Act("site restauré d'une sauvegarde", "site restored from a backup"),
     "backup.created": Act("sauvegarde faite", "backup created"),
     "backup.verified": Act("sauvegarde vérifiée", "backup verified"),
+    "site.mended": Act("site réparé (fsck)", "site mended (fsck)"),
     "settings.changed": Act("réglages modifiés", "settings changed"),
     "connection.added": Act("connexion ajoutée", "connection added"),
     "connection.removed": Act("connexion retirée", "connection removed"),

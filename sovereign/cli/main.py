@@ -53,6 +53,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "report": ("Les rapports des flux sortants et entrants.", "The reports on outbound and inbound flows."),
     "backup": ("Les sauvegardes : faire, lister, vérifier.", "Backups: create, list, verify."),
     "restore": ("Refait un site d'une sauvegarde, et le prouve.", "Make a site again from a backup, and prove it."),
+    "fsck": ("Relit tout le site, et dit ce qui est abîmé.", "Read the whole site, and say what is damaged."),
     "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),
     "completion": ("La complétion pour votre interpréteur.", "Completion for your shell."),
 }
