@@ -44,8 +44,9 @@ class Step:
 class Admission:
     """The rules of one connection. Errors when made: Refused."""
 
-    def __init__(self, policy: EgressPolicy, auth: Auth | None) -> None:
-        self._policy, self._auth = policy, auth
+    def __init__(self, policy: EgressPolicy, auth: Auth | None, *, sessions: tuple[str, ...] = ()) -> None:
+        """Read what the connection may reach; sessions: the schemes, beside HTTP's, of a driver that holds sessions."""
+        self._policy, self._auth, self._sessions = policy, auth, sessions
         self.own = self._admit(policy.own)
         tokens = [declared(url) for url in policy.credential_urls]
         tokens += [declared(host) for host in (auth.hosts if auth else ()) if host not in {token.host for token in tokens}]
@@ -117,6 +118,8 @@ class Admission:
     def _admit(self, place: Origin) -> Origin:
         """Let a declared origin pass, or raise Refused."""
         policy = self._policy
+        if place.scheme not in ("https", "http", *self._sessions):
+            raise Refused("egress.url", place.host, policy.connection)
         if place.scheme == "http" and (not policy.plaintext or policy.proxy is not None):
             raise Refused("egress.plaintext", place.host, policy.connection)
         if place.literal:

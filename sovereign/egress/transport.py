@@ -62,8 +62,11 @@ def open_transport(
         from sovereign.egress.folder import FolderTransport
 
         return FolderTransport(policy, clock)
-    from sovereign.egress.http import HttpTransport
-
-    return HttpTransport(
+    driver: Callable[..., Transport]
+    if policy.url.partition(":")[0] in ("imaps", "imap"):
+        from sovereign.egress.imap import ImapTransport as driver
+    else:
+        from sovereign.egress.http import HttpTransport as driver
+    return driver(
         policy, auth, clock, stop=stop or threading.Event(), budgets=budgets, resolve=resolve, chance=chance, sleep=sleep
     )

@@ -21,13 +21,13 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
         held = parts.username is not None or parts.password is not None
     except ValueError:
         lost, held, parts = True, False, urlsplit("")
-    if lost or parts.scheme not in (("https", "http", "folder") if folder else ("https", "http")):
+    if lost or parts.scheme not in (("https", "http", "folder", "imaps", "imap") if folder else ("https", "http")):
         raise wrong(
             f"{at}.url",
-            "une adresse « https://… », « http://… » ou « folder:… »"
+            "une adresse « https://… », « http://… », « imaps://… », « imap://… » ou « folder:… »"
             if folder
             else "une adresse « https://… » ou « http://… »",
-            "an `https://…`, `http://…` or `folder:…` address" if folder else "an `https://…` or `http://…` address",
+            "an `https://…`, `http://…`, `imaps://…`, `imap://…` or `folder:…` address" if folder else "an `https://…` or `http://…` address",
         )
     if held:
         raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
@@ -47,6 +47,8 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
             "une adresse https:// (le mandataire ne porte que CONNECT)",
             "an https:// url (the proxy only carries CONNECT)",
         )
+    if network.proxy is not None and parts.scheme in ("imap", "imaps") and not network.proxy.startswith("http://"):
+        raise wrong(f"{at}.network.proxy", "un mandataire http:// pour une messagerie", "an http:// proxy for a mail server")
     if network.client_key is not None and network.client_certificate is None:
         raise wrong(
             f"{at}.network.client_certificate",

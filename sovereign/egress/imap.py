@@ -1,0 +1,282 @@
+"""The `imap:` and `imaps:` way out: a mailbox, read alone. A request stands on its own; sessions are this module's affair.
+
+    CAPABILITY imaps://HOST/                   what the server can do
+    LIST       imaps://HOST/                   body: the arguments of LIST
+    STATUS     imaps://HOST/FOLDER             body: the items, between parentheses
+    SEARCH     imaps://HOST/FOLDER;UIDVALIDITY=N   body: the arguments of UID SEARCH
+    FETCH      imaps://HOST/FOLDER;UIDVALIDITY=N   body: the arguments of UID FETCH
+    GET        imaps://HOST/FOLDER;UIDVALIDITY=N/;UID=U[/;SECTION=S]   the bytes of one message, or of one part of it
+
+1. FOLDER is the server's own name (modified UTF-7), percent-encoded; addresses are those of RFC 5092. A folder whose UIDVALIDITY
+   is no longer N answers 410.
+2. The body of an answer is what the server wrote, every line and literal, its last line with `A` for a tag (RFC 9051); that of
+   GET is the bytes alone, decoded when the request's `Content-Transfer-Encoding` says `base64` or `quoted-printable`.
+3. NO is 404 (a folder or a message that is not there) or 409, BAD is 400, a refused login 401, one refused for now 503; their
+   bodies are empty: a server's words may repeat what it was sent.
+4. A command's arguments are one line of printable ASCII without literals. Nothing else can be sent, and folders are opened by
+   EXAMINE: no request changes a mailbox.
+5. A command is tried again as HTTP reads are; a session that broke is replaced.
+"""
+
+import base64
+import binascii
+import quopri
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import unquote_to_bytes
+
+from saas_connectors.auth import Auth
+from saas_connectors.request import Headers, Request, Response
+from sovereign.clock import Clock
+from sovereign.egress import errors, tls
+from sovereign.egress.admission import Admission
+from sovereign.egress.budget import BASE, Budgets
+from sovereign.egress.counters import Counters, Remark
+from sovereign.egress.dial import Dialler
+from sovereign.egress.imap_session import PASSING, LoginRefused, Said, Session, quoted
+from sovereign.egress.origin import origin, split
+from sovereign.egress.policy import EgressPolicy, Resolve
+from sovereign.egress.remarks import remarks
+
+SCHEMES: Final = ("imap", "imaps")
+_CAP: Final = 20.0
+_REST: Final = 60.0
+"""How long a session may have rested and still be used, in seconds: servers let one go after some minutes."""
+_TARGET: Final = re.compile(
+    r"/(?P<folder>[^/;]*(?:/[^/;]+)*?)(?:;UIDVALIDITY=(?P<validity>\d{1,10}))?"
+    r"(?:/;UID=(?P<uid>\d{1,10})(?:/;SECTION=(?P<section>\d{1,4}(?:\.\d{1,4}){0,15}))?)?\Z"
+)
+_ARGUMENTS: Final = re.compile(rb"[\x20-\x7e]{0,65536}\Z")
+_NAME: Final = re.compile(rb"[\x20-\x7e]{1,1024}\Z")
+_BODY: Final = re.compile(rb"BODY(?:\[[0-9.]*\])? (?:\{(\d{1,12})\}\r?\n|\"((?:[^\"\\\r\n]|\\.)*)\"|(NIL))", re.IGNORECASE)
+_ABSENT: Final = frozenset({"NONEXISTENT", "TRYCREATE", "NOPERM"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A request understood: the folder it needs open, the command to send, the message whose bytes are wanted."""
+
+    command: bytes
+    folder: bytes | None = None
+    validity: int | None = None
+    bytes_of: bool = False
+
+
+class ImapTransport:
+    """The way out of one connection whose vendor is a mail server; see `transport.Transport`."""
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        auth: Auth | None,
+        clock: Clock,
+        *,
+        stop: threading.Event,
+        budgets: Budgets,
+        resolve: Resolve,
+        chance: Callable[[], float],
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._policy, self._auth, self._clock, self._budgets = policy, auth, clock, budgets
+        self._stop, self._chance, self._sleep = stop, chance, sleep or stop.wait
+        admission = Admission(policy, auth, sessions=SCHEMES)
+        self._own, self._origins = admission.own, admission.origins
+        self._cap = admission.cap
+        self._proxy = None if admission.proxy is None else (admission.proxy, admission.proxy_headers)
+        self._dialler = Dialler(
+            policy.connection, policy.private, policy.loopback, resolve, proxied=admission.proxy is not None
+        )
+        self._secure = tls.context(policy, ())
+        self._budget = budgets.join(
+            self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency
+        )
+        self._lock = threading.Lock()
+        self._idle: list[tuple[Session, float]] = []
+
+    def send(self, request: Request) -> Response:
+        """Carry one command to the server and give its answer; errors: EgressError."""
+        order = self._order(request)
+        patience, attempt = self._policy.patience, 0
+        while True:
+            attempt += 1
+            if self._stop.is_set():
+                raise errors.Interrupted
+            patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
+            try:
+                return self._once(request, order)
+            except LoginRefused as refusal:
+                if not refusal.passing or attempt >= self._policy.attempts:
+                    return self._status(request, 503 if refusal.passing else 401, "")
+            except (errors.NotSent, errors.Broken, errors.TimedOut) as fault:
+                final = isinstance(fault, errors.TlsFailed | errors.NoCredential) or fault.fields.get("phase") == "total"
+                if final or attempt >= self._policy.attempts:
+                    raise
+            finally:
+                self._budget.leave()
+            self._pause(self._chance() * min(_CAP, BASE * 2.0**attempt))
+
+    def exchange(self, requests: tuple[Request, ...]) -> tuple[Response, ...]:
+        """Send requests one after the other; the answers come in their order."""
+        return tuple(self.send(request) for request in requests)
+
+    def describe(self) -> tuple[Remark, ...]:
+        """What guards this way out, and what they cannot see."""
+        return remarks(self._policy, self._origins)
+
+    def close(self) -> None:
+        """Log out."""
+        self._budgets.part(self)
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session, _ in idle:
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _once(self, request: Request, order: _Order) -> Response:
+        """One command, on a session that rests or on a new one."""
+        session = self._resting(order.folder)
+        if session is not None:
+            with suppress(errors.Broken):  # the server may have let it go meanwhile: a new one is opened at once
+                return self._on(session, request, order)
+        session = Session(self._policy, self._own, self._dialler, self._secure, self._proxy)
+        return self._on(session, request, order, fresh=True)
+
+    def _on(self, session: Session, request: Request, order: _Order, *, fresh: bool = False) -> Response:
+        session.begin()
+        try:
+            if fresh:
+                session.open(*self._credential(request))
+            response = self._carry(session, request, order)
+        except BaseException:
+            session.drop()
+            raise
+        finally:
+            self.counters.add(session.received, session.sent)
+        with self._lock:
+            self._idle.append((session, time.monotonic()))
+        return response
+
+    def _carry(self, session: Session, request: Request, order: _Order) -> Response:
+        if order.folder is not None and session.folder != order.folder:
+            said = session.examine(order.folder)
+            if said.status != "OK":
+                return self._status(request, 503 if said.code in PASSING else 404, said.code)
+        if order.validity is not None and session.validity != order.validity:
+            return self._status(request, 410, "UIDVALIDITY")
+        cap = self._cap(request)
+        said = session.command(order.command, cap + (64 * 1024 if order.bytes_of else 0))
+        if said.status != "OK":
+            return self._refusal(request, said)
+        if not order.bytes_of:
+            return Response(200, request.full_url, said.raw, Headers((("Content-Type", "text/x-imap"),)), self._clock())
+        content = _content(said.raw)
+        if content is None:
+            return self._status(request, 404, "")
+        content = _decoded(content, dict(request.headers).get("Content-Transfer-Encoding", ""))
+        if len(content) > cap:
+            raise errors.TooLarge(host=self._own.host, connection=self._policy.connection, limit=cap, what="message")
+        kind = "application/octet-stream" if ";SECTION=" in request.url else "message/rfc822"
+        return Response(200, request.full_url, content, Headers((("Content-Type", kind),)), self._clock())
+
+    def _resting(self, folder: bytes | None) -> Session | None:
+        """Take a session that rests, one where the folder is open if there is one."""
+        present = time.monotonic()
+        with self._lock:
+            old = [session for session, since in self._idle if present - since > _REST]
+            self._idle = [each for each in self._idle if present - each[1] <= _REST]
+            at = next((n for n, (session, _) in enumerate(self._idle) if session.folder == folder), len(self._idle) - 1)
+            found = self._idle.pop(at)[0] if self._idle else None
+        for session in old:
+            session.close()
+        return found
+
+    def _credential(self, request: Request) -> tuple[str, str]:
+        """The account and its password, as the authentication shows them: Basic alone has both."""
+        if self._auth is not None:
+            flow = self._auth.flow(Request(request.method, request.url))
+            try:
+                shown = dict(next(flow).headers).get("Authorization", "")
+                user, colon, password = base64.b64decode(shown.removeprefix("Basic "), validate=True).decode().partition(":")
+            except (StopIteration, binascii.Error, UnicodeDecodeError):
+                colon = ""
+            finally:
+                flow.close()
+            if colon and "\0" not in user + password:
+                return user, password
+        raise errors.Refused("egress.credential", self._own.host, self._policy.connection)
+
+    def _order(self, request: Request) -> _Order:
+        """Understand a request; errors: Refused."""
+        scheme, authority, target = split(request.full_url)
+        if origin(scheme, authority) != self._own:
+            raise self._refused("egress.origin")
+        found, arguments = _TARGET.match(target), request.body or b""
+        if found is None or request.params or not _ARGUMENTS.match(arguments) or arguments.endswith(b"}"):
+            raise self._refused("egress.url")
+        folder, validity = unquote_to_bytes(found["folder"]), found["validity"]
+        if request.method in ("CAPABILITY", "LIST") and not folder:
+            return _Order(f"{request.method} ".encode() + arguments if arguments else request.method.encode())
+        if not _NAME.match(folder):
+            raise self._refused("egress.url")
+        if request.method == "STATUS":
+            return _Order(b"STATUS " + quoted(folder) + b" " + arguments)
+        if validity is None:
+            raise self._refused("egress.url")
+        if request.method in ("SEARCH", "FETCH") and found["uid"] is None:
+            return _Order(b"UID " + request.method.encode() + b" " + arguments, folder, int(validity))
+        if request.method == "GET" and found["uid"] is not None:
+            section = (found["section"] or "").encode()
+            command = b"UID FETCH " + found["uid"].encode() + b" (UID BODY.PEEK[" + section + b"])"
+            return _Order(command, folder, int(validity), bytes_of=True)
+        raise self._refused("egress.method")
+
+    def _refused(self, rule: str) -> errors.Refused:
+        return errors.Refused(rule, self._own.host, self._policy.connection)
+
+    def _refusal(self, request: Request, said: Said) -> Response:
+        if said.status == "BAD":
+            return self._status(request, 400, said.code)
+        if said.code in PASSING:
+            return self._status(request, 503, said.code)
+        return self._status(request, 404 if said.code in _ABSENT else 409, said.code)
+
+    def _status(self, request: Request, status: int, code: str) -> Response:
+        return Response(status, request.full_url, b"", Headers((("Imap-Code", code),) if code else ()), self._clock())
+
+    def _pause(self, seconds: float) -> None:
+        self._sleep(min(seconds, threading.TIMEOUT_MAX))
+        if self._stop.is_set():
+            raise errors.Interrupted
+
+
+def _content(raw: bytes) -> bytes | None:
+    """The bytes of a message in the answer that gives them; None when there are none."""
+    for found in _BODY.finditer(raw):
+        if found[1] is not None:
+            return raw[found.end() : found.end() + int(found[1])]
+        if found[2] is not None:
+            return re.sub(rb"\\(.)", rb"\1", found[2])
+    return None
+
+
+def _decoded(content: bytes, encoding: str) -> bytes:
+    """Take the transfer encoding off (RFC 2045 section 6); what does not decode stays as it is."""
+    if encoding == "base64":
+        kept = re.sub(rb"[^A-Za-z0-9+/]", b"", content)
+        with suppress(binascii.Error):
+            return base64.b64decode(kept[: len(kept) - (len(kept) % 4 == 1)] + b"=" * (-len(kept) % 4))
+    if encoding == "quoted-printable":
+        return quopri.decodestring(content)
+    return content
