@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, str]] = {
     "open311": "saas_connectors.urban.open311:make",
     "scim": "saas_connectors.identity.scim:make",
     "graph-users": "saas_connectors.identity.graph:make",
+    "imap": "saas_connectors.mail.imap:make",
 }
 
 

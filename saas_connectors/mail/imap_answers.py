@@ -1,7 +1,7 @@
 """What a mail server answered, read: every untagged line becomes a list of tokens (RFC 9051 section 9), bounded.
 
-The body is the server's own, literals inside, its last line tagged `A` (`sovereign/egress/imap.py`). A word is a `str`, a quoted
-string or a literal is `bytes`, NIL is None, a parenthesis is a list. Lines of text for people (`* OK …`) give no token.
+The body is the server's own, literals inside, its last line tagged `A` (`sovereign/egress/imap.py`). A word is a `str`, a
+quoted string or a literal is `bytes`, NIL is None, a parenthesis is a list. Lines of text for people (`* OK …`) give no token.
 What is not whole, or too deep, or too wide, is `Malformed`: nothing of it is shown.
 """
 
@@ -13,7 +13,7 @@ from saas_connectors.answer import accept, malformed
 from saas_connectors.errors import Malformed
 from saas_connectors.request import Request, Response
 
-Token: TypeAlias = Union[str, bytes, None, "list[Token]"]
+Token: TypeAlias = Union[str, bytes, "list[Token]", None]
 
 _DEPTH: Final = 64
 _TOKENS: Final = 4_000_000

@@ -18,6 +18,7 @@ from email.header import decode_header
 from email.policy import default
 from email.utils import getaddresses, parsedate_to_datetime
 from html.parser import HTMLParser
+from inspect import signature
 from typing import Any, Final
 
 MOST_ADDRESSES: Final = 500
@@ -25,6 +26,8 @@ _LONGEST: Final = 4_000
 _QUIET: Final = frozenset({"script", "style", "head", "title"})
 _BREAKS: Final = frozenset({"p", "br", "div", "tr", "li", "h1", "h2", "h3", "h4", "blockquote"})
 _MARKS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_LOOSE: Final[dict[str, bool]] = {"strict": False} if "strict" in signature(getaddresses).parameters else {}
+"""Later versions of Python refuse a whole list for one odd address, unless they are told not to."""
 _HEADERS: Final = re.compile(rb"^([A-Za-z0-9-]{1,76}):((?:[^\r\n]|\r?\n[ \t])*)", re.MULTILINE)
 
 
@@ -63,9 +66,7 @@ def unfolded(said: str) -> str:
     with suppress(Exception):  # the library raises whatever it meets: LookupError, ValueError, its own errors
         if "=?" in said[:_LONGEST]:
             pieces = decode_header(re.sub(r"\r?\n[ \t]+", " ", said[:_LONGEST]))
-            said = "".join(
-                _charset(piece, charset or "") if isinstance(piece, bytes) else piece for piece, charset in pieces
-            )
+            said = "".join(_charset(piece, charset or "") if isinstance(piece, bytes) else piece for piece, charset in pieces)
     return _MARKS.sub(" ", re.sub(r"[\r\n\t]+", " ", said)).encode("utf-8", "replace").decode()[:_LONGEST].strip()
 
 
@@ -110,7 +111,7 @@ def _display(found: Mapping[str, str]) -> str | None:
 def _pairs(said: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     with suppress(Exception):  # as above
-        pairs = getaddresses([re.sub(r"[\r\n]+[ \t]*", " ", said)], strict=False)
+        pairs = getaddresses([re.sub(r"[\r\n]+[ \t]*", " ", said)], **_LOOSE)
     made = []
     for name, address in pairs:
         local, at, domain = address.rpartition("@")
@@ -157,6 +158,7 @@ class _Words(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Enter an element."""
+        del attrs
         if tag in _QUIET:
             self._quiet += 1
         elif tag in _BREAKS:

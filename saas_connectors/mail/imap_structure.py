@@ -7,6 +7,7 @@ most `MOST` parts and 32 levels are looked at; the rest is counted in `more`. A 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import collapse_rfc2231_value, decode_params
+from itertools import takewhile
 from typing import Final
 
 from saas_connectors.mail.imap_answers import Token, number, text
@@ -68,7 +69,7 @@ def _leaves(token: Token) -> Iterator[Part]:
         if not isinstance(held, list) or not held or level > _LEVELS or steps > 4 * _LEAVES:
             continue
         if isinstance(held[0], list):
-            inner = [each for n, each in enumerate(held) if isinstance(each, list) and all(isinstance(e, list) for e in held[: n + 1])]
+            inner = list(takewhile(lambda each: isinstance(each, list), held))
             children = [(each, f"{section}.{n}" if section else str(n), level + 1) for n, each in enumerate(inner, 1)]
             waiting.extend(reversed(children))
         else:

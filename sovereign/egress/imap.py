@@ -7,8 +7,8 @@
     FETCH      imaps://HOST/FOLDER;UIDVALIDITY=N   body: the arguments of UID FETCH
     GET        imaps://HOST/FOLDER;UIDVALIDITY=N/;UID=U[/;SECTION=S]   the bytes of one message, or of one part of it
 
-1. FOLDER is the server's own name (modified UTF-7), percent-encoded; addresses are those of RFC 5092. A folder whose UIDVALIDITY
-   is no longer N answers 410.
+1. FOLDER is the server's own name (modified UTF-7), percent-encoded; addresses are those of RFC 5092. A folder whose
+   UIDVALIDITY is no longer N answers 410.
 2. The body of an answer is what the server wrote, every line and literal, its last line with `A` for a tag (RFC 9051); that of
    GET is the bytes alone, decoded when the request's `Content-Transfer-Encoding` says `base64` or `quoted-printable`.
 3. NO is 404 (a folder or a message that is not there) or 409, BAD is 400, a refused login 401, one refused for now 503; their
@@ -94,9 +94,7 @@ class ImapTransport:
             policy.connection, policy.private, policy.loopback, resolve, proxied=admission.proxy is not None
         )
         self._secure = tls.context(policy, ())
-        self._budget = budgets.join(
-            self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency
-        )
+        self._budget = budgets.join(self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency)
         self._lock = threading.Lock()
         self._idle: list[tuple[Session, float]] = []
 

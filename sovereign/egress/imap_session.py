@@ -1,8 +1,8 @@
 """One IMAP session (RFC 9051, RFC 3501): a guarded connection, TLS, login, then one command at a time, its answer raw.
 
-1. The socket comes from the dialler, or from the proxy's CONNECT; TLS is verified before a byte of ours leaves. `imap:` asks for
-   STARTTLS and goes no further without, unless clear traffic is allowed and the peer's address is local or private; what came
-   in clear before TLS is never read as if it came after.
+1. The socket comes from the dialler, or from the proxy's CONNECT; TLS is verified before a byte of ours leaves. `imap:` asks
+   for STARTTLS and goes no further without, unless clear traffic is allowed and the peer is local or private; what came in clear
+   before TLS is never read as if it came after.
 2. An answer is every line that the server sends until the one that bears our tag, literals inside, as they are. Each read is
    held to the deadline, the whole to a cap, a line to `LINE`.
 3. The credential goes on the wire as AUTHENTICATE PLAIN, or LOGIN with literals; it is in no error, no `repr`, no answer.
@@ -54,7 +54,12 @@ class Session:
     """A session that is logged in. `folder`, `validity`: what is open, as EXAMINE said. Not safe to share between threads."""
 
     def __init__(
-        self, policy: EgressPolicy, own: Origin, dialler: Dialler, secure: ssl.SSLContext, proxy: tuple[str, dict[str, str]] | None
+        self,
+        policy: EgressPolicy,
+        own: Origin,
+        dialler: Dialler,
+        secure: ssl.SSLContext,
+        proxy: tuple[str, dict[str, str]] | None,
     ) -> None:
         self._policy, self._own, self._dialler, self._secure, self._proxy = policy, own, dialler, secure, proxy
         self.folder: bytes | None = None

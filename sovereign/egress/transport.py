@@ -64,9 +64,13 @@ def open_transport(
         return FolderTransport(policy, clock)
     driver: Callable[..., Transport]
     if policy.url.partition(":")[0] in ("imaps", "imap"):
-        from sovereign.egress.imap import ImapTransport as driver
+        from sovereign.egress.imap import ImapTransport
+
+        driver = ImapTransport
     else:
-        from sovereign.egress.http import HttpTransport as driver
+        from sovereign.egress.http import HttpTransport
+
+        driver = HttpTransport
     return driver(
         policy, auth, clock, stop=stop or threading.Event(), budgets=budgets, resolve=resolve, chance=chance, sleep=sleep
     )

@@ -27,7 +27,9 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
             "une adresse « https://… », « http://… », « imaps://… », « imap://… » ou « folder:… »"
             if folder
             else "une adresse « https://… » ou « http://… »",
-            "an `https://…`, `http://…`, `imaps://…`, `imap://…` or `folder:…` address" if folder else "an `https://…` or `http://…` address",
+            "an `https://…`, `http://…`, `imaps://…`, `imap://…` or `folder:…` address"
+            if folder
+            else "an `https://…` or `http://…` address",
         )
     if held:
         raise wrong(f"{at}.url", "une adresse sans identifiant ni mot de passe", "an address without login or password")
