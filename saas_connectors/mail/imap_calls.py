@@ -14,6 +14,7 @@ from saas_connectors.request import Request
 MOST_FOLDERS: Final = 20_000
 UNREADABLE: Final = "\\unreadable"
 """Ours: a folder whose name is not in modified UTF-7, which no command can name."""
+_PASSING: Final = frozenset({"\\marked", "\\unmarked"})
 _STATUS: Final = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN"
 _ANSWER: Final = 64 << 20
 
@@ -99,7 +100,7 @@ def _listed(line: list[Token]) -> Folder | None:
     raw, delimiter = text(line[3]), text(line[2])
     if raw is None:
         return None
-    flags = frozenset(flag.lower() for flag in line[1] if isinstance(flag, str))
+    flags = frozenset(flag.lower() for flag in line[1] if isinstance(flag, str)) - _PASSING
     if re.fullmatch(rb"[\x20-\x7e]{1,1024}", raw) is None:
         flags |= {UNREADABLE}
     name = raw.decode("latin-1")

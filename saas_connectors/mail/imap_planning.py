@@ -157,8 +157,6 @@ class Planning:
         return found
 
     def _flags(self, folder: Folder) -> Answer[Flags]:
-        if not folder.messages:
-            return {}
         request = self.calls.uid("FETCH", folder.raw, folder.validity, "1:* (UID FLAGS)")
         (response,) = yield from fetch(request)
         found: Flags = {}

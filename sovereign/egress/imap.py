@@ -15,7 +15,9 @@
    bodies are empty: a server's words may repeat what it was sent.
 4. A command's arguments are one line of printable ASCII without literals. Nothing else can be sent, and folders are opened by
    EXAMINE: no request changes a mailbox.
-5. A command is tried again as HTTP reads are; a session that broke is replaced.
+5. A session shows a folder as it was when it was opened: what asks for all of it (SEARCH, FETCH to `*`) opens it anew, and
+   LIST and STATUS are asked with none open (RFC 3501 section 6.3.10).
+6. A command is tried again as HTTP reads are; a session that broke is replaced.
 """
 
 import base64
@@ -66,6 +68,7 @@ class _Order:
     folder: bytes | None = None
     validity: int | None = None
     bytes_of: bool = False
+    anew: bool = False
 
 
 class ImapTransport:
@@ -167,7 +170,9 @@ class ImapTransport:
         return response
 
     def _carry(self, session: Session, request: Request, order: _Order) -> Response:
-        if order.folder is not None and session.folder != order.folder:
+        if order.folder is None and session.folder is not None:
+            session.leave()
+        if order.folder is not None and (session.folder != order.folder or order.anew):
             said = session.examine(order.folder)
             if said.status != "OK":
                 return self._status(request, 503 if said.code in PASSING else 404, said.code)
@@ -233,7 +238,8 @@ class ImapTransport:
         if validity is None:
             raise self._refused("egress.url")
         if request.method in ("SEARCH", "FETCH") and found["uid"] is None:
-            return _Order(b"UID " + request.method.encode() + b" " + arguments, folder, int(validity))
+            anew = request.method == "SEARCH" or arguments.partition(b" ")[0].endswith(b"*")
+            return _Order(b"UID " + request.method.encode() + b" " + arguments, folder, int(validity), anew=anew)
         if request.method == "GET" and found["uid"] is not None:
             section = (found["section"] or "").encode()
             command = b"UID FETCH " + found["uid"].encode() + b" (UID BODY.PEEK[" + section + b"])"

@@ -1,8 +1,8 @@
 """One IMAP session (RFC 9051, RFC 3501): a guarded connection, TLS, login, then one command at a time, its answer raw.
 
 1. The socket comes from the dialler, or from the proxy's CONNECT; TLS is verified before a byte of ours leaves. `imap:` asks
-   for STARTTLS and goes no further without, unless clear traffic is allowed and the peer is local or private; what came in clear
-   before TLS is never read as if it came after.
+   for STARTTLS and goes no further without, unless clear traffic is allowed and the peer is local or private; what came in
+   clear before TLS is never read as if it came after.
 2. An answer is every line that the server sends until the one that bears our tag, literals inside, as they are. Each read is
    held to the deadline, the whole to a cap, a line to `LINE`.
 3. The credential goes on the wire as AUTHENTICATE PLAIN, or LOGIN with literals; it is in no error, no `repr`, no answer.
@@ -110,6 +110,11 @@ class Session:
             found = re.search(rb"\[UIDVALIDITY (\d{1,10})\]", said.raw, re.IGNORECASE)
             self.validity = int(found[1]) if found else None
         return said
+
+    def leave(self) -> None:
+        """Leave the folder that is open: CLOSE removes nothing from what EXAMINE opened (RFC 9051 section 6.4.1)."""
+        self.folder = self.validity = None
+        self.command(b"CLOSE", _SMALL)
 
     def close(self) -> None:
         """Let the connection go; LOGOUT is not waited for."""

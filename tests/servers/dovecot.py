@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -144,10 +145,9 @@ class Dovecot:
         if not self.secure:
             conf = conf.replace("ssl = yes\n  }", "ssl = no\n  }")
         (self.root / "dovecot.conf").write_text(conf)
-        self._process = subprocess.Popen(
-            [shutil.which("dovecot") or "/usr/sbin/dovecot", "-F", "-c", str(self.root / "dovecot.conf")],
-            stdout=subprocess.DEVNULL, stderr=(self.root / "stderr").open("wb"), start_new_session=True,
-        )  # fmt: skip
+        command = [shutil.which("dovecot") or "/usr/sbin/dovecot", "-F", "-c", str(self.root / "dovecot.conf")]
+        with (self.root / "stderr").open("wb") as told:
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True)
         for _ in range(600):
             if self._process.poll() is not None:
                 break
@@ -200,9 +200,9 @@ class Dovecot:
 
 @contextmanager
 def running(folder: Path, *, capability: str = "", secure: bool = True) -> Iterator[Dovecot]:
-    """Run a server whose things are in a folder of its own. capability: what it says it can do, instead of its own list."""
-    root = folder / "dovecot"
-    (root / "mail").mkdir(parents=True)
+    """Run a server; its authority is written to `folder`. capability: what it says it can do, instead of its own list."""
+    root = Path(tempfile.mkdtemp(prefix="dovecot-"))  # short: the sockets' paths have a limit of 108 bytes
+    (root / "mail").mkdir()
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "mail-ca.pem"))
     cert = ca.issue_cert("localhost", "127.0.0.1")
@@ -210,11 +210,7 @@ def running(folder: Path, *, capability: str = "", secure: bool = True) -> Itera
     cert.cert_chain_pems[0].write_to_path(str(root / "cert.pem"))
     (root / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
     if os.getuid() == 0:
-        # Parents of the folder are the test's own, closed to others.
-        for parent in (root, *root.parents):
-            if len(parent.parts) < 3:
-                break
-            parent.chmod(parent.stat().st_mode | 0o011)
+        root.chmod(0o711)
         shutil.chown(root / "mail", "mail", "mail")
         shutil.chown(root / "users", "mail", "mail")
     server = Dovecot(root, folder / "mail-ca.pem", _free(), _free(), capability, secure)
@@ -223,3 +219,4 @@ def running(folder: Path, *, capability: str = "", secure: bool = True) -> Itera
         yield server
     finally:
         server.stop()
+        shutil.rmtree(root, ignore_errors=True)

@@ -21,11 +21,11 @@ from snapshots.dataset import CLASSES
 from sovereign.egress.budget import BUDGETS
 from sovereign.site import Site
 from sovereign.sync.outcome import RunOutcome
-from tests.conformance.connectors.vendors import VENDORS, Misbehaving, Server
+from tests.conformance.connectors.vendors import SESSIONS, VENDORS, Misbehaving, Server
 from tests.security.canaries.search import search
 from tests.servers.sites import Wandering, credentials
 
-KINDS = sorted(registry.KINDS)
+KINDS = sorted(registry.KINDS.keys() - SESSIONS)
 HIDDEN = ["Jeanne Martin"]
 Held = dict[str, list[str]]
 

@@ -1,6 +1,7 @@
 """Every kind of connector before a vendor that misbehaves; a kind without a vendor in the table fails."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +9,10 @@ from saas_connectors import registry
 from saas_connectors.conformance import misbehaviour
 from saas_connectors.connector import Connector
 from saas_connectors.request import Request, Response
-from tests.conformance.connectors.vendors import STARTED, VENDORS, Misbehaving
+from tests.conformance.connectors.vendors import SESSIONS, STARTED, VENDORS, Misbehaving
 
 URL = "http://vendor.example"
-KINDS = sorted(registry.KINDS)
+KINDS = sorted(registry.KINDS.keys() - SESSIONS)
 
 
 def vendor_of(kind: str) -> Misbehaving:
@@ -44,6 +45,11 @@ def sender(vendor: Misbehaving) -> Callable[[Request], Response]:
             return response
 
     return send
+
+
+@pytest.mark.parametrize("kind", sorted(SESSIONS))
+def test_a_kind_that_speaks_another_protocol_has_laws_of_its_own(kind: str) -> None:
+    assert (Path(__file__).parent / f"test_{kind}.py").is_file()
 
 
 @pytest.mark.parametrize("kind", KINDS)

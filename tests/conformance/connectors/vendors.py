@@ -318,5 +318,7 @@ VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "scim": _scim,
     "graph-users": _graph,
 }
-"""One a kind of the registry."""
+"""One a kind of the registry that speaks HTTP."""
+SESSIONS: Final = frozenset({"imap"})
+"""The kinds that speak another protocol: `test_KIND.py` beside this file holds each to the same laws, over its own server."""
 STARTED: Final = max(NOW, REPORTED)
