@@ -4,8 +4,9 @@
    next one; a page with neither link is no end: it is malformed.
 2. What changed comes with the properties that changed alone, in any order, some of it several times: each object is then read
    whole by its identifier. Members are said one by one, come or gone.
-3. `@removed` takes an object out of the copy, whether it can still be restored (`changed`) or not (`deleted`); one restored
-   comes back as a change. Of a group that is gone nobody says who was in it: the next read is a full one.
+3. `@removed` takes an object out of the copy, whether it can still be restored (`changed`) or not (`deleted`), once it is seen
+   not to be there: pages have no order, and it may have been restored since. Of a group that is gone nobody says who was in
+   it: the next read is a full one.
 4. A token that is refused (410, or 400) ends the trust: all is read again, that is said, and so is the next read, in full.
 """
 
@@ -125,8 +126,7 @@ class Pull:
         there = {one["id"]: one for one in rows if "@removed" not in one}
         gone = [name for name in gone if name not in there]
         if self.state.phase == "changes":
-            whole, missing = yield from self._whole(list(there))
-            gone += missing
+            whole, gone = yield from self._whole([*there, *gone])
         else:
             whole, gone = [one for one in _merged(rows) if _told_whole(one)], []
         pages = [self._made(request, response, self.kind, [records.row(one) for one in whole], [(name,) for name in gone])]

@@ -38,6 +38,21 @@ def test_a_user_removed_softly_or_for_good_leaves_the_copy_and_one_restored_come
     assert [row["id"] for row in rows(here.again(second))] == [SEVEN]
 
 
+def test_pages_without_order_take_out_no_user_that_was_restored() -> None:
+    vendor, here = tenant()
+    first, held = here.pull(), vendor.users[SEVEN]
+    vendor.remove("users", SEVEN)
+    vendor.change("users", SEVEN, **held)
+    for number in range(25):
+        vendor.change("users", member(number + 10)["id"], jobTitle="Chef")
+    gone = next(told for told in vendor.log if "@removed" in told[1])
+    vendor.log.remove(gone)
+    vendor.log.append(gone)
+    second = here.again(first)
+    assert SEVEN in {row["id"] for row in rows(second)}
+    assert removed(second) == []
+
+
 def test_a_token_that_expired_reads_all_again_and_so_does_the_next_read() -> None:
     vendor, here = tenant()
     first = here.pull()
