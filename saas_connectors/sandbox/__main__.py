@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from saas_connectors.sandbox.datasets import Bench, Dataset, communes
+from saas_connectors.sandbox.graph import Graph, member
 from saas_connectors.sandbox.maarch import Maarch
 from saas_connectors.sandbox.open311 import Open311, reports
 from saas_connectors.sandbox.opendatasoft import Portal, communes_of_france, notices
+from saas_connectors.sandbox.scim import Scim, user
 from saas_connectors.sandbox.server import Sandbox
 from saas_connectors.sandbox.troubles import Trouble
 from saas_connectors.sandbox.vendor import Vendor
@@ -23,6 +25,8 @@ def main() -> None:
     parser.add_argument("--maarch", type=int, metavar="LETTERS", help="be a MaarchCourrier server with so many letters instead")
     parser.add_argument("--open311", type=int, metavar="REPORTS", help="be an Open311 server with so many reports instead")
     parser.add_argument("--portal", action="store_true", help="be a portal of open data (Opendatasoft) instead")
+    parser.add_argument("--scim", type=int, metavar="ACCOUNTS", help="be a SCIM service with so many accounts instead")
+    parser.add_argument("--graph", type=int, metavar="USERS", help="be a Graph tenant with so many users instead")
     parser.add_argument("--document-bytes", type=int, default=2_000, help="bytes of each file of a letter, at least")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that each answer waits")
     parser.add_argument("--cap", type=int, default=1000, help="most records in a page")
@@ -45,6 +49,10 @@ def main() -> None:
     if asked.open311 is not None:
         present = datetime.now(UTC).replace(microsecond=0)
         vendor = Open311(reports(asked.open311, until=present), now=present, latency=asked.latency_ms / 1000, cap=asked.cap)
+    if asked.scim is not None:
+        vendor = Scim(map(user, range(asked.scim)), now=datetime.now(UTC), latency=asked.latency_ms / 1000, cap=asked.cap)
+    if asked.graph is not None:
+        vendor = Graph(map(member, range(asked.graph)), latency=asked.latency_ms / 1000, cap=asked.cap)
     sandbox = Sandbox(maarch or portal or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
     sys.stdout.write(f"{sandbox.url}\n")
     sys.stdout.flush()

@@ -1,5 +1,6 @@
 """What a delta query does that one does not expect, one test each; and writes that are read back."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,14 @@ def test_a_next_link_to_another_host_is_not_followed() -> None:
     with pytest.raises(Malformed):
         here.pull()
     assert all(request.url.startswith(URL) for request in here.asked)
+
+
+def test_a_page_that_leads_nowhere_is_no_end() -> None:
+    _, here = tenant()
+    ask = here.send_on
+    here.send_on = lambda request: replace(ask(request), body=ask(request).body.replace(b"@odata.nextLink", b"link"))
+    with pytest.raises(Malformed):
+        here.pull()
 
 
 def test_a_success_that_did_nothing_is_found_out() -> None:
