@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from saas_connectors.identity.scim.records import USER
-from saas_connectors.sandbox import Sandbox, Table, Vendor
+from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
 from saas_connectors.sandbox.graph import ROOT, Graph, member
+from saas_connectors.sandbox.scim import ROOT as SCIM
+from saas_connectors.sandbox.scim import Scim
 from saas_connectors.sandbox.vendor import SECRET
 from saas_connectors.sandbox.vendor import USER as CLIENT
 from sovereign.cli.main import main
@@ -117,3 +120,21 @@ def test_someone_who_leaves_loses_the_account_of_each_service_and_each_is_read_b
         assert graph.revoked == [member(7)["id"]]
         _pull(here, "espaces", "tenant")
         assert here.check_log() > 0
+
+
+def test_a_departure_that_a_service_only_says_it_did_is_asked_again_until_it_is_read_back(tmp_path: Path) -> None:
+    scim = Scim(secret=SECRET)
+    scim.troubles.plan(Trouble("lost", path=SCIM, method="PATCH"))
+    with Sandbox(scim) as sandbox, served(tmp_path, {}) as here:
+        with here.site() as site:
+            bearer = {"secret": "api", "auth": {"kind": "bearer"}, "network": LOCAL}
+            table = {"connector": "scim", "url": f"{sandbox.url}{SCIM}", "writes": ["disable_user"], **bearer}
+            site.add_connection("espaces", table)
+            site.set_secret("espaces", "api", SECRET.encode())
+        with here.serving() as door:
+            url = f"{door.address}/v1/connections/espaces/operations/disable_user"
+            requests.post(url, json={"externalId": "M00001"}, headers=door.headers("app", "once", {}), timeout=60)
+            states = here.settled()
+    assert list(states.values()) == ["confirmed"]
+    assert [row["externalId"] for row in scim.users.values() if not row["active"]] == ["M00001"]
+    assert sum(call.method == "PATCH" for call in scim.calls) == 2
