@@ -28,6 +28,7 @@ from sovereign.backup.inflight import settle
 from sovereign.backup.proof import Proof
 from sovereign.backup.reading import data_of, latest, opened_listing, plain_piece, stored
 from sovereign.backup.record import Entry, Listing, Record
+from sovereign.backup.staging import STATE
 from sovereign.backup.target import Target
 from sovereign.clock import Clock, now
 from sovereign.custody import name_provider
@@ -154,6 +155,8 @@ def _write(target: Target, root: Path, listing: Listing, key: bytes) -> None:
     for folder in sorted({path.parent for path in places.values()}):
         files.folder(folder)
     scratch = files.folder(root / HALF / "files")
+    for end in ("", "-wal", "-shm", "-journal"):  # a log that a cut restore left would be played over the database
+        (root / f"{STATE}{end}").unlink(missing_ok=True)
 
     def write(numbered: tuple[int, Entry]) -> None:
         number, entry = numbered

@@ -6,6 +6,8 @@ What is there together is taken together, in this order, while nobody renews or 
 2. Manifests and whatever else names other files, then what they name. A part is there before the manifest that names it and
    goes after it, so every manifest taken has its parts and its keys.
 3. The keyring, last of all: it holds every key that something taken before was wrapped under.
+4. Whatever was seen of snapshots and documents is still there once all is taken, or all is taken anew: packs that are merged
+   meanwhile, and what is removed as its time is over, would otherwise be in neither form.
 
 A file replaced or removed afterwards stays as it was under its second name. Where a file system has no links, the file itself
 is read later; one that changed meanwhile is `Lost`, and the backup begins again.
@@ -36,6 +38,9 @@ _SEALED_ALREADY: Final = ("snapshots", "spool", "audit")
 _NOT_TAKEN: Final = frozenset({"keys", "marts", "spill", "state.db", "state.db-wal", "state.db-shm", "state.db-journal"})
 _NAMED_BY_OTHERS: Final = (".parquet", ".raw", ".pack", ".keys")
 """What is taken after the files that name it; key files last, so that they are as new as the keyring."""
+_NAMING: Final = (".manifest", ".index")
+_LOOKS: Final = 5
+"""How often all is taken before a site that keeps changing is told so: taking is making links, and no merge lasts that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,23 @@ def staged(site: "Site", copy_keys: Callable[[], None]) -> Iterator[list[Staged]
         files.folder(place)
         try:
             with files.locked(custody(site)):
-                taken = list(_take(site, place))
+                taken = _still(site, place)
                 copy_keys()
             yield taken
         finally:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _still(site: "Site", place: Path) -> list[Staged]:
+    for look in range(_LOOKS):
+        try:
+            return list(_take(site, place))
+        except Lost:
+            if look + 1 == _LOOKS:
+                raise
+            shutil.rmtree(place)
+            files.folder(place)
+    raise AssertionError
 
 
 def _take(site: "Site", place: Path) -> Iterator[Staged]:
@@ -91,12 +108,20 @@ def _take(site: "Site", place: Path) -> Iterator[Staged]:
     rest = [path for path in _walk(root / "snapshots", _whole) if not _of_a_run(root, path, unfinished)]
     for last in (False, True):
         yield from take(path for path in rest if path.suffix in _NAMED_BY_OTHERS and (path.suffix == ".keys") is last)
+    for path in {*kept, *rest}:
+        if path.suffix in (*_NAMING, *_NAMED_BY_OTHERS) and path.suffix != ".raw" and not path.exists():
+            raise Lost(file=path.relative_to(root).as_posix())
     master = _master(site)
-    own = (path for path in sorted(root.iterdir()) if path.name not in _NOT_TAKEN and path.name not in _SEALED_ALREADY)
+    own = (path for path in sorted(root.iterdir()) if _own(path.name))
     for path in own:
         yield from take(
             each for each in (_walk(path, _whole) if path.is_dir() else iter([path])) if each != master and _whole(each)
         )
+
+
+def _own(name: str) -> bool:
+    """Whether it is of the site itself, beside its data: stagings, of this backup first, and half restores are not."""
+    return not name.startswith(".") and name not in _NOT_TAKEN and name not in _SEALED_ALREADY
 
 
 def _whole(path: Path) -> bool:

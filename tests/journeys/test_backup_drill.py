@@ -8,7 +8,7 @@ import pytest
 from sovereign.backup.creating import create
 from sovereign.backup.errors import Altered, Forged, KeysWithin, NotRecoverable
 from sovereign.backup.folder import FolderTarget
-from sovereign.backup.reading import ids, verify
+from sovereign.backup.reading import ids, opened_listing, verify
 from sovereign.backup.restoring import restore
 from sovereign.errors import NoSite
 from sovereign.site import Site
@@ -28,6 +28,8 @@ def test_a_site_comes_back_elsewhere_as_it_was_saved(tmp_path: Path) -> None:
         create(here.site, target, keys)
         second = create(here.site, target, keys)
         assert second.objects < 20
+        paths = {each.path for each in opened_listing(target, second.record, here.site.keys.derive("backup")).files}
+        assert not [path for path in paths if path.startswith(".")], "what a backup works with is not taken into it"
         assert not search([target.folder], CANARIES).found
         there = here.held()
         here.close()
