@@ -33,15 +33,15 @@ def test_what_an_application_is_to_be_told_survives_a_kill_and_a_receiver_that_w
         with there.listening():
             pass  # a port of its own, where nobody listens for now
         made = site.run(
-            "client", "add", "desk", "--owner", "agathe", "--purpose", "p", "--connection", "courrier", "--callback", there.url,
+            "client", "add", "desk", "--owner", "agathe", "--purpose", "p", "--connection", "guichet", "--callback", there.url,
             "--network", "loopback", "--plaintext",
         )  # fmt: skip
         said = {each["type"]: each for each in made}
         token, secret = said["client"]["token"], said["callback.secret"]["secret"]
-        site.allow("desk", "courrier", "create")
+        site.allow("desk", "guichet", "create")
         with site.process() as (process, address):
             told = requests.post(
-                f"{address}/v1/connections/courrier/operations/create", json={"ref": "N1", "subject": "s"},
+                f"{address}/v1/connections/guichet/operations/create", json={"ref": "N1", "subject": "s"},
                 headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "k1"}, timeout=60,
             )  # fmt: skip
             assert told.status_code == 200, told.text
