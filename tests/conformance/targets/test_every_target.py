@@ -4,6 +4,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if parts := seaweedfs.missing():
         assert os.environ.get("CI") != "true", parts
         pytest.skip(f"not installed: {parts}")
-    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")) as url:
-        yield url
+    for attempt in range(3):  # a port that was free may be taken by a neighbour before the store has it
+        with ExitStack() as stack:
+            try:
+                url = stack.enter_context(seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")))
+            except RuntimeError:
+                if attempt == 2:
+                    raise
+                continue
+            yield url
+            return
 
 
 def bucket(url: str, prefix: str = "", *, secret: str = seaweedfs.SECRET) -> Target:
