@@ -255,7 +255,13 @@ def _export(site: "Site") -> Iterator[Finding]:
     yield from findings(site, timedelta(hours=1))
 
 
+def _backups(site: "Site") -> Iterator[Finding]:
+    from sovereign.backed_up import findings
+
+    yield from findings(site)
+
+
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
     of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines, _timestamps, _export, _uploads, _witnesses,
+    _quarantines, _timestamps, _export, _uploads, _witnesses, _backups,
 )  # fmt: skip
