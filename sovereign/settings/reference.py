@@ -42,7 +42,8 @@ def reference() -> str:
 
 
 def _table(title: str, kind: type[msgspec.Struct]) -> Iterator[str]:
-    yield f"\n## {title}\n\n{(kind.__doc__ or '').splitlines()[0].partition(': ')[2].capitalize()}\n\n"
+    said = (kind.__doc__ or "").splitlines()[0].partition(": ")[2]
+    yield f"\n## {title}\n\n{said[:1].upper()}{said[1:]}\n\n"
     yield "| field | default | expects | attend |\n|---|---|---|---|\n"
     hints = get_type_hints(kind, include_extras=True)
     for field in msgspec.structs.fields(kind):
