@@ -90,7 +90,7 @@ def list_(door: Door) -> None:
     site = door.site()
     rows = [
         {"connection": connection, "name": name}
-        for connection in sorted(site.settings.connections)
+        for connection in sorted({*site.settings.connections, "backup"})
         for name in site.secrets.names(connection)
     ]
     door.out.table("secret", (Column("connection", "connexion", "connection"), Column("name", "nom", "name")), rows)
