@@ -10,37 +10,17 @@ gateway keeps for itself (`url` is given). It opens nothing, and raises `Setting
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from saas_connectors.connector import Connector, Json, Writer
 from saas_connectors.errors import SettingsError
+from saas_connectors.kinds import KINDS, WRITERS
 
 if TYPE_CHECKING:
     from saas_connectors.auth import Auth
     from saas_connectors.installed import Installed
 
-KINDS: Final[Mapping[str, str]] = {
-    "rest": "saas_connectors.rest:make",
-    "decp": "saas_connectors.procurement.decp:make",
-    "ogc-features": "saas_connectors.urban.ogc_features:make",
-    "maarch": "saas_connectors.mail.maarch:make",
-    "opendatasoft": "saas_connectors.urban.opendatasoft:make",
-    "open311": "saas_connectors.urban.open311:make",
-    "scim": "saas_connectors.identity.scim:make",
-    "graph-users": "saas_connectors.identity.graph:make",
-    "imap": "saas_connectors.mail.imap:make",
-}
-
-
-WRITERS: Final[Mapping[str, str]] = {
-    "rest": "saas_connectors.rest.writer:make",
-    "decp": "saas_connectors.procurement.publication:make",
-    "ogc-features": "saas_connectors.urban.editing:make",
-    "open311": "saas_connectors.urban.open311.writer:make",
-    "maarch": "saas_connectors.mail.maarch_writer:make",
-    "scim": "saas_connectors.identity.scim.writer:make",
-    "graph-users": "saas_connectors.identity.graph.writer:make",
-}
+__all__ = ["KINDS", "WRITERS", "auth", "make", "writer"]
 
 
 def make(kind: str, name: str, settings: Mapping[str, Json], allowed: Collection[str] = ()) -> Connector:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from saas_connectors.kinds import KINDS
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.marks import cadence
@@ -35,8 +36,8 @@ command = Noun(
     "--connector",
     required=True,
     metavar="KIND",
-    fr="rest, decp, ogc-features, opendatasoft…",
-    en="rest, decp, ogc-features, opendatasoft…",
+    fr=f"{', '.join(KINDS)}, ou le connecteur d'un paquet (« connector list »).",
+    en=f"{', '.join(KINDS)}, or a package's connector (`connector list`).",
 )
 @option("--url", required=True, fr="https://… ou folder:DOSSIER.", en="https://… or folder:DIR.")
 @option(

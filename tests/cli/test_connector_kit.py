@@ -220,6 +220,11 @@ def test_the_list_needs_no_site_and_says_then_that_nothing_is_decided(run: Run, 
     assert rows == dict.fromkeys(KINDS, True) | {"alone": None}
 
 
+def test_the_help_of_a_connection_names_each_kind_of_the_product(run: Run) -> None:
+    told = run("connection", "add", "--help").out
+    assert [kind for kind in KINDS if kind not in told] == []
+
+
 def test_each_kind_of_the_product_leads_to_its_page(run: Run) -> None:
     pages = {each["kind"]: each["doc"] for each in run("connector", "list", "--json").of("connector")}
     assert pages["rest"] == "docs/connectors.md"
