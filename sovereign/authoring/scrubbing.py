@@ -34,9 +34,13 @@ VOCABULARY: Final = frozenset({
 _STANDARD: Final = re.compile(
     r"https?://www\.opengis\.net/[\w./#-]*|https?://www\.w3\.org/[\w./#-]*|https?://json-schema\.org/[\w./#-]*"
 )
-_COUNT: Final = re.compile(
-    r"count|total|page|size|limit|offset|per|number|returned|matched|skip|start|more|start|rows|length", re.IGNORECASE
-)
+_COUNT: Final = frozenset({
+    "count", "counts", "total", "totals", "page", "pages", "size", "limit", "offset", "per", "number", "num", "nb", "nhits",
+    "returned", "matched", "skip", "start", "more", "rows", "length", "max", "index", "items", "results", "records", "features",
+    "elements", "current", "last", "first", "next", "odata", "x", "rate", "ratelimit", "remaining", "reset", "totalcount",
+    "totalresults", "itemsperpage", "startindex", "pagesize",
+})  # fmt: skip
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _SEGMENT: Final = re.compile(r"api|v\d{1,2}|collections|items|records|pages?|list")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9_-]{4}){4,}(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
 _LINK: Final = re.compile(r"<([^<>]*)>")
@@ -70,7 +74,7 @@ class Scrub:
                 headers.append((name, value.partition(";")[0] + (";charset=utf-8" if "charset" in value.lower() else "")))
             elif name.lower() in _HEADERS:
                 headers.append((name, self._links(value)))
-            elif value.isdecimal() and _COUNT.search(name) and name.lower() != "content-length":
+            elif value.isdecimal() and counts(name) and name.lower() != "content-length":
                 headers.append((name, value))
         body = self.body(response, place) if 200 <= response.status < 300 else b""
         return Response(response.status, response.url, body, Headers(headers), response.received_at)
@@ -124,7 +128,7 @@ class Scrub:
             ]
         if isinstance(value, str):
             return self.text(value, held, place)
-        if value is None or isinstance(value, bool) or (held == _OUTSIDE and _COUNT.search(name)):
+        if value is None or isinstance(value, bool) or (held == _OUTSIDE and counts(name)):
             return value
         written = format(value, "f") if isinstance(value, Decimal) else str(value)
         if held == "internal" and not (len(written) >= SHORT and self.known(written)):
@@ -175,7 +179,7 @@ class Scrub:
         return f"https://{host}{path}{query}" if parts.hostname else f"{path}{query}"
 
     def _parameter(self, name: str, value: str) -> str:
-        plain = _COUNT.search(name) and value.isdecimal() and len(value) < SHORT
+        plain = counts(name) and value.isdecimal() and len(value) < SHORT
         return value if plain else self.text(value, "personal", "URL")
 
     def _kept(self, segment: str) -> bool:
@@ -217,13 +221,19 @@ class Scrub:
             held = self._class(name, "personal", inside=True)
             for at, value in element.attrib.items():
                 bare = etree.QName(at).localname
-                if not (value.isdecimal() and _COUNT.search(bare)):
+                if not (value.isdecimal() and counts(bare)):
                     element.attrib[at] = self.text(value, self._class(bare, "personal", inside=True), place)
             if element.text and element.text.strip():
                 element.text = self.text(element.text, held, place)
             if element.tail and element.tail.strip():
                 element.tail = self.text(element.tail, held, place)
         return bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def counts(name: str) -> bool:
+    """Whether a name says a number of things or a place among them, in each of its words: `totalCount`, not `accountNumber`."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    return bool(words) and all(word in _COUNT for word in words)
 
 
 def _inside(held: str) -> str:

@@ -145,6 +145,23 @@ def test_an_internal_value_that_someone_bears_elsewhere_is_replaced_there_too() 
     assert "Jeanne-Canari" not in row["label"]
 
 
+@pytest.mark.parametrize("name", ["accountNumber", "account", "phone_number", "homepage", "discount", "number1a"])
+def test_a_number_whose_name_only_holds_the_word_of_a_count_is_replaced(name: str) -> None:
+    assert b"730552911" not in scrub(json.dumps({name: 730552911, "items": []}).encode(), "application/json")
+    assert b"730552911" not in scrub(f'<r {name}="730552911"/>'.encode(), "application/xml")
+    headers = Headers([(f"X-{name}", "730552911"), ("X-Total-Count", "330"), ("X-RateLimit-Remaining", "9")])
+    other = Scrub(str.upper, {}, frozenset(), frozenset()).response(Response(200, "u", b"", headers), "read #1")
+    assert sorted(value for _, value in other.headers.items()) == ["330", "9"]
+
+
+@pytest.mark.parametrize(
+    "name", ["total_count", "totalCount", "numberMatched", "numberReturned", "@odata.count", "per_page", "nhits"]
+)
+def test_the_counts_of_the_usual_interfaces_are_kept(name: str) -> None:
+    body = json.dumps({name: 330, "items": []}).encode()
+    assert json.loads(scrub(body, "application/json")) == json.loads(body)
+
+
 def test_counts_and_the_shape_of_an_answer_are_kept() -> None:
     body = json.dumps({"meta": {"total": 330, "page": 2, "has_more": True}, "data": [{"x": None, "y": True, "z": []}]}).encode()
     assert json.loads(scrub(body, "application/json")) == json.loads(body)
