@@ -66,9 +66,13 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The streams a connection offers."""
+    """The streams a connection offers; `words`: texts that the vendor's interface is made of (code lists, names of types).
+
+    A recording keeps them as they are, wherever they stand whole: they are public, and say nothing of anyone.
+    """
 
     streams: tuple[Stream, ...]
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from saas_connectors.mail.maarch_letters import CONTENT, Letters
 from saas_connectors.mail.maarch_planning import Planning
 from saas_connectors.mail.maarch_referred import Referred, request, route
 from saas_connectors.mail.maarch_settings import Settings, load
-from saas_connectors.mail.maarch_streams import CORE, GROUP, OPTIONAL, STREAMS, number, stream
+from saas_connectors.mail.maarch_streams import CORE, GROUP, OPTIONAL, STREAMS, WORDS, number, stream
 from saas_connectors.request import Request, Response
 from saas_connectors.stream_settings import StreamSettings
 
@@ -100,7 +100,7 @@ class Maarch:
         for name in self.names:
             said, classes = self.tables.get(name, StreamSettings()), self.classes.get(name, {})
             made.append(stream(name, said, classes, columns if name == "resources" else None))
-        return Catalog(tuple(made))
+        return Catalog(tuple(made), WORDS)
 
     def slices(self, plan: ReadPlan) -> Exchange[tuple[Slice, ...]]:
         """Survey the letters and cut them; one part for each of the other streams."""

@@ -132,6 +132,10 @@ STREAMS: Final[Mapping[str, Shape]] = {
         {"type_id": "int", "description": "string", "doctypes_first_level_id": "int", "doctypes_second_level_id": "int"},
     ),
 }  # fmt: skip
+WORDS: Final = frozenset(
+    {"DEL", "OBS", "incoming", "outgoing", "internal", "rest", "standard", "root_visible", "root_invisible"}
+)
+"""What Maarch itself writes as statuses, categories and modes of users."""
 OPTIONAL: Final = tuple(_OPTIONAL)
 CORE: Final = tuple(_LETTER)
 

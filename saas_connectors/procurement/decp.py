@@ -24,6 +24,7 @@ from saas_connectors.errors import ResumeLost, SettingsError
 from saas_connectors.procurement.contracts import GROUP, schemas, streams
 from saas_connectors.procurement.emission import Emission, Facts
 from saas_connectors.procurement.files import File
+from saas_connectors.procurement.validation import words
 from saas_connectors.request import Request, Response
 from saas_connectors.stream_settings import SAID, StreamSettings, Text, Texts, read, read_classes, read_streams
 
@@ -71,7 +72,7 @@ def make(name: str, settings: Mapping[str, Json]) -> "Decp":
         for stream in offered.values()
         if names is None or stream.name in names
     )
-    return Decp(name, at, asked, Catalog(catalog))
+    return Decp(name, at, asked, Catalog(catalog, words()))
 
 
 def load(name: str, settings: Mapping[str, Json]) -> tuple[Settings, frozenset[Class]]:

@@ -51,6 +51,20 @@ def _names() -> frozenset[str]:
     return frozenset(walk(json_schema()))
 
 
+@functools.cache
+def words() -> frozenset[str]:
+    """The names of the schema's fields, the texts of its code lists, how XML writes its truths."""
+
+    def walk(node: Json) -> Iterator[str]:
+        for held in node.values() if isinstance(node, dict) else node:
+            if isinstance(held, dict | list):
+                yield from walk(held)
+        if isinstance(node, dict) and isinstance(node.get("enum"), list):
+            yield from node["enum"]
+
+    return _names() | frozenset(walk(json_schema())) | {"oui", "non"}
+
+
 def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"a schema refers outside itself: {uri}")
 

@@ -25,7 +25,7 @@ from saas_connectors.rest.cursors import Filter
 from saas_connectors.stream_settings import SAID, Text, read, read_classes, read_streams
 from saas_connectors.urban.exports import Pull
 from saas_connectors.urban.odsql import writable
-from saas_connectors.urban.portal import DatasetSettings, Entry, Note, entries, entry, note_of, stream_name, stream_of
+from saas_connectors.urban.portal import WORDS, DatasetSettings, Entry, Note, entries, entry, note_of, stream_name, stream_of
 from saas_connectors.values import arrow_type
 
 VERSION: Final = "1"
@@ -118,12 +118,12 @@ class Opendatasoft:
             requests = tuple(self._request(self._path(said.dataset or name)) for name, said in self.tables.items())
             answers = yield Fetch(requests)
             found = [entry(*asked) for asked in zip(requests, answers, strict=True)]
-            return Catalog(tuple(self._stream(*each) for each in zip(self.tables, found, strict=True)))
+            return Catalog(tuple(self._stream(*each) for each in zip(self.tables, found, strict=True)), WORDS)
         streams: dict[str, Stream] = {}
         for each in (yield from self._all()):
             stream = stream_name(each.dataset_id, streams)
             streams[stream] = self._stream(stream, each)
-        return Catalog(tuple(streams.values()))
+        return Catalog(tuple(streams.values()), WORDS)
 
     def slices(self, plan: ReadPlan) -> Exchange[tuple[Slice, ...]]:
         """One a dataset."""

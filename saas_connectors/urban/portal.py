@@ -34,6 +34,8 @@ _TYPES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "geo_point_2d": (_POINT, ""),
 }
 _JSON: Final = (pa.string(), "json")
+WORDS: Final = frozenset({*_TYPES, "geo_shape", "file", "json_blob"})
+"""The names of types: the interface's own words."""
 _KEYS: Final = ("id", "unique")
 _NOTE: Final = b"opendatasoft"
 _RESERVED: Final = {"_key", "_op"}

@@ -80,13 +80,14 @@ class _Trial:
     operation: str = ""
 
     @contextmanager
-    def of(self, law: str) -> Iterator[None]:
+    def of(self, law: str, unrehearsed: Outcome = "broken") -> Iterator[None]:
+        """Open a law. unrehearsed: its outcome when it asks a recording for what was not recorded."""
         try:
             yield
         except suite.Violation as broken:
             self._enter(law, "broken", str(broken))
         except Unrehearsed:
-            self._enter(law, "broken", "it asks for something that was not recorded")
+            self._enter(law, unrehearsed, "it asks for something that was not recorded")
         except Fault as fault:
             self._enter(law, "broken", f"ends in {fault.code}: {fault.diagnostics('en').what}")
         except Exception as defect:  # noqa: BLE001 - a defect of the author's is what is looked for; its values are not shown
@@ -154,7 +155,7 @@ def try_reading(
     if len(reads) < len(slices):
         trial.untried("resume", "repeat", "documents", detail="a read did not end")
     else:
-        with trial.of("resume"):
+        with trial.of("resume", "untried"):  # from within a page that was cut, a connector asks what a whole read never does
             for part in slices:
                 suite.resumable(connector, plan, part, reads[part.key], send(), 40)
         with trial.of("repeat"):

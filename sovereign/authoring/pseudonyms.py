@@ -5,6 +5,7 @@
    digit, all else stays). Dates and times all move back by one amount each.
 3. Form holds: length, e-mail, IBAN, SIREN, SIRET and NIR with their check digits, dates, UUIDs, hexadecimal.
 4. All values are learned before the first is replaced; the key of a recording is random, and thrown away.
+5. A value may be given its replacement (`stand`): the digest of a file is then that of the file that stands for it.
 
 A short value can fall on itself (one letter among 26, three digits that are all taken): nothing under six signs is promised.
 """
@@ -45,6 +46,7 @@ class Pseudonyms:
         self._key = key
         self._root = _Node()
         self._known: set[str] = set()
+        self._stands: dict[str, str] = {}
         drawn = int.from_bytes(self._hash(b"shift")[:8], "big")
         self._days = timedelta(days=40 + drawn % 360)
         self._time = self._days + timedelta(seconds=1801 + drawn % 78_001)
@@ -70,8 +72,15 @@ class Pseudonyms:
             for sign in piece[:_DEPTH]:
                 node = node.inner.setdefault(sign, _Node())
 
+    def stand(self, text: str, other: str) -> None:
+        """Take a value in, and what stands in its place."""
+        self.learn(text)
+        self._stands[text] = other
+
     def of(self, text: str) -> str:
         """Give what stands in the place of a value that was learned."""
+        if text in self._stands:
+            return self._stands[text]
         if found := _ISO.fullmatch(text):
             return self._iso(text, found)
         if found := _FRENCH.fullmatch(text):

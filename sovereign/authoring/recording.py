@@ -8,6 +8,7 @@
    secrets (`Unscrubbed`).
 """
 
+import hashlib
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -153,13 +154,32 @@ def _scrubbed(real: Heard, settings: Mapping[str, Any], hosts: frozenset[str], p
         pseudonyms.learn(text)
         return text
 
-    first = Scrub(learn, classes, hosts, known)
-    second = Scrub(learn, classes, hosts, known, pseudonyms.__contains__)
-    last = Scrub(pseudonyms.of, classes, hosts, known, pseudonyms.__contains__)
+    words, files = real.catalog.words, _files(real, pseudonyms)
+    first = Scrub(learn, classes, hosts, known, words=words)
+    second = Scrub(learn, classes, hosts, known, pseudonyms.__contains__, words)
+    last = Scrub(pseudonyms.of, classes, hosts, known, pseudonyms.__contains__, words)
     made: list[Response] = []
     for scrub in (first, second, last):  # what the second finds in internal texts must be learned before the first is replaced
-        made = [scrub.response(response, _place(at, real.exchanges)) for at, (_, _, response) in enumerate(real.exchanges)]
+        made = [
+            scrub.response(response, _place(at, real.exchanges), files.get(at))
+            for at, (_, _, response) in enumerate(real.exchanges)
+        ]
     return made
+
+
+def _files(real: Heard, pseudonyms: Pseudonyms) -> dict[int, bytes]:
+    """What stands for the vendor's files, by exchange: the same for the same. Their digests, where said, are the others'."""
+    stands: dict[bytes, bytes] = {}
+    found: dict[int, bytes] = {}
+    for at, (_, request, response) in enumerate(real.exchanges):
+        if not request.document or not response.body or not 200 <= response.status < 300:
+            continue
+        found[at] = other = stands.setdefault(response.body, b"file %d\n" % (len(stands) + 1))
+        for digest in (hashlib.sha256, hashlib.sha512):
+            said, instead = digest(response.body).hexdigest(), digest(other).hexdigest()
+            pseudonyms.stand(said, instead)
+            pseudonyms.stand(said.upper(), instead.upper())
+    return found
 
 
 def _place(at: int, exchanges: Sequence[Exchange]) -> str:

@@ -4,6 +4,7 @@
 2. Around the records, only counts, places of pages and a closed vocabulary are kept; every other text is replaced.
 3. JSON, JSON lines, CSV and XML are read as such, and so is what hides in a text: JSON, or text in base64.
 4. What is none of these is refused by its place, never guessed at. Bodies of refusals are emptied, headers dropped but a few.
+5. A file of the vendor is another file: nothing of it is read.
 """
 
 import csv
@@ -41,6 +42,7 @@ _COUNT: Final = frozenset({
     "totalresults", "itemsperpage", "startindex", "pagesize",
 })  # fmt: skip
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_FILE: Final = re.compile(r"([^/\\\s]{1,200})(\.(?:json|xml|csv|geojson|pdf|zip|gz|parquet))")
 _SEGMENT: Final = re.compile(r"api|v\d{1,2}|collections|items|records|pages?|list")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9_-]{4}){4,}(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
 _LINK: Final = re.compile(r"<([^<>]*)>")
@@ -57,7 +59,7 @@ class Scrub:
     """One pass over answers; `replace` is given each text to be replaced and gives another (or learns it, and gives it back).
 
     classes: of each field; hosts: the vendor's own; segments: the words that the settings hold; known: whether a text
-    is a personal value somewhere.
+    is a personal value somewhere; words: those of the vendor's interface, which stay.
     """
 
     replace: Callable[[str], str]
@@ -65,9 +67,10 @@ class Scrub:
     hosts: frozenset[str]
     segments: frozenset[str]
     known: Callable[[str], bool] = lambda _: False
+    words: frozenset[str] = frozenset()
 
-    def response(self, response: Response, place: str) -> Response:
-        """Give another answer of the same make; raises `Unscrubbed`."""
+    def response(self, response: Response, place: str, file: bytes | None = None) -> Response:
+        """Give another answer of the same make; file: what stands for a file. Raises `Unscrubbed`."""
         headers = []
         for name, value in response.headers.items():
             if name.lower() == "content-type":
@@ -76,7 +79,7 @@ class Scrub:
                 headers.append((name, self._links(value)))
             elif value.isdecimal() and counts(name) and name.lower() != "content-length":
                 headers.append((name, value))
-        body = self.body(response, place) if 200 <= response.status < 300 else b""
+        body = b"" if not 200 <= response.status < 300 else self.body(response, place) if file is None else file
         return Response(response.status, response.url, body, Headers(headers), response.received_at)
 
     def body(self, response: Response, place: str) -> bytes:
@@ -115,7 +118,7 @@ class Scrub:
         if isinstance(value, dict):
             keyed = _keyed(value) and not any(key in self.classes for key in value)
             return {
-                self.text(key, "personal", place) if keyed or not _named(key) or self.known(key) else key: self.value(
+                self.text(key, "personal", place) if keyed or not _named(key) or self._borne(key) else key: self.value(
                     each, self._class(key, held, inside=keyed), key, place, depth + 1
                 )
                 for key, each in value.items()
@@ -136,6 +139,10 @@ class Scrub:
         made = self.replace(written)
         return Decimal(made) if isinstance(value, Decimal) else int(made)
 
+    def _borne(self, key: str) -> bool:
+        """Whether the name of a field is a value elsewhere: that of a column, that of a person."""
+        return key not in self.words and self.known(key)
+
     def _class(self, key: str, held: str, *, inside: bool) -> str:
         if key in self.classes:
             return "internal" if self.classes[key] == "internal" else "personal"
@@ -145,7 +152,7 @@ class Scrub:
 
     def text(self, text: str, held: str, place: str) -> str:
         """Give another text; what hides in it is read first."""
-        if text in VOCABULARY or text in self.segments or _STANDARD.fullmatch(text):
+        if text in VOCABULARY or text in self.words or text in self.segments or _STANDARD.fullmatch(text):
             return text
         if held == "internal" and not self.real(text) and not any(host in text for host in self.hosts):
             return text
@@ -156,6 +163,8 @@ class Scrub:
         if _BASE64.fullmatch(text) and (hidden := _hidden(text)) is not None:
             made = self.text(hidden, "personal", place).encode()
             return b64encode(made, b"-_" if "-" in text or "_" in text else b"+/").decode()
+        if found := _FILE.fullmatch(text):
+            return f"{found[1] if found[1] in self.words else self.replace(found[1])}{found[2]}"
         return self.replace(text)
 
     def real(self, text: str) -> bool:
