@@ -25,8 +25,8 @@ _ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 LIST: Final = "POST/res/list"
 OUT: Final = "Document out of perimeter"
 GONE: Final = "Document does not exist"
-_DENIED: Final = "This route is not authorized for this user"
-_FORBIDDEN: Final = "Service forbidden"
+ROUTE_DENIED: Final = "This route is not authorized for this user"
+FORBIDDEN: Final = "Service forbidden"
 _NO_GROUP: Final = "User has no groups"
 PRIVILEGES: Final = {"GET/contacts": "admin_contacts", "GET/users": "admin_users"}
 
@@ -99,9 +99,9 @@ def admit(request: Request, response: Response, route: str) -> None:
     if 200 <= response.status < 300:
         return
     said = sentence(response)
-    if response.status == 403 and said == _DENIED:
+    if response.status == 403 and said == ROUTE_DENIED:
         raise RouteDenied(route=route, status=403, **_place(request))
-    if response.status == 403 and said == _FORBIDDEN:
+    if response.status == 403 and said == FORBIDDEN:
         raise RightMissing(route=route, right=PRIVILEGES.get(route, "?"), status=403, **_place(request))
     if response.status == 400 and said == _NO_GROUP:
         raise RightMissing(route=route, right="groups", status=400, **_place(request))

@@ -16,14 +16,13 @@ from typing import Final
 
 from saas_connectors.asking import Answer, fetch, file, holding
 from saas_connectors.connector import Document, Filed
-from saas_connectors.mail.maarch_calls import admit, sentence
+from saas_connectors.mail.maarch_calls import ROUTE_DENIED, admit, sentence
 from saas_connectors.request import Request, Response
 
 AT_ONCE: Final = 16
 BYTES: Final = 32 << 20
 LARGEST: Final = 1 << 28
 """A file said to be larger is not asked for: no answer may be."""
-_ROUTE_DENIED: Final = "This route is not authorized for this user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class Files:
     def _alive(self, asked: Sequence[Wanted], responses: Sequence[Response]) -> None:
         """Raise when a refusal is about the account or the server rather than one file."""
         for each, response in zip(asked, responses, strict=True):
-            if response.status == 401 or (response.status == 403 and sentence(response) == _ROUTE_DENIED):
+            if response.status == 401 or (response.status == 403 and sentence(response) == ROUTE_DENIED):
                 admit(each.request, response, self.route)
         if len(asked) == AT_ONCE and all(response.status >= 500 for response in responses):
             admit(asked[0].request, responses[0], self.route)

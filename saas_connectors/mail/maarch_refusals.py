@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from saas_connectors.answer import accept
 from saas_connectors.errors import Rejected
-from saas_connectors.mail.maarch_calls import OUT, sentence
+from saas_connectors.mail.maarch_calls import FORBIDDEN, OUT, ROUTE_DENIED, sentence
 from saas_connectors.request import Request, Response
 from saas_connectors.writing import written
 
@@ -29,8 +29,6 @@ ATTACHED: Final = "GET/resources/{resId}/attachments"
 CONTENT: Final = "GET/attachments/{id}/originalContent"
 ROUTES: Final = (CREATE, UPDATE, STATUS, EXTERNAL, FIND, LETTER, NOTE, NOTES, ATTACH, ATTACHED, CONTENT)
 PRIVILEGES: Final[Mapping[str, str]] = {STATUS: "update_status_mail", UPDATE: "update_resources"}
-_ROUTE: Final = "This route is not authorized for this user"
-_FORBIDDEN: Final = "Service forbidden"
 
 
 class WriteRefused(Rejected):
@@ -91,7 +89,7 @@ def denied(request: Request, response: Response, route: str) -> None:
     said, method, path = sentence(response), request.method, urlsplit(request.url).path or "/"
     if said == OUT or (route == ATTACH and said == "Body resIdMaster is out of perimeter"):
         raise LetterOut(method=method, path=path, status=response.status, reason=route)
-    if response.status == 403 and said == _ROUTE:
+    if response.status == 403 and said == ROUTE_DENIED:
         raise WriteDenied(method=method, path=path, status=403, reason=route)
-    if response.status == 403 and said == _FORBIDDEN:
+    if response.status == 403 and said == FORBIDDEN:
         raise WriteForbidden(method=method, path=path, status=403, reason=PRIVILEGES.get(route, route))
