@@ -14,6 +14,7 @@ from saas_connectors.auth import basic, bearer
 from saas_connectors.request import Request, Response
 from sovereign.egress import open_transport
 from sovereign.egress.errors import Broken, EgressError, Refused, TimedOut, TlsFailed, TooLarge
+from sovereign.egress.imap_session import local
 from sovereign.egress.policy import EgressPolicy
 from sovereign.egress.transport import Transport
 from tests.servers import dovecot
@@ -70,6 +71,14 @@ def test_without_starttls_nothing_is_sent_in_clear_unless_it_is_allowed(tmp_path
         assert "no starttls" in str(failure.value)
         with way_out(server, url=server.clear_url, plaintext=True) as way:
             assert way.send(Request("CAPABILITY", f"{server.clear_url}/")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [("127.0.0.1", True), ("::1", True), ("10.1.2.3", True), ("fd12::1", True), ("8.8.8.8", False), ("2606:4700::1", False)],
+)
+def test_traffic_in_clear_never_goes_to_a_public_address(address: str, allowed: bool) -> None:
+    assert local(address) is allowed
 
 
 def test_a_wrong_password_is_a_401_without_a_word_of_the_server(server: dovecot.Dovecot) -> None:
