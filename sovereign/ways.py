@@ -1,6 +1,7 @@
 """The vendors of a site as the gateway writes to them: a way out and a writer a connection, opened when first asked for.
 
 A connection over HTTP has a `Channel` on the gateway's event loop; a folder is written beside the loop, for a disk may be slow.
+One that speaks another protocol (mail) is only pulled: nothing is sent there for an application.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from saas_connectors import registry
 from saas_connectors.request import Request, Response
+from sovereign.egress.errors import Refused
 from sovereign.gateway.vendor import Vendor
 
 if TYPE_CHECKING:
@@ -55,6 +57,12 @@ class Ways:
         from sovereign.egress.channel import open_channel
 
         policy, auth = allowed(self._site, name)
+        if policy.own.scheme not in ("http", "https"):
+
+            async def refuse(_: Request) -> Response:
+                raise Refused("egress.method", policy.own.host, name)
+
+            return Vendor(name, policy.own.host, str(policy.own), refuse, writer, 1)
         channel = open_channel(policy, auth, self._site.clock)
         self._channels.append(channel)
 

@@ -145,15 +145,16 @@ def bypassed(door: Door, name: str, people: tuple[str, ...], since: str, closed:
 )
 def firewall(door: Door, uid: int | None) -> None:
     """The names are resolved now; the text goes to standard output."""
+    from sovereign.egress.origin import PORTS
     from sovereign.gateway.firewall import Way, rules
 
     site = door.site()
     ways = []
     for name, connection in site.settings.connections.items():
         url = urlsplit(connection.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        if url.scheme not in PORTS or not url.hostname:
             continue
-        port = url.port or (443 if url.scheme == "https" else 80)
+        port = url.port or PORTS[url.scheme]
         try:
             found = {str(each[4][0]) for each in socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)}
         except OSError:

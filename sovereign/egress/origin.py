@@ -10,7 +10,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from sovereign.egress.errors import Refused
 
-_PORTS = {"https": 443, "http": 80, "imaps": 993, "imap": 143}
+PORTS = {"https": 443, "http": 80, "imaps": 993, "imap": 143}
+"""The schemes of addresses that have a host, and the port of each where an address names none."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z]{4,5})://(?P<authority>[^/?#]*)(?P<target>[^#\x00-\x1f\x7f]*)(?:#.*)?\Z", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?\Z")
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -32,7 +33,7 @@ class Origin:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" if self.port == _PORTS[self.scheme] else f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{host}" if self.port == PORTS[self.scheme] else f"{self.scheme}://{host}:{self.port}"
 
 
 def split(url: str) -> tuple[str, str, str]:
@@ -49,9 +50,9 @@ def origin(scheme: str, authority: str) -> Origin:
     if "@" in authority:
         raise Refused("egress.userinfo")
     found = _AUTHORITY.match(authority)
-    if scheme not in _PORTS or found is None:
+    if scheme not in PORTS or found is None:
         raise Refused("egress.url")
-    port = int(found["port"]) if found["port"] else _PORTS[scheme]
+    port = int(found["port"]) if found["port"] else PORTS[scheme]
     if not 0 < port < 65536:
         raise Refused("egress.url")
     return Origin(scheme, _host(found["host"].lower()), port)

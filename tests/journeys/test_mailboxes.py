@@ -1,14 +1,18 @@
 """Mailboxes copied from a real Dovecot by the real sync."""
 
+import asyncio
 import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 
+from saas_connectors.request import Request
+from sovereign.egress.errors import Refused
 from sovereign.sync.outcome import RunOutcome
+from sovereign.ways import Ways
 from tests.servers import dovecot
-from tests.servers.mailbox import letter, mailroom
+from tests.servers.mailbox import CONNECTION, Mailroom, letter, mailroom
 
 PLAIN = "IMAP4rev1 SASL-IR LITERAL+"
 CONDSTORE = f"{PLAIN} ENABLE CONDSTORE"
@@ -206,3 +210,17 @@ def test_a_wrong_password_is_said_at_once_and_shows_nowhere(tmp_path: Path) -> N
         assert outcome.fault is not None
         assert (outcome.state, outcome.fault.code) == ("failed", "vendor.unauthorized")
         assert "un-autre-mot" not in str(outcome)
+
+
+def test_an_application_reaches_no_mailbox(tmp_path: Path) -> None:
+    async def asked(here: Mailroom) -> None:
+        ways = Ways(here.site)  # type: ignore[arg-type]
+        try:
+            await ways(CONNECTION).send(Request("GET", f"{here.server.url}/INBOX;UIDVALIDITY=1/;UID=1"))
+        finally:
+            await ways.close()
+
+    with mailroom(tmp_path) as here:
+        with pytest.raises(Refused) as refusal:
+            asyncio.run(asked(here))
+        assert refusal.value.rule == "egress.method"
