@@ -1,7 +1,8 @@
 """A bucket as a target: an object store that speaks S3, through pyarrow.
 
 1. An upload is invisible until it is complete, and then whole: there is no rename, and none is needed, names being content.
-   What is put is first gathered, or was hashed before; a put whose bytes stop coming is removed.
+   A put whose bytes stop coming is removed; the library can only complete it first, so the last of the bytes is sent once all
+   have come: what a crash leaves between the two is shorter than its name's, and the next backup puts it again.
 2. The address is judged by egress's guard before the library dials it, and TLS is what its scheme says, under the CA bundle
    that is given. The library resolves the name again by itself: this guards against mistakes of settings, not against a name
    server that lies (docs/backup.md says so).
@@ -22,6 +23,8 @@ from sovereign.egress import guard
 from sovereign.egress.errors import Refused
 
 SECONDS: Final = 20.0
+_CERTIFICATE: Final = (51, 58, 60, 77)
+"""What curl calls a certificate that it does not believe, or authorities that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,13 @@ class S3Target:
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """Make an object."""
         with self._told():
-            whole = False
+            held, whole = b"", False
             stream = self._fs.open_output_stream(self._root + name)
             try:
                 for chunk in chunks:
-                    stream.write(chunk)
+                    stream.write(held)
+                    held = chunk
+                stream.write(held)
                 whole = True
             finally:
                 stream.close()
@@ -136,6 +141,8 @@ class S3Target:
 def _reason(error: OSError) -> str:
     """What kind of error it was, without the server's own words."""
     said = str(error)
+    if any(f"curlCode: {number}," in said for number in _CERTIFICATE):
+        return "TLS_CERTIFICATE"
     for code in ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "NETWORK_CONNECTION"):
         if code in said:
             return code
