@@ -68,6 +68,10 @@ class Silence:
         """None."""
         return ()
 
+    def one(self, *_: object) -> None:
+        """None."""
+        return
+
     def last(self, *_: object) -> int:
         """None."""
         return 0

@@ -46,6 +46,8 @@ _WHY: Final = {
     "loop": ("le même enregistrement revient sans cesse : une boucle ?", "the same record comes again and again: a loop?"),
     "when": ("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
     "flow.unmapped": ("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
+    "undo.none": ("fait, et le flux ne dit pas comment le défaire", "done, and the flow does not say how to undo it"),
+    "undo.nothing": ("rien n'avait été fait", "nothing had been done"),
     "cancelled": ("reprise par la source", "taken back by its source"),
 }  # fmt: skip
 _DONE: Final = ("confirmed", "landed", "delivered")

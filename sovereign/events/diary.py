@@ -77,6 +77,12 @@ class Diary:
             rows = reader.execute(query.limit(limit)).all()
         return [(row.position, row.id, self._opened(row)["data"]) for row in rows]
 
+    def one(self, name: str, /) -> Mapping[str, Json] | None:
+        """The data of one event, None when there is none of that id."""
+        with self._state.read() as reader:
+            row = reader.execute(select(events).where(events.c.id == name)).one_or_none()
+        return None if row is None else self._opened(row)["data"]
+
     def last(self, type_: str, /) -> int:
         """The position of the latest event of a type, 0 when there is none."""
         with self._state.read() as reader:

@@ -145,18 +145,12 @@ class Ledger:
         position: Mapping[str, Json],
         due_at: datetime | None = None,
         held: str | None = None,
-        cancelled: Iterable[tuple[Json, ...]] = (),
     ) -> bool:
-        """Keep what an occasion asks for, once; False when it was taken already. held: why a person must look first.
-
-        cancelled: keys whose waiting rows, of any occasion before, are taken back.
-        """
+        """Keep what an occasion asks for, once; False when it was taken already. held: why a person must look first."""
         now, name = self._clock(), file.name
         with self._state.begin() as transaction:
             if not self._entered(transaction, name, occasion.name, "held" if held else "taken", found, held, now):
                 return False
-            for key in cancelled:
-                self._withdrawn(transaction, name, self.record(name, key), now)
             values = [self._row(name, occasion.name, each, held, now) for each in rows]
             if values:
                 transaction.execute(insert(flow_rows), values)
@@ -173,10 +167,18 @@ class Ledger:
             "due_at": wanted.due_at, "since": now, "why": wanted.why, "sealed": self._seal(flow, record, wanted),
         }  # fmt: skip
 
-    def failed(self, flow: str, occasion: Occasion, why: str) -> None:
-        """Note that the rows of an occasion could not be found; it will be tried again."""
+    def failed(self, flow: str, occasion: Occasion, why: str, position: Mapping[str, Json]) -> None:
+        """Note that the rows of an occasion could not be found; it will be tried again. position: what is passed by now."""
         with self._state.begin() as transaction:
             self._entered(transaction, flow, occasion.name, "failed", 0, why, self._clock())
+            self.seen(transaction, flow, position)
+
+    def failing(self, flow: str, before: datetime) -> tuple[str, ...]:
+        """The occasions of a flow that failed, and were last tried before an instant; the oldest first."""
+        c = flow_occasions.c
+        mine = (c.flow == flow) & (c.state == "failed") & (c.at <= before)
+        with self._state.read() as reader:
+            return tuple(reader.execute(select(c.occasion).where(mine).order_by(c.at).limit(100)).scalars())
 
     def seen(self, transaction: Connection, flow: str, position: Mapping[str, Json], due_at: datetime | None = None) -> None:
         """Note how far a flow has seen."""
@@ -219,10 +221,9 @@ class Ledger:
 
     # Rows
 
-    def due(self, now: datetime, limit: int = 1000) -> tuple[Kept, ...]:
-        """Rows that may be asked for: waiting, their instant come, their flow in force; the oldest first."""
-        force = select(flows.c.flow).where(flows.c.state == "enabled")
-        ready = (flow_rows.c.state == "waiting") & (flow_rows.c.due_at <= now) & flow_rows.c.flow.in_(force)
+    def due(self, force: Iterable[str], now: datetime, limit: int) -> tuple[Kept, ...]:
+        """Rows that may be asked for: waiting, their instant come, of the flows in force; the oldest first."""
+        ready = (flow_rows.c.state == "waiting") & (flow_rows.c.due_at <= now) & flow_rows.c.flow.in_(sorted(force))
         with self._state.read() as reader:
             rows = reader.execute(select(flow_rows).where(ready).order_by(flow_rows.c.due_at, flow_rows.c.since).limit(limit))
             return tuple(_kept(row) for row in rows)
@@ -252,6 +253,12 @@ class Ledger:
             for row in rows:
                 values = {"state": state, "why": why, "since": now}
                 transaction.execute(update(flow_rows).where(_same(row)).values(**values))
+
+    def put_off(self, rows: Iterable[Kept], due_at: datetime) -> None:
+        """Look at rows again no sooner than an instant."""
+        with self._state.begin() as transaction:
+            for row in rows:
+                transaction.execute(update(flow_rows).where(_same(row)).values(due_at=due_at))
 
     def name(self, named: Mapping[str, Kept]) -> None:
         """Name the writes that are about to be asked for: by intent, the row."""
@@ -286,11 +293,6 @@ class Ledger:
             transaction.execute(update(flow_occasions).where(wanted).values(**values))
             return True
         return False
-
-    def _withdrawn(self, transaction: Connection, flow: str, record: bytes, now: datetime) -> None:
-        mine = (flow_rows.c.flow == flow) & (flow_rows.c.record == record) & flow_rows.c.state.in_(("waiting", "held"))
-        unasked = flow_rows.c.intent.is_(None)
-        transaction.execute(update(flow_rows).where(mine & unasked).values(state="cancelled", why="cancelled", since=now))
 
 
 def _context(flow: str, record: bytes) -> bytes:

@@ -62,8 +62,8 @@ def plan(flow: Flow, rows: Iterable[Row], now: datetime, zone: ZoneInfo, lately:
 
 
 def undone(flow: Flow, key: tuple[Json, ...], row: Mapping[str, Json], now: datetime) -> list[Wanted]:
-    """The writes that take back what was done for a record."""
-    return [Wanted(key, step.name, row, now, undo=True) for step in flow.do if step.undo is not None]
+    """The rows that take back what was asked for a record, one a step: what waits goes, what was done is undone."""
+    return [Wanted(key, step.name, row, now, undo=True) for step in flow.do]
 
 
 def _unmapped(flow: Flow, name: str, row: Row) -> str | None:

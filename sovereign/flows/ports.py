@@ -71,6 +71,10 @@ class Events(Protocol):
         """Events of a type after a position, oldest first: position, name, data."""
         ...
 
+    def one(self, name: str, /) -> Mapping[str, Json] | None:
+        """The data of one event, None when there is none of that name."""
+        ...
+
     def last(self, type_: str, /) -> int:
         """The position of the latest event of a type, 0 when there is none."""
         ...

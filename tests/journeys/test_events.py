@@ -72,3 +72,14 @@ def test_what_is_not_signed_is_refused_as_a_source_that_does_not_exist_is(tmp_pa
         assert {name: here.refs(name) for name in SYSTEMS} == {name: [] for name in SYSTEMS}
         acts = [entry["act"] for entry in here.run("audit", "show", "--limit", "20")]
         assert acts.count("event.refused") == 1
+
+
+def test_an_event_that_its_flow_cannot_read_keeps_none_of_the_others_waiting(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW) as here:
+        ready(here, tmp_path)
+        with here.site.serving() as door:
+            for name, data in (("msg-1", {"nothing": "of it"}), ("msg-2", {"matricule": "m003", "compte": "compte-003"})):
+                assert post(door.address, name, {"event": "departure", **data}).status_code == 202
+            here.until(["compte-003"])
+        told = {row["standing"] for row in here.run("flow", "show", "depart")}
+        assert told == {"failed", "taken"}

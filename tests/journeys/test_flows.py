@@ -14,7 +14,9 @@ from typing import Any
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.cli.main import main
+from sovereign.flowing import bus
 from tests.servers.ledger import Ledger, serving
+from tests.servers.policies import rule
 from tests.servers.served import Served, served
 
 SYSTEMS = ("annuaire", "messagerie", "marches")
@@ -32,6 +34,15 @@ SELECT after.id AS matricule, after.compte AS compte, after.quitte_le AS quitte_
 '''
 when = "quitte_le"
 most = 5
+"""
+CANCEL = """
+cancel = '''
+SELECT after.id AS matricule, after.compte AS compte FROM changes('rh.agents')
+ WHERE _op = 'u' AND before.statut = 'parti' AND after.statut <> 'parti'
+'''
+"""
+UNDO = """undo = "note"
+undo_payload = { ref = "retour-{compte}", lane = "{matricule}" }
 """
 STEP = """
 [[do]]
@@ -82,7 +93,7 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, flow: str = FLOW, people: int = 20, operation: str = "leave") -> Iterator[Town]:
+def town(folder: Path, flow: str = FLOW, people: int = 20, operation: str = "leave", undo: str = "") -> Iterator[Town]:
     agents = Table.of([agent(number) for number in range(people)], ["id"])
     ledgers = {name: Ledger() for name in SYSTEMS}
     with ExitStack() as stack:
@@ -98,7 +109,7 @@ def town(folder: Path, flow: str = FLOW, people: int = 20, operation: str = "lea
                 },
             )  # fmt: skip
         (here.root / "flows").mkdir(mode=0o700)
-        text = flow + "".join(STEP.format(name=name, operation=operation) for name in SYSTEMS)
+        text = flow + "".join(STEP.format(name=name, operation=operation) + undo for name in SYSTEMS)
         (here.root / "flows" / "depart.toml").write_text(text)
         made = Town(here, agents, ledgers)
         made.pull()
@@ -199,3 +210,69 @@ def test_a_service_killed_at_random_instants_gives_each_departure_its_writes_onc
                 time.sleep(0.1)
         assert {name: sorted(set(here.refs(name))) for name in SYSTEMS} == dict.fromkeys(SYSTEMS, wanted), f"seed {seed}"
         assert len(here.site.states()) == 40 * len(SYSTEMS), f"seed {seed}: a row asked for its write twice"
+
+
+def test_a_departure_that_is_taken_back_is_undone_where_it_was_done_and_cancelled_where_it_waited(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(agent(3, "parti"), agent(4, "parti", "2099-12-31"))
+        here.pull()
+        here.run("flow", "run")
+        here.until(["compte-003"])
+        here.agents.put(agent(3), agent(4))
+        here.pull()
+        here.run("flow", "run")
+        here.until(["compte-003", "retour-compte-003"])
+        told = here.run("flow", "show", "depart", "--key", "m004")
+        assert {(row["undo"], row["standing"], row["why"]) for row in told} == {
+            (False, "cancelled", "cancelled"), (True, "cancelled", "undo.nothing"),
+        }  # fmt: skip
+        here.agents.put(agent(3, "parti"))  # once more: done again, and undone by what came since alone
+        here.pull()
+        here.run("flow", "run")
+        here.until(["compte-003", "compte-003", "retour-compte-003"])
+
+
+def test_a_departure_that_no_one_said_how_to_undo_is_left_to_a_person(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW + CANCEL) as here:
+        here.run("flow", "enable", "depart")
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        here.run("flow", "run")
+        here.agents.put(agent(3))
+        here.pull()
+        here.run("flow", "run")
+        here.until(["compte-003"])
+        stopped = [row for row in here.run("flow", "show", "depart", "--key", "m003") if row["undo"]]
+        assert {(row["standing"], row["why"]) for row in stopped} == {("stopped", "undo.none")}
+
+
+def test_a_write_that_still_waits_for_an_approval_is_taken_back_and_nothing_is_undone(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
+        held = rule("held", "permit", expires="2099-01-01", more='@hold("quorum=1;groups=rssi;within=48h")')
+        (here.site.root / "policies" / "drill.cedar").write_text(held)
+        here.run("flow", "enable", "depart")
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        here.run("flow", "run")
+        assert set(here.site.states().values()) == {"held"}
+        here.agents.put(agent(3))
+        here.pull()
+        here.run("flow", "run")
+        assert set(here.site.states().values()) == {"cancelled"}
+        here.until([])
+
+
+def test_rows_of_a_flow_whose_file_changed_keep_no_other_flow_waiting(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW.replace("most = 5", "most = 1000"), people=220) as here:
+        other = (here.site.root / "flows" / "depart.toml").read_text()
+        (here.site.root / "flows" / "autre.toml").write_text(other)
+        here.run("flow", "enable", "depart")
+        here.run("flow", "enable", "autre")
+        here.agents.put(*(agent(number, "parti", "2020-01-01") for number in range(200)))
+        here.pull()
+        with here.site.site() as site:
+            bus(site).look()
+        (here.site.root / "flows" / "autre.toml").write_text(other + "# changed\n")
+        here.run("flow", "run")
+        here.until([f"compte-{number:03}" for number in range(200)], 60)

@@ -1,0 +1,161 @@
+"""Taking occasions: what changed, came or is due, the rows that a flow is about, kept before anything is asked for.
+
+1. An occasion gives its rows once; it is safe to look again, and to be killed at any instant.
+2. The first copy of a dataset changes nothing: a flow acts on what comes after it.
+3. A flow whose file changed since it was enabled takes nothing, and it is told.
+4. A question that fails is told, and asked again each minute. A change keeps the flow where it is; an event that fails keeps
+   none of the others waiting.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from saas_connectors.connector import Json
+from sovereign.clock import Clock
+from sovereign.flows import flow as files
+from sovereign.flows.errors import NotEnabled
+from sovereign.flows.flow import FlowFile
+from sovereign.flows.ledger import Ledger, Standing
+from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
+from sovereign.flows.planning import Plan, plan, undone
+from sovereign.flows.ports import Copies, Events
+from sovereign.sync.cadence import parse as cadence
+from vault.errors import Fault
+
+RETRY: Final = timedelta(minutes=1)
+"""How long an occasion whose rows could not be found waits for its next try."""
+AT_ONCE: Final = 500
+"""Events looked at together."""
+
+
+class Taking:
+    """Takes the occasions of the flows in force."""
+
+    def __init__(self, folder: Path, ledger: Ledger, copies: Copies, events: Events, clock: Clock, zone: ZoneInfo) -> None:
+        self._folder, self._ledger, self._copies, self._events = folder, ledger, copies, events
+        self._clock, self._zone = clock, zone
+
+    def look(self, trouble: Callable[[Fault], None] = lambda _: None) -> int:
+        """Take what occasions there are; gives how many. trouble: told of flows that cannot act, and why."""
+        taken = 0
+        for standing in self._ledger.enabled():
+            try:
+                file = self._in_force(standing)
+                taken += self._take(file, standing)
+            except Fault as fault:
+                trouble(fault)
+        return taken
+
+    def force(self) -> dict[str, FlowFile]:
+        """The flows in force whose file is the text that was enabled; `look` tells of the others."""
+        found = {}
+        for standing in self._ledger.enabled():
+            with suppress(Fault):
+                found[standing.flow] = self._in_force(standing)
+        return found
+
+    def position(self, file: FlowFile) -> dict[str, Json]:
+        """Where a flow that is enabled now begins."""
+        on = file.flow.on
+        if on.change:
+            return {on.change: self._copies.head(on.change)}
+        return {on.event: self._events.last(on.event)} if on.event else {}
+
+    def next(self, file: FlowFile) -> datetime:
+        """When a flow on a cadence is due next."""
+        return cadence(f"every {file.flow.on.every}", self._zone.key).after(self._clock(), file.name)
+
+    def plan(self, file: FlowFile, occasion: Occasion) -> Plan:
+        """What an occasion would ask for; errors: those of a question."""
+        rows = self._copies.rows(file, file.flow.select, occasion)
+        lately: Callable[[tuple[Json, ...]], int] = lambda key: self._ledger.lately(file.name, key, occasion.name)  # noqa: E731
+        return plan(file.flow, rows, self._clock(), self._zone, lately)
+
+    # Inside
+
+    def _in_force(self, standing: Standing) -> FlowFile:
+        file = files.read(self._folder, standing.flow)
+        if file.digest != standing.digest:
+            raise NotEnabled(flow=standing.flow, reason_fr="son fichier a changé depuis", reason_en="its file changed since")
+        return file
+
+    def _take(self, file: FlowFile, standing: Standing) -> int:
+        on = file.flow.on
+        if on.change:
+            before, after = int(standing.position.get(on.change, 0)), self._copies.head(on.change)
+            if after <= before:
+                return 0
+            if not before:
+                self._ledger.baseline(file.name, {on.change: after})
+                return 0
+            return self._acted(file, of_change(on.change, before, after), {on.change: after})
+        if on.event:
+            return self._told(file, on.event, int(standing.position.get(on.event, 0)))
+        if standing.due_at is not None and standing.due_at <= self._clock():
+            return self._acted(file, of_instant(standing.due_at), {}, self.next(file))
+        return 0
+
+    def _told(self, file: FlowFile, type_: str, position: int) -> int:
+        """Act on each event; those that failed before are tried again first."""
+        taken, faults = 0, list[Fault]()
+        failing = self._ledger.failing(file.name, self._clock() - RETRY)
+        waiting: list[tuple[str, dict[str, Json]]] = [(name.removeprefix("event:"), {}) for name in failing]
+        waiting += [(name, {type_: at}) for at, name, _ in self._events.after(type_, position, AT_ONCE)]
+        for name, passed in waiting:
+            data = self._events.one(name)
+            if data is None:
+                continue
+            try:
+                taken += self._acted(file, of_event(name, data), passed, passing=True)
+            except Fault as fault:
+                kept = self._ledger.occasion(file.name, of_event(name, data).name)
+                if kept is None or kept.state != "failed":
+                    raise  # it is not its question: nothing was written down, and nothing may pass it
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+        return taken
+
+    def _acted(
+        self,
+        file: FlowFile,
+        occasion: Occasion,
+        position: Mapping[str, Json],
+        due_at: datetime | None = None,
+        *,
+        passing: bool = False,
+    ) -> int:
+        """Take one occasion. passing: a failure is passed, so that what comes after is not kept waiting."""
+        known = self._ledger.occasion(file.name, occasion.name)
+        if known is not None and known.state == "failed" and self._clock() - known.at < RETRY:
+            return 0
+        if known is not None and known.state != "failed":
+            self._ledger.baseline(file.name, position)
+            return 0
+        try:
+            made = self.plan(file, occasion)
+            gone = self._cancelled(file, occasion)
+        except Fault as fault:
+            self._ledger.failed(file.name, occasion, fault.code, position if passing else {})
+            raise
+        for key, row in gone:
+            made.rows += undone(file.flow, key, row, self._clock())
+        held = made.held or ("too_many" if len(gone) > file.flow.most else None)
+        return int(
+            self._ledger.take(file, occasion, made.rows, made.found + len(gone), position=position, due_at=due_at, held=held)
+        )
+
+    def _cancelled(self, file: FlowFile, occasion: Occasion) -> list[tuple[tuple[Json, ...], Mapping[str, Json]]]:
+        """The records that an occasion takes back, with the row that does; only those that something was done for."""
+        if file.flow.cancel is None:
+            return []
+        gone = []
+        for row in self._copies.rows(file, file.flow.cancel, occasion):
+            key = tuple(row.get(name) for name in file.flow.key)
+            if self._ledger.rows(file.name, record=self._ledger.record(file.name, key), limit=1):
+                gone.append((key, row))
+        return gone
