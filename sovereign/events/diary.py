@@ -66,9 +66,9 @@ class Diary:
             self._audit.append("event.taken", {"event": id_}, facts, within=transaction)
         return id_, True
 
-    def refused(self, source: str, code: str) -> None:
-        """Note that a message was refused, and why; nothing of it is kept."""
-        self._audit.append("event.refused", {}, {"source": source, "fault": code})
+    def refused(self, source: str, code: str, more: int) -> None:
+        """Note that a message was refused, and why; nothing of it is kept. more: others like it since the last one noted."""
+        self._audit.append("event.refused", {}, {"source": source, "fault": code, "more": more})
 
     def after(self, type_: str, position: int, limit: int, /) -> Sequence[tuple[int, str, Mapping[str, Json]]]:
         """Events of a type after a position, oldest first: position, id, data."""

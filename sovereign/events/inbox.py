@@ -1,14 +1,15 @@
 """Where sources of events post: a message is held to its source's way of signing, read, and kept once.
 
-1. A message that no key signs is not kept, nor counted but by source; a source that does not exist is answered the same, after
-   the same work.
+1. A message that no key signs is not kept; a source that does not exist is answered the same, after the same work. Refusals
+   are entered once a minute for each source and reason, with how many there were: whoever forges fills no log.
 2. A message is durable before its sender is answered.
 3. Secrets may be rotated: `NAME` and `NAME-next` both sign.
 """
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from sovereign.clock import Clock
@@ -21,6 +22,8 @@ from sovereign.settings import EventSource
 MOST_EVENT: Final = 1 << 20
 """Bytes of one message."""
 NEXT: Final = "-next"
+QUIET: Final = timedelta(minutes=1)
+"""How long refusals of one source and reason are counted before they are entered again."""
 _NOBODY: Final = EventSource()
 
 Keys = Callable[[str], list[bytes]]
@@ -53,6 +56,8 @@ class Taking:
     ) -> None:
         self._sources, self._keys, self._diary, self._clock, self._wake = sources, keys, diary, clock, wake
         self._dummy = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._refused: dict[tuple[str, str], tuple[datetime, int]] = {}
 
     def __call__(self, source: str, headers: Mapping[str, str], body: bytes, /) -> tuple[str, bool]:
         """Keep a message."""
@@ -66,9 +71,20 @@ class Taking:
             )  # fmt: skip
         except EventError as refused:
             if known is not None:
-                self._diary.refused(source, refused.code)
+                self._told(source, refused.code)
             raise
         event, new = self._diary.take(source, message.name or signed.name, message, body, signed.at)
         if new:
             self._wake()
         return event, new
+
+    def _told(self, source: str, code: str) -> None:
+        """Enter a refusal, unless one of that source for that reason was entered within the minute: it is then counted."""
+        now = self._clock()
+        with self._lock:
+            since, more = self._refused.get((source, code), (now - QUIET, 0))
+            if timedelta(0) <= now - since < QUIET:
+                self._refused[source, code] = (since, more + 1)
+                return
+            self._refused[source, code] = (now, 0)
+        self._diary.refused(source, code, more)

@@ -63,6 +63,8 @@ def test_what_is_not_signed_is_refused_as_a_source_that_does_not_exist_is(tmp_pa
         ready(here, tmp_path)
         with here.site.serving() as door:
             forged = post(door.address, "msg-1", {"event": "departure", "matricule": "m1", "compte": "c1"}, b"another secret")
+            again = post(door.address, "msg-1", {"event": "departure", "matricule": "m1", "compte": "c1"}, b"another secret")
+            assert again.status_code == 401
             nobody = requests.post(f"{door.address}/v1/events/nobody", data=b"{}", timeout=30)
             assert forged.status_code == nobody.status_code == 401
             assert forged.json()["code"] == nobody.json()["code"] == "event.signature"
