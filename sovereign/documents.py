@@ -1,17 +1,18 @@
 """Documents asked for by a person: listed, or one opened, under the keys of one clearance and nothing else.
 
 1. A document is given only when a record of the snapshot that is read names it, in a field that the clearance sees today. An
-   address alone gives nothing.
+   address alone gives nothing, but that it was destroyed, to whoever may read documents of its class in that stream.
 2. Each opening is entered before the first byte is given: which document, of which stream, at which clearance; a refusal is
    entered too. No name of a file is.
 3. What can no longer be given is told by why: destroyed after its time (and when), its keys destroyed, or missing.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from snapshots import document_keeping, reclassed
 from snapshots.dataset import DatasetId, visible
@@ -23,6 +24,7 @@ from vault.errors import Corrupt
 if TYPE_CHECKING:
     from sovereign.parts import Parts
 
+_ADDRESS: Final = re.compile(r"d[0-9a-f]{32}")
 State = Literal["held", "destroyed", "sealed", "missing"]
 
 
@@ -111,10 +113,12 @@ def opened(site: "Parts", manifest: Manifest, document: str, clearance: str) -> 
     """
     dataset = manifest.id
     subject = {"connection": dataset.connection, "stream": dataset.stream}
-    facts: dict[str, object] = {"document": document, "sequence": manifest.sequence, "clearance": clearance}
+    named = document if _ADDRESS.fullmatch(document) else "?"  # what a person typed instead may be anything
+    facts: dict[str, object] = {"document": named, "sequence": manifest.sequence, "clearance": clearance}
     store, names = _seen(site, manifest, clearance)
     found, gone = store.find(document), _gone(store)
-    if found is None and document in gone:
+    if found is None and names and document in gone:
+        site.audit.append("document.refused", subject, facts)
         raise DocumentDestroyed(document=document, destroyed=_day(gone[document]))
     if document not in set(_named(site, manifest, names, clearance)):
         if not names:
@@ -123,6 +127,7 @@ def opened(site: "Parts", manifest: Manifest, document: str, clearance: str) -> 
         if above:
             site.audit.append("document.refused", subject, facts)
             raise DocumentDenied(clearance=clearance, dataset=_dotted(dataset), above=", ".join(above))
+        site.audit.append("document.refused", subject, facts)
         raise UnknownDocument(dataset=_dotted(dataset), sequence=manifest.sequence, document=document)
     if found is None:
         _tell_shut(store)

@@ -92,6 +92,7 @@ def test_what_retention_destroyed_is_told_with_the_day(run: Run, here: Archive) 
         assert (said.code, said.errors[0]["code"], said.errors[0]["destroyed"]) == (1, "document.destroyed", day)
     listed = run("--site", str(here.root), "document", "list", CONNECTION, "--clearance", "personal", "--as-of", "1", "--json")
     assert [each["state"] for each in listed.of("document") if each["document"] == address] == ["destroyed"]
+    assert len(entries(here, "document.refused")) == 2
 
 
 def test_destroyed_keys_are_told_as_such(run: Run, here: Archive) -> None:
