@@ -19,7 +19,6 @@ It does not decide who may read: it opens what the caller's clearance names.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +33,6 @@ from snapshots.columns import Json
 from snapshots.dataset import CLASSES, DatasetId, DatasetSpec, Shape, stored_name, visible
 from snapshots.durable import read_bounded
 from snapshots.errors import BadName, Damaged, Forked, NoSnapshot
-from snapshots.holding import held, unheld
 from snapshots.keyfile import opener
 from snapshots.manifest import Block, Counts, Drift, Manifest, Mode, Provenance, Verdict
 from snapshots.parts import Opener, Part, Press, key_name
@@ -336,39 +334,16 @@ class Repository:
         return sorted(folder.name for folder in self.root.glob("*/.drafts/*") if (folder / "checkpoint").is_file())
 
     def rewrap(self) -> int:
-        """After a rotation: wrap every data key under the newest generation; gives how many entries changed.
+        """After a rotation: wrap every data key under the newest generation; gives how many entries changed."""
+        from snapshots import renewal
 
-        The key file of a draft that is being written is left alone: `keks_in_use` keeps what it needs.
-        """
-        changed = 0
-        for path in self._key_files():
-            with unheld(path.parent) as free, _unless_gone(path):
-                changed += keyfile.rewrap(path, self.keys) if free else 0
-        return changed
+        return renewal.rewrap(self.root, self.keys)
 
     def keks_in_use(self) -> set[str]:
-        """Give the key-encryption keys that wrap something here; call it after `rewrap`.
+        """Give the key-encryption keys that wrap something here; call it after `rewrap`."""
+        from snapshots import renewal
 
-        All those of a connection of which a process holds a draft, or is merging packs of documents, are among them: it may
-        have keys that no file has yet.
-        """
-        while True:
-            working = [*self.root.glob("*/.drafts/*"), *(each.parent for each in self.root.glob("*/.documents/*/lock"))]
-            held_now = {each.parent.parent.name for each in working if held(each)}
-            used = {each.id for each in self.keys.list() if each.scope.connection in held_now}
-            listed = self._key_files()
-            for path in listed:
-                with _unless_gone(path):
-                    used |= {entry.kek for entry in keyfile.read(path).values()}
-            if listed == self._key_files():  # a draft that was published meanwhile left its keys in a new file
-                return used
-
-    def _key_files(self) -> list[Path]:
-        patterns = (
-            "*/*/keys/*.keys", "*/.drafts/*/draft.keys", "*/.raw/*/raw.keys", "*/*/quarantine/*/quarantine.keys",
-            "*/.documents/*/*.keys",
-        )  # fmt: skip
-        return sorted(path for pattern in patterns for path in self.root.glob(pattern) if not path.name.startswith("."))
+        return renewal.keks_in_use(self.root, self.keys)
 
     def read_manifest(self, path: Path) -> Manifest:
         """Read a manifest, once: its name is its content."""
@@ -385,16 +360,6 @@ class Repository:
     def _block(self, manifest: Manifest, block: str, opening: Opener) -> bytes:
         name = manifest.block_name(block)
         return manifests.open_block(opening(name), name, manifest.sealed[block])
-
-
-@contextmanager
-def _unless_gone(path: Path) -> Iterator[None]:
-    """Pass over a file that was removed since it was listed."""
-    try:
-        yield
-    except (Damaged, FileNotFoundError):
-        if path.exists():
-            raise
 
 
 def _dotted(dataset: DatasetId) -> str:
