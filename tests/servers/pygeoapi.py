@@ -1,7 +1,6 @@
 """A real OGC API Features server for the tests: pygeoapi from PyPI, in an environment of its own (`.tools/pygeoapi`).
 
-`python tests/servers/pygeoapi.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
-serves three collections on loopback and gives the address:
+`running(folder)` serves three collections on loopback and gives the address:
 
 - `arbres`: 250 features in a GeoJSON file; its provider ignores `datetime=`;
 - `signalements`: 120 features in TinyDB, with a time field; its provider honours `datetime=`;
@@ -10,12 +9,10 @@ serves three collections on loopback and gives the address:
 The server gives at most 100 features a page, whatever is asked. `write_arbres` changes the file behind it.
 """
 
-import hashlib
 import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,11 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".tools" / "pygeoapi"
-LOCK = ROOT / "requirements" / "pygeoapi.lock"
-PYTHON = HOME / "bin" / "python"
-STAMP = HOME / "lock.sha256"
+from tests.servers.environment import Environment
+
+HERE = Environment("pygeoapi")
+missing = HERE.missing
 
 TREES = 250
 REPORTS = 120
@@ -39,26 +35,6 @@ from werkzeug.serving import make_server
 from pygeoapi.flask_app import APP
 make_server("127.0.0.1", int(sys.argv[1]), APP, threaded=True).serve_forever()
 """
-
-
-def _digest() -> str:
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
-
-
-def missing() -> list[str]:
-    """Name what is not installed."""
-    installed = STAMP.exists() and STAMP.read_text() == _digest()
-    return [] if installed else ["pygeoapi (run tests/provision)"]
-
-
-def install() -> None:
-    """Make the environment, unless it is the lock's already."""
-    if not missing():
-        return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
-    subprocess.run(pip, check=True)
-    STAMP.write_text(_digest())
 
 
 def tree(number: int) -> dict[str, object]:
@@ -185,7 +161,7 @@ def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
     log = (folder / "pygeoapi.log").open("wb")
     subprocess.run(
         [
-            str(HOME / "bin" / "pygeoapi"),
+            HERE.bin("pygeoapi"),
             "openapi",
             "generate",
             str(folder / "pygeoapi.yml"),
@@ -197,7 +173,7 @@ def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
         stdout=log,
         stderr=log,
     )
-    process = subprocess.Popen([str(PYTHON), "-c", _SERVE, str(port)], env=environment, stdout=log, stderr=log)
+    process = subprocess.Popen([HERE.bin("python"), "-c", _SERVE, str(port)], env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         _await(url, process)
@@ -217,9 +193,3 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
     raise RuntimeError("pygeoapi does not answer: see pygeoapi.log in its folder")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["install"]:
-        raise SystemExit("usage: python tests/servers/pygeoapi.py install")
-    install()

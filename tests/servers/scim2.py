@@ -1,16 +1,13 @@
 """A real SCIM 2.0 server for the tests: scim2-server from PyPI, in an environment of its own (`.tools/scim2`).
 
-`python tests/servers/scim2.py install` makes that environment from the lock, or finds that it is made. `running(folder)` serves
-an empty directory on loopback, to the bearer of `TOKEN`, and gives its address. It lists in no stable order unless it is asked
+`running(folder)` serves an empty directory on loopback, to the bearer of `TOKEN`, and gives its address. It lists in no stable order unless it is asked
 to sort, and leaves no trace of what was deleted.
 """
 
-import hashlib
 import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,32 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".tools" / "scim2"
-LOCK = ROOT / "requirements" / "scim2.lock"
-PYTHON = HOME / "bin" / "python"
-STAMP = HOME / "lock.sha256"
+from tests.servers.environment import Environment
+
+HERE = Environment("scim2")
+missing = HERE.missing
 TOKEN = "s3cr3t-of-the-directory"
-
-
-def _digest() -> str:
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
-
-
-def missing() -> list[str]:
-    """Name what is not installed."""
-    installed = STAMP.exists() and STAMP.read_text() == _digest()
-    return [] if installed else ["scim2-server (run tests/provision)"]
-
-
-def install() -> None:
-    """Make the environment, unless it is the lock's already."""
-    if not missing():
-        return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
-    subprocess.run(pip, check=True)
-    STAMP.write_text(_digest())
 
 
 def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -65,7 +41,7 @@ def running(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(HOME / "bin" / "scim2-server"), "--port", str(port), "--bearer-token", TOKEN]
+    command = [HERE.bin("scim2-server"), "--port", str(port), "--bearer-token", TOKEN]
     with (folder / "scim2.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}/v2"
@@ -87,9 +63,3 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise RuntimeError("scim2-server does not answer: see scim2.log in its folder")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["install"]:
-        raise SystemExit("usage: python tests/servers/scim2.py install")
-    install()

