@@ -1,7 +1,7 @@
 """A real SCIM 2.0 server for the tests: scim2-server from PyPI, in an environment of its own (`.tools/scim2`).
 
-`running(folder)` serves an empty directory on loopback, to the bearer of `TOKEN`, and gives its address. It lists in no stable order unless it is asked
-to sort, and leaves no trace of what was deleted.
+`running(folder)` serves an empty directory on loopback, to the bearer of `TOKEN`, and gives its address. It lists in no stable
+order unless it is asked to sort, and leaves no trace of what was deleted.
 """
 
 import json
