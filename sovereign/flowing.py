@@ -1,6 +1,7 @@
 """The bus of a site, put together: its copies, the gateway's front door as a thread knocks at it, what may be written.
 
-A flow's questions are entered like any other, at the clearance that its file says; the person who answers for it must hold it.
+A flow's questions are entered like any other, at the clearance that its file says. Whoever answers for it must hold that
+clearance for each connection it reads, when it is enabled and each time it acts.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ from sqlalchemy import select
 from saas_connectors import registry
 from saas_connectors.connector import Json, Operation
 from saas_connectors.payloads import encode
-from snapshots.dataset import DatasetId
+from snapshots.dataset import DatasetId, visible
+from snapshots.statement import parse
 from sovereign.flows.bus import Bus
-from sovereign.flows.flow import CHANGES, EVENT, FlowFile, readable
+from sovereign.flows.errors import NotCleared
+from sovereign.flows.flow import CHANGES, EVENT, FlowFile, changed, readable
 from sovereign.flows.ledger import Ledger
 from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
@@ -44,14 +47,27 @@ def bus(site: "Site", events: Events | None = None) -> Bus:
 
 
 def enable(site: "Site", name: str) -> FlowFile:
-    """Put a flow in force, as an application of the gateway without a credential. Errors: UnknownFlow, BadFlow, BadRight."""
+    """Put a flow in force, as an application of the gateway without a credential. Errors: UnknownFlow, BadFlow, NotCleared."""
     from sovereign.eventing import diary
 
     made = bus(site, diary(site))
     file = made.check(name)
+    for sql in (file.flow.select, file.flow.cancel):
+        cleared(site, file, sql or "SELECT 1")
     reaches = sorted({step.connection for step in file.flow.do})
     site.outbound.clients.house(file.client, owner=file.flow.owner, purpose=file.flow.title, connections=reaches)
     return made.enable(name, site.actor)
+
+
+def cleared(site: "Site", file: FlowFile, sql: str) -> None:
+    """Make sure that whoever answers for a flow may read what a question of it reads; errors: NotCleared."""
+    reads = {schema for schema, _ in parse(readable(sql)).tables if schema in site.settings.connections}
+    reads |= {dataset.partition(".")[0] for dataset in changed(sql)}
+    wanted, owner = file.flow.clearance, file.flow.owner
+    for connection in sorted(reads):
+        held = site.outbound.rights.clearance(owner, connection=connection)
+        if held is None or wanted not in visible(held):
+            raise NotCleared(flow=file.name, connection=connection, clearance=wanted, owner=owner)
 
 
 def operations(site: "Site", connection: str) -> Mapping[str, Operation]:
@@ -90,6 +106,7 @@ class SiteCopies:
 
     def rows(self, file: FlowFile, sql: str, occasion: Occasion, /) -> Iterator[Mapping[str, Json]]:
         """The rows of a question; errors: those of a question, NoSnapshot."""
+        cleared(self._site, file, sql)
         given: dict[tuple[str, str], pa.Table] = {}
         clearance = file.flow.clearance
         if occasion.dataset is not None:

@@ -6,6 +6,7 @@ SovereignError
     ├── UnknownTemplate no template of that name
     ├── BadFlow         a flow file that cannot be taken; names the field and what was expected
     ├── NotEnabled      a flow that nobody enabled, or whose file changed since
+    ├── NotCleared      a flow that reads more than whoever answers for it may
     ├── UnknownOccasion no occasion of that name
     ├── NotHeld         an occasion that nothing holds
     └── Unmapped        a row that gives no payload; names the place, never a value
@@ -62,6 +63,17 @@ class NotEnabled(FlowError):
     en = "Flow {flow} is not enabled: {reason_en}."
     todo_fr = "Regardez-le à blanc (flow dry-run {flow}), puis « sovereign flow enable {flow} »."
     todo_en = "Look at a dry run (flow dry-run {flow}), then `sovereign flow enable {flow}`."
+
+
+class NotCleared(FlowError):
+    """A flow that reads more than whoever answers for it may."""
+
+    code = "flow.not_cleared"
+    kind = "denied"
+    fr = "Le flux {flow} lit {connection} sous l'habilitation {clearance}, que {owner}, qui en répond, n'a pas."
+    en = "Flow {flow} reads {connection} at clearance {clearance}, which {owner}, who answers for it, does not hold."
+    todo_fr = "Baissez « clearance » dans le flux, ou donnez le droit : sovereign access grant, avec --clearance {clearance}."
+    todo_en = "Lower `clearance` in the flow, or give the right: sovereign access grant, with --clearance {clearance}."
 
 
 class UnknownOccasion(FlowError):

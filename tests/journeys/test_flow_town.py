@@ -1,6 +1,7 @@
 """Two vendors of a town, joined by a flow: a request about public space that is closed closes the letter it came from."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ def test_a_closed_request_closes_its_letter_and_no_other(tmp_path: Path) -> None
         here = service(tmp_path, SETTINGS.format(mail=mail.url, reports=reports.url, user=USER))
         with here.site() as site:
             site.set_secret("courrier", "courrier", SECRET.encode())
+            site.outbound.people.put("dsi", [])
+            month = site.clock() + timedelta(days=30)
+            for each in ("signalements", "courrier"):
+                site.outbound.rights.grant(
+                    "person", "dsi", "clearance", "personal", by="root", reason="flow", connection=each, expires_at=month
+                )
         open_ = [each for each in reports.vendor.held.values() if each.status == "open" and each.made.year == 2026][:2]
         for letter, report in zip((101, 102), open_, strict=True):
             mail.vendor.store.change(

@@ -111,6 +111,7 @@ def town(folder: Path, flow: str = FLOW, people: int = 20, operation: str = "lea
         (here.root / "flows").mkdir(mode=0o700)
         text = flow + "".join(STEP.format(name=name, operation=operation) + undo for name in SYSTEMS)
         (here.root / "flows" / "depart.toml").write_text(text)
+        here.clear("agathe", "rh")
         made = Town(here, agents, ledgers)
         made.pull()
         yield made
@@ -276,3 +277,18 @@ def test_rows_of_a_flow_whose_file_changed_keep_no_other_flow_waiting(tmp_path: 
         (here.site.root / "flows" / "autre.toml").write_text(other + "# changed\n")
         here.run("flow", "run")
         here.until([f"compte-{number:03}" for number in range(200)], 60)
+
+
+def test_a_flow_reads_no_more_than_whoever_answers_for_it_may(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW.replace('owner = "agathe"', 'owner = "benoît"')) as here:
+        here.run("flow", "enable", "depart", code=5)
+        here.site.clear("benoît", "rh")
+        here.run("flow", "enable", "depart")
+        with here.site.site() as site:
+            (grant,) = [each for each in site.outbound.rights.list() if each.subject == "benoît"]
+            site.outbound.rights.revoke(grant.id, by="root")
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        here.run("flow", "run")
+        here.until([])
+        assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "depart")] == [("failed", "flow.not_cleared")]

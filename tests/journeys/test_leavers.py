@@ -83,6 +83,7 @@ def _connections(here: Served, service: str, graph: str, rh: str) -> None:
         tenant = {"connector": "graph-users", "url": f"{graph}{ROOT}", "secret": "api", "auth": oauth, "network": LOCAL}
         site.add_connection("tenant", {**tenant, "writes": [*writes, "revoke_sessions"]})
         site.set_secret("tenant", "api", SECRET.encode())
+    here.clear("agathe", "rh")
     (here.root / "flows").mkdir(mode=0o700)
     (here.root / "flows" / "depart.toml").write_text(FLOW)
 

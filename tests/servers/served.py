@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,16 @@ class Served:
         """The site, opened in this process beside the one that serves."""
         with Site.open(self.root, clock=self.clock) as site:
             yield site
+
+    def clear(self, person: str, *connections: str) -> None:
+        """Let someone read personal data of connections, for a month."""
+        with self.site() as site:
+            site.outbound.people.put(person, [])
+            until = site.clock() + timedelta(days=30)
+            for each in connections:
+                site.outbound.rights.grant(
+                    "person", person, "clearance", "personal", by="root", reason="drill", connection=each, expires_at=until
+                )
 
     def enrol(self, *people: str) -> None:
         """Make people approvers, each with a key of their own."""
