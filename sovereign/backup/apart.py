@@ -5,9 +5,11 @@
 1. A copy is as strong as `keys/`: keys in it are wrapped by the provider's master and sealed to the recovery kit.
 2. What is destroyed stays destroyed: each backup takes what was shredded since out of former copies (`Keys.shred_copy`), and
    a restore follows the newest copy there is (`Keys.follow`). What rotation retired stays: the data of that time need it.
-3. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
+3. A copy that a crash left without its name is removed by the next backup, before anything else.
+4. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from vault.keys import Keys
 
 KEYRING: Final = "keyring.json"
+OWNER: Final = "site.vkey"
+_UNNAMED: Final = re.compile(r"\.\d{8}-\d{9}-[0-9a-f]{8}")
 _LIMIT: Final = 64 * 2**20
 _MASTER: Final = ".master"
 
@@ -41,8 +45,9 @@ def copy(site: "Site", keys: Path, id_: str) -> None:
     part, source = keys / f".{id_}", site.root / "keys"
     shutil.rmtree(part, ignore_errors=True)
     files.folder(part)
+    files.write(part / OWNER, files.read(source / OWNER, limit=_LIMIT))  # first: whose it is, should it be cut
     for path in _files(source):
-        if path.name != KEYRING or path.parent != source:
+        if path.name not in (KEYRING, OWNER) or path.parent != source:
             files.write(part / path.relative_to(source), files.read(path, limit=_LIMIT))
     scheme, _, place = site.settings.keys.provider.partition(":")
     master = site.root / place
@@ -56,6 +61,22 @@ def finish(keys: Path, id_: str) -> None:
     """Give a copy its name."""
     (keys / f".{id_}").rename(keys / id_)
     files.flush(keys)
+
+
+def sweep(site: "Site", keys: Path) -> None:
+    """Remove the copies of this site's keys that a crash left without a name: what is shredded would stay in them.
+
+    The caller alone makes backups of the site.
+    """
+    own = files.read(site.root / "keys" / OWNER, limit=_LIMIT)
+    for path in keys.glob(".*") if keys.is_dir() else ():
+        if path.is_dir() and not path.is_symlink() and _UNNAMED.fullmatch(path.name):
+            owner = path / OWNER
+            begun = any(not each.name.startswith(".") for each in path.iterdir())  # else cut before it was anybody's
+            if not begun or (owner.is_file() and files.read(owner, limit=_LIMIT) == own):
+                shutil.rmtree(path, ignore_errors=True)
+    if keys.is_dir():
+        files.flush(keys)
 
 
 def forget(keys: Path, id_: str) -> None:

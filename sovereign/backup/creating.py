@@ -29,6 +29,7 @@ from sovereign.backup.record import PIECE, Entry, Listing, Log, Piece, Record
 from sovereign.backup.staging import STATE, Staged, staged
 from sovereign.backup.target import BLOCK, DATA, Target, object_name, record_name
 from sovereign.state.identity import new_id
+from vault import files
 from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, 
     apart.refuse_within(keys, target.folder, site.root)
     for finding in _recoverable(site):
         raise NotRecoverable(subject=finding.subject, code=finding.code)
-    for attempt in range(_ATTEMPTS):
-        try:
-            return _Making(site, target, keys, told).run()
-        except Lost:
-            if attempt + 1 == _ATTEMPTS:
-                raise
+    with files.locked(site.root / f"{staging.STAGING}.one"):  # one backup of a site at a time
+        apart.sweep(site, keys)
+        for attempt in range(_ATTEMPTS):
+            try:
+                return _Making(site, target, keys, told).run()
+            except Lost:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
     raise AssertionError
 
 
