@@ -12,6 +12,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +44,7 @@ def refuse_within(keys: Path, *others: Path | None) -> None:
 def copy(site: "Site", keys: Path, id_: str) -> None:
     """Copy the keys of a site as they are now; the caller holds its custody."""
     part, source = keys / f".{id_}", site.root / "keys"
-    shutil.rmtree(part, ignore_errors=True)
+    _drop(part)
     files.folder(part)
     files.write(part / OWNER, files.read(source / OWNER, limit=_LIMIT))  # first: whose it is, should it be cut
     for path in _files(source):
@@ -74,14 +75,26 @@ def sweep(site: "Site", keys: Path) -> None:
             owner = path / OWNER
             begun = any(not each.name.startswith(".") for each in path.iterdir())  # else cut before it was anybody's
             if not begun or (owner.is_file() and files.read(owner, limit=_LIMIT) == own):
-                shutil.rmtree(path, ignore_errors=True)
+                _drop(path)
     if keys.is_dir():
         files.flush(keys)
 
 
 def forget(keys: Path, id_: str) -> None:
     """Remove a copy that has no name yet."""
-    shutil.rmtree(keys / f".{id_}", ignore_errors=True)
+    _drop(keys / f".{id_}")
+
+
+def _drop(part: Path) -> None:
+    """Remove an unnamed copy: its keyring first, and last of all whose it is, so that a removal that is cut is gone on with."""
+    with suppress(FileNotFoundError):
+        (part / KEYRING).unlink(missing_ok=True)
+        for path in list(part.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != OWNER:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def copies(keys: Path) -> list[Path]:
