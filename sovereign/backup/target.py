@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 DATA: Final = "data/"
 RECORDS: Final = "backups/"
-BLOCK: Final = 2**20
+BLOCK: Final = 2**18
 """Bytes read or written at a time."""
 
 
