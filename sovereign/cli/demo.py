@@ -124,6 +124,7 @@ def play(site: Path) -> None:
         change(story, vendor.vendor.datasets["communes"])
         restrict(story)
         write(story, site)
+        leave(story, site)
         prove(story)
     took = round(time.monotonic() - story.began)
     _print(
@@ -258,6 +259,17 @@ def write(story: Story, site: Path) -> None:
     story.title("Écrire chez un fournisseur, par la passerelle", "Write to a vendor, through the gateway")
     if not writes(site, story.type, story.tell, _print):
         raise Unexpected(say("une écriture n'a pas fini comme prévu", "a write did not end as expected"))
+
+
+def leave(story: Story, site: Path) -> None:
+    """Human resources say that someone left."""
+    from sovereign.cli.demo_leaver import leaves
+
+    story.title(
+        "Quelqu'un s'en va : chaque compte se ferme, preuve à l'appui", "Someone leaves: every account closes, with proof"
+    )
+    if not leaves(site, story.type, story.tell, _print):
+        raise Unexpected(say("un compte n'a pas fini comme prévu", "an account did not end as expected"))
 
 
 def prove(story: Story) -> None:

@@ -119,7 +119,7 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
         type_("policy", "open", "guichet", "http", "--client", "accueil", "--reads", "--add")
         type_("access", "grant", "agathe", "--clearance", "internal", "--connection", "guichet", "--reason", "accueil")
         type_("sync", "run", "guichet")
-        with _serving() as address:
+        with serving() as address:
             front, legal, stranger = (Application(address, tokens[name], print_) for name in tokens)
             tell("Permis : décidé, envoyé, relu chez l'éditeur.", "Allowed: decided, sent, read back at the vendor.")
             good = front.until(front.write("2026-001", "Demande de rendez-vous")["intent"], "confirmed") == "confirmed"
@@ -172,7 +172,8 @@ def _approver(site: Path) -> Path:
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
+def serving() -> Iterator[str]:
+    """Keep `sovereign serve` at work; gives the address of its door."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sovereign.cli.main", "serve", "--json"], stdout=subprocess.PIPE, text=True
     )
