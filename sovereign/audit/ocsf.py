@@ -81,7 +81,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
         {"recovered": "write", "amended": "update", "swept": "delete", "verified": "read", "compared": "read",
          "exported": "read"},
     ),
-    "backup": (DATASTORE, {"created": "read", "verified": "read"}),
+    "backup": (DATASTORE, {"created": "read", "pruned": "delete", "verified": "read"}),
     "raw": (DATASTORE, {"expired": "delete"}),
     "document": (DATASTORE, {"listed": "list", "opened": "read", "refused": "read", "destroyed": "delete"}),
     "query": (DATASTORE, {"ran": "query", "refused": "query"}),

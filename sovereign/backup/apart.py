@@ -6,12 +6,13 @@
 2. What is destroyed stays destroyed: each backup takes what was shredded since out of former copies (`Keys.shred_copy`), and
    a restore follows the newest copy there is (`Keys.follow`). What rotation retired stays: the data of that time need it.
 3. A copy that a crash left without its name is removed by the next backup, before anything else.
-4. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
+4. A copy is removed with its backup, in two steps that a kill may part (`condemn`, `remove_condemned`); never the newest.
+5. A plain copy of `keys/` is understood too; then nothing newer is known, and the restore says so.
 """
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,8 @@ OWNER: Final = "site.vkey"
 _UNNAMED: Final = re.compile(r"\.\d{8}-\d{9}-[0-9a-f]{8}")
 _LIMIT: Final = 64 * 2**20
 _MASTER: Final = ".master"
+_CONDEMNED: Final = ".pruned"
+"""In a copy whose backup is being removed: the name of the target."""
 
 
 def refuse_within(keys: Path, *others: Path | None) -> None:
@@ -102,6 +105,32 @@ def copies(keys: Path) -> list[Path]:
     if not keys.is_dir():
         return []
     return sorted(path for path in keys.iterdir() if not path.name.startswith(".") and (path / KEYRING).is_file())
+
+
+def condemn(keys: Path, gone: Iterable[str], target: str) -> None:
+    """Mark the copies of backups that a target is about to lose."""
+    for id_ in gone:
+        if (keys / id_ / KEYRING).is_file():
+            files.write(keys / id_ / _CONDEMNED, target.encode())
+
+
+def remove_condemned(keys: Path, target: str, listed: Container[str]) -> int:
+    """Remove the marked copies of backups that this target no longer lists; gives how many. The newest stays."""
+    removed, found = 0, copies(keys)
+    for path in found:
+        mark = path / _CONDEMNED
+        if not mark.is_file() or files.read(mark, limit=_LIMIT) != target.encode():
+            continue
+        if path.name in listed:  # a removal that was killed, and rules that are others now
+            files.remove(mark)
+        elif path != found[-1]:
+            unnamed = keys / f".{path.name}"
+            path.rename(unnamed)
+            _drop(unnamed)
+            removed += 1
+    if removed:
+        files.flush(keys)
+    return removed
 
 
 def shred(opened: "Keys", keys: Path) -> int:

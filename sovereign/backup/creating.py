@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,7 @@ from sovereign.backup.reading import opened_listing, records
 from sovereign.backup.record import PIECE, Entry, Listing, Log, Piece, Record
 from sovereign.backup.staging import STATE, Staged, staged
 from sovereign.backup.target import BLOCK, DATA, Target, object_name, record_name
+from sovereign.errors import Locked
 from sovereign.state.identity import new_id
 from vault import files
 from vault.errors import Fault, Finding
@@ -60,7 +61,7 @@ def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, 
     apart.refuse_within(keys, target.folder, site.root)
     for finding in _recoverable(site):
         raise NotRecoverable(subject=finding.subject, code=finding.code)
-    with files.locked(site.root / f"{staging.STAGING}.one"):  # one backup of a site at a time
+    with files.locked(_turn(site)):  # one backup of a site at a time
         apart.sweep(site, keys)
         for attempt in range(_ATTEMPTS):
             try:
@@ -69,6 +70,19 @@ def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, 
                 if attempt + 1 == _ATTEMPTS:
                     raise
     raise AssertionError
+
+
+@contextmanager
+def alone(site: "Site") -> Iterator[None]:
+    """Let no backup of the site be made for a block; errors: Locked while one is."""
+    if files.busy(_turn(site)):
+        raise Locked(what="backup")
+    with files.locked(_turn(site)):
+        yield
+
+
+def _turn(site: "Site") -> Path:
+    return site.root / f"{staging.STAGING}.one"
 
 
 def _recoverable(site: "Site") -> Iterator[Finding]:

@@ -12,6 +12,10 @@ BackupError
 ├── NoKeys              no copy of the keys for this backup
 ├── Foreign             a folder that is not empty, or is the restore of another backup
 ├── Lost                a file went away while it was being copied
+├── NoPolicy            a pruning that nobody told what to keep
+├── Unreadable          a listed backup that cannot be read: pruning would not know what it needs
+├── ForeignBackup       a listed backup of another site
+├── NoneSound           no sound backup: none goes
 └── Unproved            what was restored is not what was saved
 """
 
@@ -152,3 +156,53 @@ class Unproved(BackupError):
     en = "The restore is not proved: {subject}, {reason_en}."
     todo_fr = "Le dossier n'a pas été mis en service. Prenez une autre sauvegarde."
     todo_en = "The folder was not put in service. Take another backup."
+
+
+class NoPolicy(BackupError):
+    """Nobody said what to keep."""
+
+    code = "backup.no_policy"
+    kind = "usage"
+    fr = "Il faut dire ce qui est gardé : rien n'est enlevé sans règle."
+    en = "What is kept must be said: nothing is removed without a rule."
+    todo_fr = "Ajoutez --keep-last, --keep-daily, --keep-weekly ou --keep-monthly, ou « keep = … » dans [backup]."
+    todo_en = "Add --keep-last, --keep-daily, --keep-weekly or --keep-monthly, or `keep = …` in [backup]."
+
+
+class Unreadable(BackupError):
+    """A listed backup that cannot be read."""
+
+    code = "backup.unreadable"
+    kind = "unverified"
+    fr = "Rien n'a été enlevé : la sauvegarde {id} de {target} ne se lit pas ({code}), ce qu'il lui faut n'est pas connu."
+    en = "Nothing was removed: backup {id} of {target} cannot be read ({code}), what it needs is not known."
+    todo_fr = (
+        "Cherchez pourquoi (« sovereign backup verify --backup {id} ») ; une sauvegarde neuve remet des objets qui manquent. "
+        "--drop-unreadable l'abandonne."
+    )
+    todo_en = (
+        "Find out why (`sovereign backup verify --backup {id}`); a new backup puts missing objects back. "
+        "--drop-unreadable gives it up."
+    )
+
+
+class ForeignBackup(BackupError):
+    """A listed backup of another site."""
+
+    code = "backup.foreign"
+    kind = "denied"
+    fr = "Rien n'a été enlevé : la sauvegarde {id} de {target} se dit d'un autre site."
+    en = "Nothing was removed: backup {id} of {target} says it is of another site."
+    todo_fr = "Donnez à chaque site sa destination, ou son préfixe : leurs objets ne se distinguent pas."
+    todo_en = "Give each site a target, or a prefix, of its own: their objects cannot be told apart."
+
+
+class NoneSound(BackupError):
+    """No sound backup."""
+
+    code = "backup.none_sound"
+    kind = "unverified"
+    fr = "Rien n'a été enlevé : {target} n'a aucune sauvegarde entière."
+    en = "Nothing was removed: {target} holds no sound backup."
+    todo_fr = "Faites-en une d'abord : « sovereign backup create »."
+    todo_en = "Make one first: `sovereign backup create`."

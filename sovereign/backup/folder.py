@@ -1,14 +1,18 @@
 """A folder as a target: a disk, a mounted share. Temporary file, fsync, rename, fsync of the folder; 0600 and 0700."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from sovereign.backup.errors import TargetFailed
-from sovereign.backup.target import BLOCK, Absent
+from sovereign.backup.target import BLOCK, DATA, RECORDS, Absent
 from vault import files
+
+_SCRATCH: Final = re.compile(r"\.[0-9A-Za-z\-]+(\.backup)?\.[0-9a-f]{12}")
 
 
 class FolderTarget:
@@ -72,6 +76,14 @@ class FolderTarget:
         """Remove an object."""
         with self._told(), suppress(FileNotFoundError):
             files.remove(self.folder / name)
+
+    def sweep(self) -> None:
+        """Remove temporary files."""
+        with self._told():
+            for prefix in (DATA, RECORDS):
+                for path in (self.folder / prefix).rglob(".*"):
+                    if _SCRATCH.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                        path.unlink(missing_ok=True)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

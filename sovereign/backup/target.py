@@ -53,6 +53,10 @@ class Target(Protocol):
         """Remove an object; one that is not there is no error."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what puts that were killed left without a name, where the target can; nobody puts meanwhile."""
+        ...
+
 
 def object_name(digest: str) -> str:
     """The name of the object whose bytes have this SHA-256 (hex)."""

@@ -3,12 +3,17 @@
 The object store is the operator's own: its address passes egress's guard before the library that speaks S3 is given it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sovereign.backed_up import SECRETS
-from sovereign.backup.errors import NoKeysApart, NoTarget
+from sovereign.backup.errors import NoKeysApart, NoPolicy, NoTarget
 from sovereign.backup.folder import FolderTarget
+from sovereign.backup.keeping import Keep
 from sovereign.backup.target import Target
 
 if TYPE_CHECKING:
@@ -55,3 +60,18 @@ def keys_of(site: "Parts", given: Path | None) -> Path:
     if given is None and site.settings.backup.keys is None:
         raise NoKeysApart
     return given or site.root / str(site.settings.backup.keys)
+
+
+def keys_if_any(site: "Parts") -> Path | None:
+    """Where the settings put copies of the keys, None when they do not say."""
+    return None if site.settings.backup.keys is None else site.root / site.settings.backup.keys
+
+
+def policy_of(site: "Parts", given: Mapping[str, int | None] = MappingProxyType({})) -> Keep:
+    """What is kept: as given when anything is, else as the settings say; errors: NoPolicy."""
+    said = {name: many for name, many in given.items() if many is not None}
+    if not said and (settled := site.settings.backup.keep) is not None:
+        said = msgspec.structs.asdict(settled)
+    if not (policy := Keep(**said)):
+        raise NoPolicy
+    return policy

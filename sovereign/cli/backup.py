@@ -11,6 +11,7 @@ from sovereign.cli.door import Door
 from sovereign.cli.findings import show
 from sovereign.cli.marks import number, several, size
 from sovereign.cli.output import Column
+from sovereign.language import say
 
 if TYPE_CHECKING:
     from vault.errors import Fault
@@ -30,6 +31,12 @@ COLUMNS = (
     Column("bytes", "taille", "size", "bytes"),
     Column("entries", "journal", "audit log", "number"),
 )
+FATES = (
+    Column("id", "sauvegarde", "backup"),
+    Column("state", "sort", "fate"),
+    Column("why", "règles", "rules"),
+)
+_FATE = {"kept": ("gardée", "kept"), "removed": ("enlevée", "removed")}
 
 
 @command.verb(
@@ -116,3 +123,64 @@ def verify(door: Door, target: str | None, id_: str | None, read_all: bool) -> N
             f"backup {id_}: every byte read again" if read_all else f"backup {id_}: all of it is there",
         ),
     )
+
+
+_MANY = click.IntRange(0, 10_000)
+
+
+@command.verb(
+    "prune",
+    fr="Enlève les sauvegardes qu'aucune règle ne garde, et ce qu'elles seules utilisent. Jamais la dernière qui soit entière.",
+    en="Remove backups that no rule keeps, and what only they use. Never the last sound one.",
+)
+@TARGET
+@option("--keep-last", "last", type=_MANY, metavar="N", fr="Garde les N dernières.", en="Keep the latest N.")
+@option("--keep-daily", "daily", type=_MANY, metavar="N", fr="La dernière de N jours.", en="The newest of N days.")
+@option("--keep-weekly", "weekly", type=_MANY, metavar="N", fr="La dernière de N semaines.", en="The newest of N weeks.")
+@option("--keep-monthly", "monthly", type=_MANY, metavar="N", fr="La dernière de N mois.", en="The newest of N months.")
+@option(
+    "--keys",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    metavar="DIR",
+    fr="Où sont les copies des clés, enlevées avec leur sauvegarde ; sinon celui des réglages.",
+    en="Where the copies of the keys are, which go with their backup; else the settings'.",
+)
+@option(
+    "--drop-unreadable",
+    is_flag=True,
+    fr="Abandonne aussi les sauvegardes qui ne se lisent pas ; sinon elles arrêtent tout.",
+    en="Give up backups that cannot be read too; else they stop everything.",
+)
+@option("--dry-run", is_flag=True, fr="Montre, n'enlève rien.", en="Show, remove nothing.")
+def prune(door: Door, target: str | None, keys: Path | None, drop_unreadable: bool, dry_run: bool, **many: int | None) -> None:
+    """Show what each rule keeps and what goes."""
+    from sovereign.backup import pruning, targets
+
+    site = door.site()
+    wanted = targets.policy_of(site, many)
+    apart = keys or targets.keys_if_any(site)
+    chosen = targets.named(site, target)
+    done = pruning.prune(site, chosen, wanted, keys=apart, drop_unreadable=drop_unreadable, dry_run=dry_run)
+    rows = [{"id": id_, "state": "kept", "why": list(rules)} for id_, rules in done.kept.items()]
+    rows += [{"id": id_, "state": "removed", "why": ["unreadable"] if id_ in done.damaged else []} for id_ in done.gone]
+    if door.out.json:
+        for row in rows:
+            door.out.record("backup", dry_run=dry_run, **row)
+    else:
+        shown = [{**row, "state": say(*_FATE[str(row["state"])]), "why": ", ".join(row["why"]) or "—"} for row in rows]
+        door.out.table("backup", FATES, shown)
+    some = f"{several(len(done.gone), 'sauvegarde*', 'backup*')}, {several(len(done.objects), 'objet*', 'object*')}"
+    tail = f"{some}, {size(done.bytes)}"
+    door.out.done(
+        "backup.pruned",
+        f"À enlever : {tail} (rien n'a été fait)" if dry_run else f"Enlevé : {tail}",
+        f"To remove: {tail} (nothing was done)" if dry_run else f"Removed: {tail}",
+        kept=len(done.kept), removed=len(done.gone), damaged=len(done.damaged), objects=len(done.objects), bytes=done.bytes,
+        dry_run=dry_run,
+    )  # fmt: skip
+    if apart is None and done.gone and not dry_run:
+        door.out.remark(
+            "Leurs copies des clés restent : --keys DOSSIER les enlève.",
+            "Their copies of the keys stay: --keys DIR removes them.",
+        )

@@ -51,7 +51,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),
     "witness": ("Un témoin du journal d'audit, sur une autre machine.", "A witness of the audit log, on another machine."),
     "report": ("Les rapports des flux sortants et entrants.", "The reports on outbound and inbound flows."),
-    "backup": ("Les sauvegardes : faire, lister, vérifier.", "Backups: create, list, verify."),
+    "backup": ("Les sauvegardes : faire, lister, vérifier, élaguer.", "Backups: create, list, verify, prune."),
     "restore": ("Refait un site d'une sauvegarde, et le prouve.", "Make a site again from a backup, and prove it."),
     "fsck": ("Relit tout le site, et dit ce qui est abîmé.", "Read the whole site, and say what is damaged."),
     "doctor": ("Cherche ce qui ne va pas.", "Look for what is wrong."),

@@ -11,7 +11,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 """
 
 from sovereign.settings.audit import AuditSettings, Export, Timestamps, Witness
-from sovereign.settings.backup import BackupSettings, BackupTarget
+from sovereign.settings.backup import BackupKeep, BackupSettings, BackupTarget
 from sovereign.settings.edit import add_connection, remove_connection
 from sovereign.settings.events import EventSource
 from sovereign.settings.load import load, parse
@@ -32,6 +32,7 @@ from sovereign.settings.whole import Settings
 
 __all__ = [
     "AuditSettings",
+    "BackupKeep",
     "BackupSettings",
     "BackupTarget",
     "Connection",

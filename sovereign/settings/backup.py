@@ -42,6 +42,18 @@ class BackupTarget(Strict, frozen=True, kw_only=True):
     network: Annotated[Network, said("une table", "a table")] = Network()
 
 
+_Many = Annotated[int, said("un nombre, de 0 à 10000", "a number, 0 to 10000", ge=0, le=10_000)]
+
+
+class BackupKeep(Strict, frozen=True, kw_only=True):
+    """`[backup.keep]`: which backups `backup prune` keeps: the latest ones, and the newest of each day, week and month."""
+
+    last: _Many = 0
+    daily: _Many = 0
+    weekly: _Many = 0
+    monthly: _Many = 0
+
+
 class BackupSettings(Strict, frozen=True, kw_only=True):
     """`[backup]`: where copies of the site are kept, and those of its keys, apart."""
 
@@ -57,6 +69,7 @@ class BackupSettings(Strict, frozen=True, kw_only=True):
         | None
     ) = None
     target: Annotated[Name, said("le nom d'une table de backup.targets", "the name of a table of backup.targets")] | None = None
+    keep: Annotated[BackupKeep | None, said("une table qui garde quelque chose", "a table that keeps something")] = None
     targets: Annotated[dict[str, BackupTarget], said("une table par destination", "a table a target")] = msgspec.field(
         default_factory=dict
     )

@@ -14,7 +14,7 @@ import msgspec
 from sovereign.errors import BadSettings, NoSite
 from sovereign.settings.address import reachable, wrong
 from sovereign.settings.audit import AuditSettings, Witness
-from sovereign.settings.backup import BackupSettings, BackupTarget
+from sovereign.settings.backup import BackupKeep, BackupSettings, BackupTarget
 from sovereign.settings.events import EventSource
 from sovereign.settings.schema import (
     Connection,
@@ -205,6 +205,8 @@ def _backup(value: object) -> BackupSettings:
                     raise wrong(f"{at}.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
     if backup.target is not None and backup.target not in targets:
         raise wrong("backup.target", *expectation(get_type_hints(BackupSettings, include_extras=True)["target"]))
+    if backup.keep is not None and backup.keep == BackupKeep():
+        raise wrong("backup.keep", *expectation(get_type_hints(BackupSettings, include_extras=True)["keep"]))
     return msgspec.structs.replace(backup, targets=targets)
 
 

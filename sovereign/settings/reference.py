@@ -28,6 +28,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[events.NAME]", events.EventSource),
     ("[connectors]", schema.ConnectorSettings),
     ("[backup]", backup.BackupSettings),
+    ("[backup.keep]", backup.BackupKeep),
     ("[backup.targets.NAME]", backup.BackupTarget),
     ("[connections.NAME]", schema.Connection),
     ("[connections.NAME.network]", schema.Network),

@@ -251,3 +251,31 @@ def test_doctor_tells_where_backups_go_and_how_old_the_last_one_is(
     )
     assert run("secret", "remove", "backup", "cloud").code == 0
     assert "never-to-be-said" not in json.dumps(run("doctor", "--json").records)
+
+
+def test_pruning_shows_what_each_rule_keeps_and_then_does_it(
+    run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = run("backup", "prune", "--json")
+    assert (said.code, said.errors[0]["code"]) == (2, "backup.no_policy")
+    assert run("backup", "create").code == 0
+    former, newest = [each["id"] for each in run("backup", "list", "--json").of("backup")]
+    with (saved / "sovereign.toml").open("a") as settings:
+        settings.write("[backup.keep]\nlast = 1\nweekly = 1\n")
+    said = run("backup", "prune", "--dry-run", "--json")
+    assert [(each["id"], each["state"], each["why"]) for each in said.of("backup")] == [
+        (newest, "kept", ["last", "weekly"]),
+        (former, "removed", []),
+    ]
+    (done,) = said.of("backup.pruned")
+    assert (said.code, done["kept"], done["removed"], done["dry_run"]) == (0, 1, 1, True)
+    for language, told in {"fr": "rien n'a été fait", "en": "nothing was done"}.items():
+        monkeypatch.setenv("SOVEREIGN_LANG", language)
+        assert told in run("backup", "prune", "--dry-run").out
+    assert run("backup", "prune", "--keep-daily", "0", "--json").code == 2, "a rule that keeps none is none"
+    assert len(list((tmp_path / "apart").iterdir())) == 2
+    assert run("backup", "prune", "--json").of("backup.pruned")[0]["bytes"] == done["bytes"] > 0
+    assert [each["id"] for each in run("backup", "list", "--json").of("backup")] == [newest]
+    assert [each.name for each in (tmp_path / "apart").iterdir()] == [newest]
+    assert run("backup", "verify", "--read-all").code == 0
+    assert restored(run, tmp_path).code == 0

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sovereign.backup.folder import FolderTarget
 from sovereign.backup.s3 import Store, connect
 from sovereign.backup.target import BLOCK, Absent, Target, object_name, record_name
 from tests.servers import seaweedfs
+from tests.servers.places import Place, bucket
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +35,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweedfs.Served
                 continue
             yield served
             return
-
-
-def bucket(url: str, prefix: str = "", *, secret: str = seaweedfs.SECRET, authority: Path | None = None) -> Store:
-    return Store(seaweedfs.BUCKET, url, seaweedfs.ACCESS, secret, prefix=prefix, ca_bundle=authority, loopback=True)
-
-
-@dataclass(frozen=True)
-class Place:
-    """What makes a target, in this process or in another."""
-
-    folder: Path
-    bucket: Store | None = None
-
-    def open(self) -> Target:
-        return FolderTarget(self.folder, "nas") if self.bucket is None else connect("nas", self.bucket)
 
 
 @pytest.fixture(params=["folder", "s3", "s3-tls"])
@@ -151,6 +136,22 @@ def test_a_store_that_keeps_what_was_cut_keeps_less_than_the_whole(
     with pytest.raises((InterruptedError, TargetFailed)):
         struck.put(name(10), all_then_refused())
     assert struck.sizes("data/")[name(10)] < chunks * 100, "the next backup believes the length"
+
+
+def test_what_killed_puts_left_is_swept_and_whatever_has_a_name_stays(place: Place) -> None:
+    target = place.open()
+    target.sweep()
+    target.put(name(11), [b"stays"])
+    left = place.folder / "data" / "12" / f".{'12' * 32}.0123456789ab"
+    record = place.folder / "backups" / ".20261129-b1.backup.0123456789ab"
+    others = place.folder / "data" / ".nfs000000001"
+    for each in (left, record, others):
+        each.parent.mkdir(parents=True, exist_ok=True)
+        each.write_bytes(b"half")
+    target.sweep()
+    assert target.sizes("data/") == {name(11): 5}
+    if place.bucket is None:
+        assert [each.exists() for each in (left, record, others)] == [False, False, True]
 
 
 def test_a_removed_object_is_gone_and_the_others_stay(target: Target) -> None:
