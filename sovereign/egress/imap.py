@@ -17,39 +17,25 @@
    EXAMINE: no request changes a mailbox.
 5. A session shows a folder as it was when it was opened: what asks for all of it (SEARCH, FETCH to `*`) opens it anew, and
    LIST and STATUS are asked with none open (RFC 3501 section 6.3.10).
-6. A command is tried again as HTTP reads are; a session that broke is replaced.
+6. A command is tried again as HTTP reads are; a session that broke is replaced (sessions.py).
 """
 
 import base64
 import binascii
 import quopri
 import re
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from saas_connectors.auth import Auth
 from saas_connectors.request import Headers, Request, Response
-from sovereign.clock import Clock
-from sovereign.egress import errors, tls
-from sovereign.egress.admission import Admission
-from sovereign.egress.budget import BASE, Budgets
-from sovereign.egress.counters import Counters, Remark
-from sovereign.egress.dial import Dialler
-from sovereign.egress.imap_session import PASSING, LoginRefused, Said, Session, quoted
+from sovereign.egress import errors
+from sovereign.egress.imap_session import PASSING, Said, Session, quoted
 from sovereign.egress.origin import origin, split
-from sovereign.egress.policy import EgressPolicy, Resolve
-from sovereign.egress.remarks import remarks
+from sovereign.egress.sessions import SessionsTransport
 
 SCHEMES: Final = ("imap", "imaps")
-_CAP: Final = 20.0
-_REST: Final = 60.0
-"""How long a session may have rested and still be used, in seconds: servers let one go after some minutes."""
 _TARGET: Final = re.compile(
     r"/(?P<folder>[^/;]*(?:/[^/;]+)*?)(?:;UIDVALIDITY=(?P<validity>\d{1,10}))?"
     r"(?:/;UID=(?P<uid>\d{1,10})(?:/;SECTION=(?P<section>\d{1,4}(?:\.\d{1,4}){0,15}))?)?\Z"
@@ -71,83 +57,19 @@ class _Order:
     anew: bool = False
 
 
-class ImapTransport:
+class ImapTransport(SessionsTransport[Session]):
     """The way out of one connection whose vendor is a mail server; see `transport.Transport`."""
 
-    def __init__(
-        self,
-        policy: EgressPolicy,
-        auth: Auth | None,
-        clock: Clock,
-        *,
-        stop: threading.Event,
-        budgets: Budgets,
-        resolve: Resolve,
-        chance: Callable[[], float],
-        sleep: Callable[[float], object] | None = None,
-    ) -> None:
-        self.counters = Counters()
-        self._policy, self._auth, self._clock, self._budgets = policy, auth, clock, budgets
-        self._stop, self._chance, self._sleep = stop, chance, sleep or stop.wait
-        admission = Admission(policy, auth, sessions=SCHEMES)
-        self._own, self._origins = admission.own, admission.origins
-        self._cap = admission.cap
-        self._proxy = None if admission.proxy is None else (admission.proxy, admission.proxy_headers)
-        self._dialler = Dialler(
-            policy.connection, policy.private, policy.loopback, resolve, proxied=admission.proxy is not None
-        )
-        self._secure = tls.context(policy, ())
-        self._budget = budgets.join(self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency)
-        self._lock = threading.Lock()
-        self._idle: list[tuple[Session, float]] = []
+    schemes = SCHEMES
 
     def send(self, request: Request) -> Response:
         """Carry one command to the server and give its answer; errors: EgressError."""
         order = self._order(request)
-        patience, attempt = self._policy.patience, 0
-        while True:
-            attempt += 1
-            if self._stop.is_set():
-                raise errors.Interrupted
-            patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
-            try:
-                return self._once(request, order)
-            except LoginRefused as refusal:
-                if not refusal.passing or attempt >= self._policy.attempts:
-                    return self._status(request, 503 if refusal.passing else 401, "")
-            except (errors.NotSent, errors.Broken, errors.TimedOut) as fault:
-                final = isinstance(fault, errors.TlsFailed | errors.NoCredential) or fault.fields.get("phase") == "total"
-                if final or attempt >= self._policy.attempts:
-                    raise
-            finally:
-                self._budget.leave()
-            self._pause(self._chance() * min(_CAP, BASE * 2.0**attempt))
-
-    def exchange(self, requests: tuple[Request, ...]) -> tuple[Response, ...]:
-        """Send requests one after the other; the answers come in their order."""
-        return tuple(self.send(request) for request in requests)
-
-    def describe(self) -> tuple[Remark, ...]:
-        """What guards this way out, and what they cannot see."""
-        return remarks(self._policy, self._origins)
-
-    def close(self) -> None:
-        """Log out."""
-        self._budgets.part(self)
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for session, _ in idle:
-            session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        return self._patiently(request, lambda: self._once(request, order))
 
     def _once(self, request: Request, order: _Order) -> Response:
         """One command, on a session that rests or on a new one."""
-        session = self._resting(order.folder)
+        session = self._resting(lambda session: session.folder == order.folder)
         if session is not None:
             with suppress(errors.Broken):  # the server may have let it go meanwhile: a new one is opened at once
                 return self._on(session, request, order)
@@ -165,8 +87,7 @@ class ImapTransport:
             raise
         finally:
             self.counters.add(session.received, session.sent)
-        with self._lock:
-            self._idle.append((session, time.monotonic()))
+        self._rest(session)
         return response
 
     def _carry(self, session: Session, request: Request, order: _Order) -> Response:
@@ -175,9 +96,9 @@ class ImapTransport:
         if order.folder is not None and (session.folder != order.folder or order.anew):
             said = session.examine(order.folder)
             if said.status != "OK":
-                return self._status(request, 503 if said.code in PASSING else 404, said.code)
+                return self._status(request, 503 if said.code in PASSING else 404, *_code(said))
         if order.validity is not None and session.validity != order.validity:
-            return self._status(request, 410, "UIDVALIDITY")
+            return self._status(request, 410, ("Imap-Code", "UIDVALIDITY"))
         cap = self._cap(request)
         said = session.command(order.command, cap + (64 * 1024 if order.bytes_of else 0))
         if said.status != "OK":
@@ -186,39 +107,12 @@ class ImapTransport:
             return Response(200, request.full_url, said.raw, Headers((("Content-Type", "text/x-imap"),)), self._clock())
         content = _content(said.raw)
         if content is None:
-            return self._status(request, 404, "")
+            return self._status(request, 404)
         content = _decoded(content, dict(request.headers).get("Content-Transfer-Encoding", ""))
         if len(content) > cap:
             raise errors.TooLarge(host=self._own.host, connection=self._policy.connection, limit=cap, what="message")
         kind = "application/octet-stream" if ";SECTION=" in request.url else "message/rfc822"
         return Response(200, request.full_url, content, Headers((("Content-Type", kind),)), self._clock())
-
-    def _resting(self, folder: bytes | None) -> Session | None:
-        """Take a session that rests, one where the folder is open if there is one."""
-        present = time.monotonic()
-        with self._lock:
-            old = [session for session, since in self._idle if present - since > _REST]
-            self._idle = [each for each in self._idle if present - each[1] <= _REST]
-            at = next((n for n, (session, _) in enumerate(self._idle) if session.folder == folder), len(self._idle) - 1)
-            found = self._idle.pop(at)[0] if self._idle else None
-        for session in old:
-            session.close()
-        return found
-
-    def _credential(self, request: Request) -> tuple[str, str]:
-        """The account and its password, as the authentication shows them: Basic alone has both."""
-        if self._auth is not None:
-            flow = self._auth.flow(Request(request.method, request.url))
-            try:
-                shown = dict(next(flow).headers).get("Authorization", "")
-                user, colon, password = base64.b64decode(shown.removeprefix("Basic "), validate=True).decode().partition(":")
-            except (StopIteration, binascii.Error, UnicodeDecodeError):
-                colon = ""
-            finally:
-                flow.close()
-            if colon and "\0" not in user + password:
-                return user, password
-        raise errors.Refused("egress.credential", self._own.host, self._policy.connection)
 
     def _order(self, request: Request) -> _Order:
         """Understand a request; errors: Refused."""
@@ -246,23 +140,18 @@ class ImapTransport:
             return _Order(command, folder, int(validity), bytes_of=True)
         raise self._refused("egress.method")
 
-    def _refused(self, rule: str) -> errors.Refused:
-        return errors.Refused(rule, self._own.host, self._policy.connection)
-
     def _refusal(self, request: Request, said: Said) -> Response:
         if said.status == "BAD":
-            return self._status(request, 400, said.code)
-        if said.code in PASSING:
-            return self._status(request, 503, said.code)
-        return self._status(request, 404 if said.code in _ABSENT else 409, said.code)
+            status = 400
+        elif said.code in PASSING:
+            status = 503
+        else:
+            status = 404 if said.code in _ABSENT else 409
+        return self._status(request, status, *_code(said))
 
-    def _status(self, request: Request, status: int, code: str) -> Response:
-        return Response(status, request.full_url, b"", Headers((("Imap-Code", code),) if code else ()), self._clock())
 
-    def _pause(self, seconds: float) -> None:
-        self._sleep(min(seconds, threading.TIMEOUT_MAX))
-        if self._stop.is_set():
-            raise errors.Interrupted
+def _code(said: Said) -> tuple[tuple[str, str], ...]:
+    return (("Imap-Code", said.code),) if said.code else ()
 
 
 def _content(raw: bytes) -> bytes | None:

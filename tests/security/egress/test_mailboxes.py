@@ -14,7 +14,7 @@ from saas_connectors.auth import basic, bearer
 from saas_connectors.request import Request, Response
 from sovereign.egress import open_transport
 from sovereign.egress.errors import Broken, EgressError, Refused, TimedOut, TlsFailed, TooLarge
-from sovereign.egress.imap_session import local
+from sovereign.egress.link import local
 from sovereign.egress.policy import EgressPolicy
 from sovereign.egress.transport import Transport
 from tests.servers import dovecot
