@@ -1,22 +1,27 @@
 """The vendors of a site as the gateway writes to them: a way out and a writer a connection, opened when first asked for.
 
-A connection over HTTP has a `Channel` on the gateway's event loop; a folder is written beside the loop, for a disk may be slow.
-One that speaks another protocol (mail) is only pulled: nothing is sent there for an application.
+A connection over HTTP has a `Channel` on the gateway's event loop; a folder is written beside the loop, for a disk may be slow,
+and so is a directory, whose sessions are held by threads. Mail is only pulled: nothing is sent there for an application.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from saas_connectors import registry
 from saas_connectors.request import Request, Response
 from sovereign.egress.errors import Refused
-from sovereign.gateway.vendor import Vendor
+from sovereign.gateway.vendor import Send, Vendor
 
 if TYPE_CHECKING:
     from sovereign.egress.channel import Channel
     from sovereign.egress.transport import Transport
     from sovereign.site import Site
+
+_WRITTEN: Final = ("ldap", "ldaps")
+"""The schemes, beside HTTP's and `folder:`, that the gateway writes to."""
 
 
 class Ways:
@@ -27,6 +32,8 @@ class Ways:
         self._made: dict[str, Vendor] = {}
         self._channels: list[Channel] = []
         self._transports: list[Transport] = []
+        self._workers: list[ThreadPoolExecutor] = []
+        self._stop = threading.Event()
 
     def __call__(self, connection: str) -> Vendor:
         """Errors: UnknownConnection, SettingsError, Refused, those of the connection's secrets."""
@@ -36,10 +43,25 @@ class Ways:
 
     async def close(self) -> None:
         """Close what was opened."""
+        self._stop.set()
         for channel in self._channels:
             await channel.close()
         for transport in self._transports:
             transport.close()
+        for workers in self._workers:
+            workers.shutdown(wait=False, cancel_futures=True)
+
+    def _beside(self, name: str, concurrency: int) -> Send:
+        """Send on threads of the connection's own, so that a slow server holds up no other."""
+        transport = self._site.transport(name, stop=self._stop)
+        workers = ThreadPoolExecutor(concurrency, thread_name_prefix=f"way-{name}")
+        self._transports.append(transport)
+        self._workers.append(workers)
+
+        async def send(request: Request) -> Response:
+            return await asyncio.get_running_loop().run_in_executor(workers, transport.send, request)
+
+        return send
 
     def _open(self, name: str) -> Vendor:
         from sovereign.connecting import allowed
@@ -57,6 +79,10 @@ class Ways:
         from sovereign.egress.channel import open_channel
 
         policy, auth = allowed(self._site, name)
+        if policy.own.scheme in _WRITTEN:
+            return Vendor(
+                name, policy.own.host, str(policy.own), self._beside(name, policy.concurrency), writer, policy.concurrency
+            )
         if policy.own.scheme not in ("http", "https"):
 
             async def refuse(_: Request) -> Response:

@@ -46,6 +46,7 @@ RULES: dict[str, tuple[str, str]] = {
         "un en-tête est mal formé, ou réservé au transport",
         "a header is malformed, or belongs to the transport",
     ),
+    "egress.body": ("le corps de la requête n'est pas celui de sa méthode", "the request's body is not that of its method"),
     "egress.upload": ("le contenu à envoyer dépasse son plafond", "what is to be sent passes its cap"),
     "egress.credential": (
         "le secret de la connexion ne sort que vers le fournisseur lui-même",

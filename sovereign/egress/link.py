@@ -4,7 +4,7 @@
    clear before TLS is never read as if it came after.
 2. Traffic in clear goes on only where it is allowed, and to a private or local peer.
 3. Each read and each write is held to the deadline of the call, and to the connection's patience with silence.
-4. One thread at a time.
+4. One thread at a time; another may interrupt it.
 """
 
 import socket
@@ -70,6 +70,13 @@ class Link:
             with suppress(OSError):
                 self._sock.close()
             self._sock = None
+
+    def interrupt(self) -> None:
+        """End the connection under whoever reads or writes on it, from another thread: for them it broke."""
+        sock = self._sock
+        if sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _farewell(self) -> bytes:
         """What a session says when it leaves."""

@@ -67,6 +67,10 @@ def open_transport(
         from sovereign.egress.imap import ImapTransport
 
         driver = ImapTransport
+    elif policy.url.partition(":")[0] in ("ldaps", "ldap"):
+        from sovereign.egress.ldap import LdapTransport
+
+        driver = LdapTransport
     else:
         from sovereign.egress.http import HttpTransport
 

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 from sovereign.errors import BadSettings
 from sovereign.settings.schema import Network
 
+_SESSIONS = ("imaps", "imap", "ldaps", "ldap")
+"""The schemes of what is spoken to by sessions: an address of a connection alone."""
+
 
 def wrong(field: str, fr: str, en: str, *, line: int | None = None) -> BadSettings:
     """The error for a field: what was expected; `line` where in the file, from 1."""
@@ -21,13 +24,13 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
         held = parts.username is not None or parts.password is not None
     except ValueError:
         lost, held, parts = True, False, urlsplit("")
-    if lost or parts.scheme not in (("https", "http", "folder", "imaps", "imap") if folder else ("https", "http")):
+    if lost or parts.scheme not in (("https", "http", "folder", *_SESSIONS) if folder else ("https", "http")):
         raise wrong(
             f"{at}.url",
-            "une adresse « https://… », « http://… », « imaps://… », « imap://… » ou « folder:… »"
+            "une adresse « https://… », « http://… », « imaps://… », « imap://… », « ldaps://… », « ldap://… » ou « folder:… »"
             if folder
             else "une adresse « https://… » ou « http://… »",
-            "an `https://…`, `http://…`, `imaps://…`, `imap://…` or `folder:…` address"
+            "an `https://…`, `http://…`, `imaps://…`, `imap://…`, `ldaps://…`, `ldap://…` or `folder:…` address"
             if folder
             else "an `https://…` or `http://…` address",
         )
@@ -49,8 +52,12 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
             "une adresse https:// (le mandataire ne porte que CONNECT)",
             "an https:// url (the proxy only carries CONNECT)",
         )
-    if network.proxy is not None and parts.scheme in ("imap", "imaps") and not network.proxy.startswith("http://"):
-        raise wrong(f"{at}.network.proxy", "un mandataire http:// pour une messagerie", "an http:// proxy for a mail server")
+    if network.proxy is not None and parts.scheme in _SESSIONS and not network.proxy.startswith("http://"):
+        raise wrong(
+            f"{at}.network.proxy",
+            "un mandataire http:// pour une messagerie ou un annuaire",
+            "an http:// proxy for a mail server or a directory",
+        )
     if network.client_key is not None and network.client_certificate is None:
         raise wrong(
             f"{at}.network.client_certificate",

@@ -282,8 +282,8 @@ class Connection(Strict, frozen=True, kw_only=True):
     url: Annotated[
         str,
         said(
-            "une adresse « https://… », « http://… », « imaps://… » ou « folder:… »",
-            "an `https://…`, `http://…`, `imaps://…` or `folder:…` address",
+            "une adresse « https://… », « http://… », « imaps://… », « ldaps://… » ou « folder:… »",
+            "an `https://…`, `http://…`, `imaps://…`, `ldaps://…` or `folder:…` address",
             max_length=2048,
         ),
     ]
