@@ -1,6 +1,7 @@
 """`sovereign flow`: what a change in one place makes happen in others. Each flow is a file of the site's `flows/` folder."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -26,6 +27,14 @@ OCCASION: Final = argument(
 REASON: Final = option(
     "--reason", required=True, metavar="TEXT", fr="Pourquoi ; va au journal, scellée.", en="Why; sealed in the log."
 )
+HTML: Final = option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE",
+    fr="En faire une page, dans un fichier nouveau.", en="Make a page of it, in a new file.",
+)  # fmt: skip
+NAMES: Final = option(
+    "--names", is_flag=True, fr="Montre les clés, au lieu de leur pseudonyme ; c'est inscrit au journal.",
+    en="Show keys, instead of their pseudonym; that is entered in the log.",
+)  # fmt: skip
 COLUMNS: Final = (
     Column("flow", "flux", "flow"),
     Column("title", "objet", "title"),
@@ -240,10 +249,21 @@ _LEAVING: Final = ("received", "approved", "queued", "in_flight")
 @option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, fr="Combien, au plus.", en="How many, at most."
 )
-def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limit: int) -> None:
+@HTML
+@NAMES
+def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limit: int, html: Path | None, names: bool) -> None:
     """Systems with their seconds and their state, when a record or an occasion is asked for."""
     from sovereign.cli.flow_shown import rows_of
 
+    if html is not None:
+        if not key:
+            raise click.UsageError(
+                say("--html est la page d'un enregistrement : donnez --key.", "--html is the page of a record: give --key.")
+            )
+        from sovereign.cli.flow_pages import record_page
+
+        record_page(door, name, key, html, names=names)
+        return
     site, bus = door.site(), _bus(door)
     if not key and occasion is None:
         rows = [occasion_row(each, json_=door.out.json) for each in bus.ledger.occasions(name, limit)]
@@ -252,6 +272,26 @@ def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limi
     record = bus.ledger.record(name, key) if key else None
     kept = bus.ledger.rows(name, occasion, record, limit)
     door.out.table("flow.row", ROWS, rows_of(site, bus, kept, json_=door.out.json), empty=("Aucune ligne.", "No row."))
+
+
+@command.verb(
+    "pending",
+    fr="Ce que les flux ont encore à faire, enregistrement par enregistrement : ce qui est en retard d'abord, et qui décide.",
+    en="What flows still have to do, record by record: what is late first, and who decides.",
+)
+@argument("name", required=False, fr="Un flux ; tous sinon.", en="One flow; all of them if not given.")
+@option("--late", is_flag=True, fr="Ce qui est en retard seulement.", en="Only what is late.")
+@option(
+    "--grace", type=click.IntRange(0, 525_600), default=15, show_default=True, metavar="MINUTES",
+    fr="Minutes laissées à une étape avant qu'elle soit en retard.", en="Minutes that a step has before it is late.",
+)  # fmt: skip
+@HTML
+@NAMES
+def pending(door: Door, name: str | None, late: bool, grace: int, html: Path | None, names: bool) -> None:
+    """One row a record that is not over."""
+    from sovereign.cli.flow_pages import pending as told
+
+    told(door, name, late=late, grace=grace, html=html, names=names)
 
 
 @command.verb(

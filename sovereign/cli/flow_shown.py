@@ -31,31 +31,14 @@ ROWS: Final = (
     Column("standing", "état", "state"),
     Column("why", "pourquoi", "why"),
 )
-_OCCASIONS: Final = {
-    "taken": ("prise", "taken"), "held": ("retenue", "held"), "failed": ("en échec", "failed"),
-    "dropped": ("abandonnée", "dropped"),
-}  # fmt: skip
-_ROWS: Final = {
-    "waiting": ("attend", "waits"), "asked": ("confiée à la passerelle", "given to the gateway"), "held": ("retenue", "held"),
-    "stopped": ("arrêtée", "stopped"), "cancelled": ("annulée", "cancelled"),
-}  # fmt: skip
-_WHY: Final = {
-    "key_missing": ("une ligne n'a pas de clé : rien ne part sans un regard", "a row has no key: nothing leaves unseen"),
-    "key_repeated": ("une clé revient deux fois : rien ne part sans un regard", "a key comes twice: nothing leaves unseen"),
-    "too_many": ("plus de lignes que le flux n'en permet (most)", "more rows than the flow allows (most)"),
-    "loop": ("le même enregistrement revient sans cesse : une boucle ?", "the same record comes again and again: a loop?"),
-    "when": ("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
-    "flow.unmapped": ("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
-    "undo.none": ("fait, et le flux ne dit pas comment le défaire", "done, and the flow does not say how to undo it"),
-    "undo.nothing": ("rien n'avait été fait", "nothing had been done"),
-    "cancelled": ("reprise par la source", "taken back by its source"),
-}  # fmt: skip
 _DONE: Final = ("confirmed", "landed", "delivered")
 
 
 def told(why: str) -> tuple[str, str]:
     """Why something waits or stopped, in French and in English."""
-    return _WHY.get(why, (why, why))
+    from sovereign.reports.departure import WHY
+
+    return WHY.get(why, (why, why))
 
 
 def occasion_row(each: "Taken", *, json_: bool) -> dict[str, Any]:
@@ -63,7 +46,9 @@ def occasion_row(each: "Taken", *, json_: bool) -> dict[str, Any]:
     row = {"occasion": each.occasion, "at": each.at, "found": each.found, "standing": each.state, "why": each.why}
     if json_:
         return row
-    return {**row, "standing": say(*_OCCASIONS[each.state]), "why": say(*told(each.why)) if each.why else None}
+    from sovereign.reports.departure import OCCASIONS as STATES
+
+    return {**row, "standing": say(*STATES[each.state]), "why": say(*told(each.why)) if each.why else None}
 
 
 def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool) -> list[dict[str, Any]]:
@@ -82,6 +67,7 @@ def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool) ->
 
 
 def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_: bool) -> dict[str, Any]:
+    from sovereign.reports.departure import ROWS as WAITING
     from sovereign.reports.labels import STATES
     from sovereign.reports.reasons import reason
 
@@ -95,7 +81,7 @@ def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_:
     }  # fmt: skip
     if json_:
         return row
-    said = tuple(STATES[state]) if outcome else _ROWS[kept.state]
+    said = tuple(STATES[state]) if outcome else WAITING[kept.state]
     reasons = (tuple(reason(why).label) if outcome else told(why)) if why else None
     return {**row, "standing": say(*said), "why": say(*reasons) if reasons else None}
 

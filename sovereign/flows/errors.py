@@ -8,6 +8,7 @@ SovereignError
     ├── NotEnabled      a flow that nobody enabled, or whose file changed since
     ├── NotCleared      a flow that reads more than whoever answers for it may
     ├── UnknownOccasion no occasion of that name
+    ├── UnknownRecord   a record that a flow never did anything for
     ├── NotHeld         an occasion that nothing holds
     └── Unmapped        a row that gives no payload; names the place, never a value
 """
@@ -85,6 +86,17 @@ class UnknownOccasion(FlowError):
     en = "Flow {flow} has no occasion `{occasion}`."
     todo_fr = "« sovereign flow show {flow} » donne les dernières."
     todo_en = "`sovereign flow show {flow}` gives the latest."
+
+
+class UnknownRecord(FlowError):
+    """A record that a flow never did anything for."""
+
+    code = "flow.record"
+    kind = "usage"
+    fr = "Le flux {flow} n'a rien fait pour cet enregistrement."
+    en = "Flow {flow} did nothing for this record."
+    todo_fr = "Donnez sa clé entière : une valeur par colonne de « key », dans l'ordre, --key répété."
+    todo_en = "Give its whole key: a value for each column of `key`, in order, --key repeated."
 
 
 class NotHeld(FlowError):

@@ -239,6 +239,12 @@ class Ledger:
             ordered = query.order_by(flow_rows.c.since.desc(), flow_rows.c.record, flow_rows.c.step).limit(limit)
             return tuple(_kept(row) for row in reader.execute(ordered))
 
+    def of(self, flow: str, records: Sequence[bytes]) -> tuple[Kept, ...]:
+        """The rows of some records of a flow, at most 500 of them, oldest first."""
+        query = select(flow_rows).where((flow_rows.c.flow == flow) & flow_rows.c.record.in_(records))
+        with self._state.read() as reader:
+            return tuple(_kept(row) for row in reader.execute(query.order_by(flow_rows.c.since, flow_rows.c.step)))
+
     def lately(self, flow: str, key: Sequence[Json], occasion: str) -> int:
         """On how many other occasions of the last hour a record was acted on."""
         mine = (flow_rows.c.flow == flow) & (flow_rows.c.record == self.record(flow, key)) & (flow_rows.c.occasion != occasion)

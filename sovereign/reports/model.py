@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 
 from sovereign.language import say
 
-Kind = Literal["text", "number", "bytes", "time"]
+Kind = Literal["text", "number", "bytes", "time", "seconds", "verbatim"]
+"""`seconds` may have decimals; `verbatim` is text whose lines are kept as they are."""
 
 
 class Words(NamedTuple):
@@ -29,7 +30,12 @@ class Code:
     label: Words
 
 
-Cell = str | int | datetime | Code | tuple[str | Code, ...] | None
+@dataclass(frozen=True, slots=True)
+class Alarm(Code):
+    """A word that someone must see: it is marked, and red besides where there are colours."""
+
+
+Cell = str | int | float | datetime | Code | tuple[str | Code, ...] | None
 """One cell. A tuple holds several values of one kind; None is nothing to tell. Instants are UTC."""
 
 
@@ -60,6 +66,29 @@ class Section:
     key: str
     title: Words
     tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing told on its own: its stable key, its title, what it is."""
+
+    key: str
+    title: Words
+    value: Cell
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """All that is told now about one matter: facts, then sections."""
+
+    kind: str
+    title: Words
+    site: str
+    made_at: datetime
+    zone: str
+    facts: tuple[Fact, ...]
+    sections: tuple[Section, ...]
 
 
 @dataclass(frozen=True, slots=True)

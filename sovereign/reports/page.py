@@ -1,16 +1,29 @@
-"""A report as one HTML page: no script, nothing fetched, every value escaped, tables with captions and headed columns."""
+"""A report or a dossier as one HTML page: no script, nothing fetched, every value escaped, tables captioned and headed.
+
+The one part that is not escaped is `figure`: a drawing made by this house, which escaped what it was given.
+"""
 
 from functools import partial
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sovereign.language import language, say
-from sovereign.reports.model import Report
+from sovereign.reports.model import Alarm, Dossier, Report
 from sovereign.reports.showing import cell, instant, whole
 
 
 def page(report: Report) -> bytes:
-    """Write it in the language of this process, UTF-8."""
+    """Write a report in the language of this process, UTF-8."""
+    return _shown("report.html.jinja", report.zone, report=report)
+
+
+def dossier(told: Dossier, figure: str = "") -> bytes:
+    """Write a dossier in the language of this process, UTF-8. figure: a drawing (SVG) whose every text is escaped already."""
+    return _shown("dossier.html.jinja", told.zone, dossier=told, figure=figure)
+
+
+def _shown(template: str, zone: str, **given: Any) -> bytes:  # noqa: ANN401 - what templates are given
     environment = Environment(
         loader=PackageLoader("sovereign.reports"),
         autoescape=True,
@@ -18,8 +31,8 @@ def page(report: Report) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = environment.get_template("report.html.jinja").render(
-        report=report, lang=language(), say=say, whole=whole,
-        cell=partial(cell, zone=report.zone), instant=partial(instant, zone=report.zone),
-    )  # fmt: skip
-    return shown.encode()
+    environment.tests["alarm"] = lambda value: isinstance(value, Alarm)
+    told = environment.get_template(template).render(
+        **given, lang=language(), say=say, whole=whole, cell=partial(cell, zone=zone), instant=partial(instant, zone=zone)
+    )
+    return told.lstrip().encode()

@@ -4,15 +4,15 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sovereign.reports.model import Cell, Code, Report, Table
+from sovereign.reports.model import Cell, Code, Dossier, Report, Table
 
 
 def record(report: Report) -> bytes:
     """Write it; docs/reports.md gives the shape."""
     verdict = report.verdict
     told = {
-        "format": "sovereign-report/1", "kind": report.kind, "site": report.site, "from": _plain(report.since),
-        "to": _plain(report.until), "made_at": _plain(report.made_at), "zone": report.zone,
+        "format": "sovereign-report/1", "kind": report.kind, "site": report.site, "from": plain(report.since),
+        "to": plain(report.until), "made_at": plain(report.made_at), "zone": report.zone,
         "audit_log": {
             "intact": verdict.intact, "found": {"fr": verdict.said.fr, "en": verdict.said.en}, "entries": verdict.entries,
             "unread": verdict.unread, "root": verdict.root, "key": verdict.key, "check": list(verdict.commands),
@@ -22,19 +22,30 @@ def record(report: Report) -> bytes:
     return json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
+def dossier(told: Dossier) -> dict[str, Any]:
+    """A dossier as plain values, format `sovereign-dossier/1`."""
+    return {
+        "format": "sovereign-dossier/1", "kind": told.kind, "site": told.site, "made_at": plain(told.made_at),
+        "zone": told.zone,
+        "facts": {fact.key: plain(fact.value) for fact in told.facts},
+        "sections": {section.key: {table.key: _table(table) for table in section.tables} for section in told.sections},
+    }  # fmt: skip
+
+
 def _table(table: Table) -> dict[str, Any]:
     keys = [column.key for column in table.columns]
-    rows = [dict(zip(keys, map(_plain, row), strict=True)) for row in table.rows]
+    rows = [dict(zip(keys, map(plain, row), strict=True)) for row in table.rows]
     return {"total": len(rows) if table.total is None else table.total, "rows": rows}
 
 
-def _plain(value: Cell) -> object:
+def plain(value: Cell) -> object:
+    """A cell as JSON carries it: codes, instants in UTC."""
     match value:
         case Code():
             return value.code
         case datetime():
             return value.astimezone(UTC).isoformat()
         case tuple():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case _:
             return value

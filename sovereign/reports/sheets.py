@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sovereign.language import say
-from sovereign.reports.model import Cell, Column, Report
+from sovereign.reports.model import Cell, Column, Report, Table
 from sovereign.reports.showing import cell, instant
 
 RUNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -35,11 +35,13 @@ def sheets(report: Report) -> Iterator[tuple[str, bytes]]:
     yield "report.csv", _written([[say("quoi", "what"), say("valeur", "value")], *head])
     for section in report.sections:
         for table in section.tables:
-            lines = [
-                [_safe(each, column, report.zone) for each, column in zip(row, table.columns, strict=True)]
-                for row in table.rows
-            ]
-            yield f"{table.key}.csv", _written([[str(column.title) for column in table.columns], *lines])
+            yield f"{table.key}.csv", sheet(table, report.zone)
+
+
+def sheet(table: Table, zone: str) -> bytes:
+    """One table as one file."""
+    lines = [[_safe(each, column, zone) for each, column in zip(row, table.columns, strict=True)] for row in table.rows]
+    return _written([[str(column.title) for column in table.columns], *lines])
 
 
 def _safe(value: Cell, column: Column, zone: str) -> str:

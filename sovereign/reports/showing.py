@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from sovereign.language import language
-from sovereign.reports.model import Cell, Code, Kind
+from sovereign.reports.model import Cell, Code, Kind, Words
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -19,6 +19,23 @@ def whole(value: int) -> str:
     return f"{value:,}".replace(",", THIN if language() == "fr" else ",")
 
 
+def lasting(seconds: float) -> Words:
+    """Say a duration by its two greatest units, in both languages."""
+    left, told = max(round(seconds), 0), list[tuple[str, str]]()
+    for size, fr, en in ((86_400, "j", "d"), (3_600, "h", "h"), (60, "min", "min"), (1, "s", "s")):
+        count, left = divmod(left, size)
+        if count and len(told) < 2:
+            told.append((f"{count} {fr}", f"{count} {en}"))
+        elif told:
+            break
+    return Words(" ".join(fr for fr, _ in told) or "0 s", " ".join(en for _, en in told) or "0 s")
+
+
+def decimal(value: float) -> str:
+    """Write a number with two decimals."""
+    return f"{value:.2f}".replace(".", "," if language() == "fr" else ".")
+
+
 def cell(value: Cell, kind: Kind, zone: str, *, grouped: bool = True) -> str:
     """Write one cell; several values are set apart by `; `. grouped: whether thousands are apart."""
     match value:
@@ -30,6 +47,8 @@ def cell(value: Cell, kind: Kind, zone: str, *, grouped: bool = True) -> str:
             return instant(value, zone)
         case tuple():
             return "; ".join(cell(each, kind, zone) for each in value)
+        case float():
+            return decimal(value)
         case int() if grouped and kind in ("number", "bytes"):
             return whole(value)
         case _:
