@@ -3,24 +3,21 @@
 1. Nothing is sent to an address that no operator gave: what an application names must be one of them, to the letter.
 2. Public addresses over TLS alone, unless the operator opens the network of the city (`private`) or this machine (`loopback`),
    and `plaintext`. The address that is dialled is judged again by egress.
-3. The secret is shown once and sealed by the vault (keys/secrets/client-callbacks/CLIENT.secret). After a rotation the former
-   one signs beside the new one for `OVERLAP`, so that a receiver changes when it can.
+3. The secret (`signing`) is shown once and sealed by the vault (keys/secrets/client-callbacks/CLIENT.secret).
 
 Sending is `sovereign.gateway.callbacks`.
 """
 
 import os
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
-import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from sovereign.access.clients import moved
 from sovereign.access.errors import BadRight, UnknownClient
+from sovereign.access.signing import OVERLAP, Signing
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
 from sovereign.egress.admission import Admission
@@ -38,11 +35,8 @@ SHELF: Final = "client-callbacks"
 """Where the secrets lie, in place of a connection: no connection has a hyphen in its name."""
 CURSOR: Final = "callbacks"
 """The counter of the last audit entry whose step was looked at."""
-OVERLAP: Final = timedelta(days=1)
 MOST: Final = 16
 """Addresses of one application."""
-PREFIX: Final = "whsec_"
-"""What a secret begins with as text (Standard Webhooks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +58,14 @@ class Callback:
         )  # fmt: skip
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    """The secrets at rest, sealed."""
-
-    current: bytes
-    former: bytes | None = None
-    until: datetime | None = None
-
-
 class Callbacks:
     """The callbacks of a site."""
 
     def __init__(
         self, state: State, audit: AuditLog, secrets: Secrets, clock: Clock, entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
-        self._state, self._audit, self._secrets, self._clock, self._entropy = state, audit, secrets, clock, entropy
+        self._state, self._audit, self._clock = state, audit, clock
+        self._signing = Signing(secrets, SHELF, clock, entropy)
 
     def put(self, client: str, urls: Sequence[str], *, network: Reach = "public", plaintext: bool = False) -> str | None:
         """Say where an application is told, from now on; gives the secret when it has just been made, to be shown once.
@@ -89,9 +76,9 @@ class Callbacks:
         with self._state.read() as reader:
             self._live(reader, client)
         try:
-            self._kept(client)
+            self._signing.keys(client)
         except NoSecret:
-            text = self._keep(client, None)
+            text = self._signing.make(client)
         with self._state.begin() as transaction:
             self._live(transaction, client)
             if not transaction.execute(select(func.count()).select_from(client_callbacks)).scalar():
@@ -112,12 +99,12 @@ class Callbacks:
 
     def rotate(self, client: str) -> str:
         """Make a new secret; the former one signs too for `OVERLAP`. Errors: UnknownClient, NoSecret."""
-        former = self._kept(client).current
+        self._signing.keys(client)
         with self._state.begin() as transaction:
             self._live(transaction, client)
             until = self._clock() + OVERLAP
             self._say("client.callback_rotated", client, {"until": until}, {}, transaction)
-            return self._keep(client, former, until)
+            return self._signing.renew(client, until)
 
     def remove(self, client: str) -> None:
         """Tell an application nothing more, and forget its secret; what was still to be told is not. Errors: UnknownClient."""
@@ -130,7 +117,7 @@ class Callbacks:
                 update(callback_messages).where(waiting).values(next_at=None, outcome="dropped", why="callback.removed")
             ).rowcount
             self._say("client.callback_removed", client, {"dropped": dropped}, {}, transaction)
-        self._secrets.remove(SHELF, client)
+        self._signing.remove(client)
 
     def get(self, client: str) -> Callback | None:
         """Where an application is told; None when it is not."""
@@ -150,17 +137,7 @@ class Callbacks:
 
     def keys(self, client: str) -> tuple[bytes, ...]:
         """The keys that sign at this instant, the newest first. Errors: NoSecret."""
-        kept = self._kept(client)
-        late = kept.until is None or kept.until <= self._clock()
-        return (kept.current,) if kept.former is None or late else (kept.current, kept.former)
-
-    def _kept(self, client: str) -> _Kept:
-        return msgspec.msgpack.decode(self._secrets.get(SHELF, client), type=_Kept)
-
-    def _keep(self, client: str, former: bytes | None, until: datetime | None = None) -> str:
-        key = self._entropy(32)
-        self._secrets.put(SHELF, client, msgspec.msgpack.encode(_Kept(key, former, until)))
-        return PREFIX + b64encode(key).decode()
+        return self._signing.keys(client)
 
     def _live(self, transaction: Connection, client: str) -> None:
         row = transaction.execute(select(clients.c.revoked_at).where(clients.c.id == client)).first()

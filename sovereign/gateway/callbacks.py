@@ -1,10 +1,9 @@
-"""Applications told what became of their writes: each message (`messages`) is sent until it is taken, or given up.
+"""Receivers told: applications of their writes (`messages`), subscribers of events; until each message is taken, or given up.
 
-1. It is sent until the application answers 2xx, by `Schedule`, then given up; 410 gives it up at once. It may come twice (its
+1. It is sent until the receiver answers 2xx, by `Schedule`, then given up; 410 gives it up at once. It may come twice (its
    `webhook-id` is then the same), and in another order than the steps.
 2. It goes to an address that the operator gave and still allows, through egress: guarded as it is dialled, no redirection.
-3. A receiver that is slow or down costs its own messages time: each application has `AT_ONCE` sends, and rests when one fails.
-4. `delivered` is told once nothing is left to read back; else what the reading back finds is told.
+3. A receiver that is slow or down costs its own messages time: each has `AT_ONCE` sends, and rests when one fails.
 
 One process a site does it: the one that holds the gateway's lease.
 """
@@ -16,23 +15,22 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic
 
 from saas_connectors.request import Request
-from sovereign.access.callbacks import Callback, Callbacks
 from sovereign.clock import Clock
 from sovereign.egress.channel import Channel, open_channel
 from sovereign.egress.errors import Waiting
 from sovereign.egress.policy import EgressPolicy
-from sovereign.gateway.messages import PIECE, Message, Messages
-from sovereign.gateway.webhooks import body_of, headers_of
+from sovereign.gateway.receivers import M, Outbox, R, Receivers
+from sovereign.gateway.webhooks import headers_of
 from sovereign.state import StateError
 from vault.errors import Fault
 
 POLL: Final = 1.0
 AT_ONCE: Final = 2
 MOST: Final = 64
-"""Sends at once, of all applications together."""
+"""Sends at once, of all receivers together."""
 _LOG: Final = logging.getLogger(__name__)
 _GONE: Final = 410
 
@@ -68,13 +66,13 @@ class _Taken:
     until: datetime | None = None
 
 
-class Announcer:
-    """Tells applications. Belongs to one event loop; `running` keeps it at work."""
+class Announcer(Generic[R, M]):
+    """Tells receivers. Belongs to one event loop; `running` keeps it at work."""
 
     def __init__(
         self,
-        known: Callbacks,
-        messages: Messages,
+        known: Receivers[R],
+        messages: Outbox[R, M],
         clock: Clock,
         chance: Callable[[], float],
         schedule: Schedule | None = None,
@@ -82,7 +80,7 @@ class Announcer:
         self._known, self._messages, self._clock, self._chance = known, messages, clock, chance
         self._schedule = schedule or Schedule()
         self._channels: dict[EgressPolicy, Channel] = {}
-        self._hands: dict[str, Message] = {}
+        self._hands: dict[tuple[str, str], M] = {}
         self._resting: dict[str, tuple[int, datetime]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -114,42 +112,43 @@ class Announcer:
                 await asyncio.wait_for(stop.wait(), POLL)
 
     async def look(self) -> None:
-        """Begin all that may be told now: each application its share, those that have least in hand first."""
+        """Begin all that may be told now: each receiver its share, those that have least in hand first."""
         known = await asyncio.to_thread(self._known.all)
         if not known:
             return
-        while await asyncio.to_thread(self._messages.gather, known) == PIECE:
+        while await asyncio.to_thread(self._messages.gather, known):
             pass
-        busy, now = Counter(message.client for message in self._hands.values()), self._clock()
-        for client in sorted(known, key=lambda name: busy[name]):
-            room = min(AT_ONCE - busy[client], MOST - len(self._hands))
-            if room > 0 and self._resting.get(client, (0, now))[1] <= now:
-                for message in await self._next(client, room):
+        busy, now = Counter(message.receiver for message in self._hands.values()), self._clock()
+        for name in sorted(known, key=lambda name: busy[name]):
+            room = min(AT_ONCE - busy[name], MOST - len(self._hands))
+            if room > 0 and self._resting.get(name, (0, now))[1] <= now:
+                for message in await self._next(name, room):
                     task = asyncio.create_task(self._tell(message, known))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, message: Message, known: Mapping[str, Callback]) -> None:
-        """Tell one, and the next of its application as long as they are taken."""
-        following: Message | None = message
+    async def _tell(self, message: M, known: Mapping[str, R]) -> None:
+        """Tell one, and the next of its receiver as long as they are taken."""
+        following: M | None = message
         while following is not None:
-            told = await self._told(following, known.get(message.client))
-            self._hands.pop(following.name, None)
-            following = next(iter(await self._next(message.client, 1)), None) if told else None
+            told = await self._told(following, known.get(message.receiver))
+            self._hands.pop((following.receiver, following.name), None)
+            following = next(iter(await self._next(message.receiver, 1)), None) if told else None
 
-    async def _next(self, client: str, most: int) -> list[Message]:
+    async def _next(self, receiver: str, most: int) -> list[M]:
         """Take what may be told now in hand."""
-        due = await asyncio.to_thread(self._messages.due, client, most, frozenset(self._hands))
-        taken = [each for each in due if each.name not in self._hands]
-        self._hands |= {each.name: each for each in taken}
+        held = frozenset(name for whose, name in self._hands if whose == receiver)
+        due = await asyncio.to_thread(self._messages.due, receiver, most, held)
+        taken = [each for each in due if (receiver, each.name) not in self._hands]
+        self._hands |= {(receiver, each.name): each for each in taken}
         return taken
 
-    async def _told(self, message: Message, callback: Callback | None) -> bool:
+    async def _told(self, message: M, receiver: R | None) -> bool:
         """Tell one; gives whether it was taken."""
         try:
-            stands = await asyncio.to_thread(self._messages.stands, message, callback)
-            if stands == "tell" and callback is not None:
-                return await asyncio.to_thread(self._note, message, await self._send(message, callback))
+            stands = await asyncio.to_thread(self._messages.stands, message, receiver)
+            if stands == "tell" and receiver is not None:
+                return await asyncio.to_thread(self._note, message, await self._send(message, receiver))
             if stands == "later":
                 await asyncio.to_thread(self._messages.put_off, message)
             elif stands in ("moved", "gone"):
@@ -158,16 +157,16 @@ class Announcer:
             pass  # the row is as it was: it is looked at again
         except Exception as error:  # noqa: BLE001 - one message that cannot be told stops no other
             _LOG.error("a callback rests after %s", type(error).__name__)
-            self._rest(message.client)
+            self._rest(message.receiver)
         return False
 
-    async def _send(self, message: Message, callback: Callback) -> _Taken:
+    async def _send(self, message: M, receiver: R) -> _Taken:
         """Send it once."""
-        body, now = body_of(message.intent, message.state, message.at), self._clock()
+        body, now = await asyncio.to_thread(message.body), self._clock()
         try:
-            keys = await asyncio.to_thread(self._known.keys, message.client)
-            channel = self._channel(callback.way(message.url))
-            request = Request("POST", message.url, headers=headers_of(message.name, now, body, keys), body=body)
+            keys = await asyncio.to_thread(self._known.keys, message.receiver)
+            channel = self._channel(receiver.way(message.url))
+            request = Request("POST", message.url, headers=headers_of(message.name, now, body, keys, message.media), body=body)
             async with channel.stream(request) as answer:  # its body says nothing, and is not read
                 status = answer.status
         except Waiting as wait:
@@ -182,13 +181,13 @@ class Announcer:
             self._channels[way] = open_channel(way, None, self._clock)
         return self._channels[way]
 
-    def _note(self, message: Message, taken: _Taken) -> bool:
+    def _note(self, message: M, taken: _Taken) -> bool:
         """Write down what came of a sending; gives whether it was taken."""
         if taken.why is None:
-            self._resting.pop(message.client, None)
+            self._resting.pop(message.receiver, None)
             self._messages.end(message, "told", None, 1, taken.status)
             return True
-        self._rest(message.client)
+        self._rest(message.receiver)
         next_at = self._schedule.next(self._clock(), message.attempts + 1, self._chance(), taken.until)
         if next_at is None or taken.status == _GONE:
             self._messages.end(message, "given_up", taken.why, 1, taken.status)
@@ -196,7 +195,7 @@ class Announcer:
             self._messages.put_off(message, next_at, taken.why, 1)
         return False
 
-    def _rest(self, client: str) -> None:
+    def _rest(self, receiver: str) -> None:
         """Leave a receiver that fails alone for a while, longer each time."""
-        failures = self._resting.get(client, (0, None))[0] + 1
-        self._resting[client] = failures, self._clock() + self._schedule.pause(failures)
+        failures = self._resting.get(receiver, (0, None))[0] + 1
+        self._resting[receiver] = failures, self._clock() + self._schedule.pause(failures)

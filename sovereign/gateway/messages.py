@@ -21,6 +21,7 @@ from sovereign.clock import Clock
 from sovereign.gateway.kept import kept
 from sovereign.gateway.sealing import Sealing
 from sovereign.gateway.states import FINAL
+from sovereign.gateway.webhooks import body_of
 from sovereign.state import State
 from sovereign.state.outbound import callback_messages, clients, deliveries
 from sovereign.state.schema import counters
@@ -53,6 +54,20 @@ class Message:
         """Its `webhook-id`."""
         return f"{self.intent}.{self.number}"
 
+    @property
+    def receiver(self) -> str:
+        """Whom it is for."""
+        return self.client
+
+    @property
+    def media(self) -> str:
+        """The type of its body."""
+        return "application/json"
+
+    def body(self) -> bytes:
+        """What is sent."""
+        return body_of(self.intent, self.state, self.at)
+
 
 class _Step(NamedTuple):
     """A step to be told, as `delivery_events` has it: `at` is text."""
@@ -81,8 +96,8 @@ class Messages:
             "VALUES (:intent, :number, :client, :url, :state, :at, 0, 'waiting', :at, :at) ON CONFLICT DO NOTHING",
         )
 
-    def gather(self, known: Mapping[str, Callback]) -> int:
-        """Make a row of each step to be told since the last look; gives how many steps were looked at, `PIECE` at most."""
+    def gather(self, known: Mapping[str, Callback]) -> bool:
+        """Make a row of each step to be told since the last look, `PIECE` at most; gives whether there may be more."""
         with self._state.read() as reader:
             after = reader.execute(select(counters.c.value).where(counters.c.name == CURSOR)).scalar() or 0
             found = [_Step(*row) for row in self._steps(reader, after=after, most=PIECE).fetchall()]
@@ -90,17 +105,17 @@ class Messages:
             still = [each for each in wanted if each[0].state != "delivered" or self._delivered(reader, each[0].intent)[0]]
             made = [(row, self._address(reader, row.intent, callback)) for row, callback in still]
         if not found:
-            return 0
+            return False
         with self._state.begin() as transaction:
             ahead = update(counters).where((counters.c.name == CURSOR) & (counters.c.value == after))
             if not transaction.execute(ahead.values(value=found[-1].entry)).rowcount:
-                return 0
+                return False
             for row, url in made:
                 self._add(
                     transaction, intent=row.intent, number=row.number, client=row.client, url=url, state=row.state, at=row.at
                 )
             self._audit.append_many([_due(row, url) for row, url in made], within=transaction)
-        return len(found)
+        return len(found) == PIECE
 
     def due(self, client: str, most: int, in_hand: Collection[str]) -> list[Message]:
         """What may be sent to an application now, the oldest first. in_hand: names of messages that are being sent."""

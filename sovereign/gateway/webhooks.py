@@ -31,13 +31,13 @@ def body_of(intent: str, state: str, at: datetime) -> bytes:
     )
 
 
-def headers_of(name: str, present: datetime, body: bytes, keys: Iterable[bytes]) -> Pairs:
-    """The headers that go with it. name: of the message; keys: that sign."""
+def headers_of(name: str, present: datetime, body: bytes, keys: Iterable[bytes], media: str = "application/json") -> Pairs:
+    """The headers that go with it. name: of the message; keys: that sign; media: the type of the body."""
     timestamp = str(int(present.timestamp()))
     signed = f"{name}.{timestamp}.".encode() + body
     signatures = (b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys)
     return (
-        ("Content-Type", "application/json"),
+        ("Content-Type", media),
         ("webhook-id", name),
         ("webhook-timestamp", timestamp),
         ("webhook-signature", " ".join(f"v1,{each}" for each in signatures)),
