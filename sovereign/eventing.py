@@ -1,19 +1,29 @@
-"""The events of a site, put together: its sources, their keys, the diary they are kept in."""
+"""The events of a site, put together: its sources and the diary they are kept in, its subscribers and what they are told."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.events.diary import Diary
 from sovereign.events.errors import BadEvent, UnknownSource
 from sovereign.events.inbox import NEXT, Taking
 from sovereign.settings import EventSource
-from vault.errors import NoSecret
+from sovereign.state import StateError
+from vault.errors import Fault, NoSecret
 
 if TYPE_CHECKING:
+    from sovereign.events.gathering import Changed, Rows
+    from sovereign.events.news import News
+    from sovereign.events.outbox import Outbox
+    from sovereign.events.subscribing import Subscribers, Told
     from sovereign.site import Site
 
 KEYS: Final = "event-sources"
 """Where keys of sources are sealed: a name that no connection can bear."""
+
+ROWS: Final = 10_000
+"""Changed rows of one copy that a subscriber is told; the rest is told as lost."""
+_CHANGES: Final = {"i": "inserted", "u": "updated", "d": "deleted"}
 
 
 def diary(site: "Site") -> Diary:
@@ -50,3 +60,52 @@ def look(site: "Site", event: str) -> bytes:
         raise BadEvent(field="event", expected_fr="attendu : un événement connu", expected_en="expected a known event")
     site.audit.append("event.shown", {"event": event}, {"source": found[0].source})
     return found[1]
+
+
+def subscribers(site: "Site") -> "Subscribers":
+    """Who is told what happens on a site."""
+    from sovereign.events.subscribing import Subscribers
+
+    return Subscribers(site.settings.subscribers, site.state, site.audit, site.secrets, site.clock, site.root)
+
+
+def outbox(site: "Site", known: "Subscribers") -> "Outbox":
+    """What they are told."""
+    from sovereign.events.gathering import Gathering
+    from sovereign.events.outbox import Outbox
+
+    gathering = Gathering(site.state, site.audit, site.keys, site.clock, rows(site))
+    return Outbox(site.state, site.audit, site.keys, site.clock, gathering, known.all, known.ready)
+
+
+def rows(site: "Site") -> "Changed":
+    """The changed rows of a copy, as far as whoever answers for a subscriber, and its declaration, are cleared for them."""
+    from snapshots.dataset import DatasetId, visible
+    from sovereign.events.gathering import Rows
+
+    def changed(told: "Told", news: "News") -> "Rows":
+        dataset, wanted = DatasetId(news.data["connection"], news.data["stream"]), told.declared.clearance
+        held = site.outbound.rights.clearance(told.declared.owner or "", connection=dataset.connection)
+        if held is None or wanted not in visible(held):
+            return Rows(why="clearance")
+        try:
+            before, after = (site.snapshot(dataset, news.data["snapshot"] - back) for back in (1, 0))
+            found = (row for batch in site.changes(dataset, before, after, clearance=wanted) for row in batch.to_pylist())
+            told_ = tuple(_rows(news, islice(found, ROWS)))
+            return Rows(told_, sum(1 for _ in found))
+        except StateError:
+            raise  # tried again: nothing was kept
+        except Fault as fault:
+            return Rows(why=fault.code)
+
+    return changed
+
+
+def _rows(news: "News", found: "Iterator[dict[str, Any]]") -> "Iterator[News]":
+    from sovereign.events.news import News
+    from sovereign.flows.mapping import plain
+
+    where = {name: news.data[name] for name in ("connection", "stream", "snapshot")}
+    for number, row in enumerate(found):
+        data = {**where, "change": _CHANGES[row["_op"]], "before": plain(row["before"]), "after": plain(row["after"])}
+        yield News(f"{news.id}.{number}", "sovereign.row.changed", news.at, news.subject, news.entry, news.connection, data)

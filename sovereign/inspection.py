@@ -102,6 +102,12 @@ def _callbacks(site: "Site") -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _subscribers(site: "Site") -> Iterator[Finding]:
+    from sovereign.events.subscribing import Subscribers, findings
+
+    yield from findings(Subscribers(site.settings.subscribers, site.state, site.audit, site.secrets, site.clock, site.root))
+
+
 def _settings(site: "Site") -> Iterator[Finding]:
     for name, connection in sorted(site.settings.connections.items()):
         for check in (lambda name=name: site.connector(name), lambda each=connection: cadence_of(each, site.settings)):
@@ -262,6 +268,6 @@ def _backups(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, missing_heads, unentered, _freshness, _drafts, _marts,
-    _quarantines, _timestamps, _export, _uploads, _witnesses, _backups,
+    of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, _subscribers, missing_heads, unentered, _freshness,
+    _drafts, _marts, _quarantines, _timestamps, _export, _uploads, _witnesses, _backups,
 )  # fmt: skip

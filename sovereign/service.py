@@ -121,7 +121,11 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
         told = Announcer(outbound.callbacks, messages, clock, parts.chance)
         try:
             await gateway.open()
-            async with told.running(), _flowing(site, gateway, ways, flows=flows) as wake:
+            async with (
+                told.running(),
+                _telling(site, parts.chance, flows=flows),
+                _flowing(site, gateway, ways, flows=flows) as wake,
+            ):
                 yield House(
                     settings=site.settings.gateway,
                     state=site.state,
@@ -147,6 +151,21 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
         finally:
             await gateway.close()
             await ways.close()
+
+
+@asynccontextmanager
+async def _telling(site: "Site", chance: Callable[[], float], *, flows: bool) -> AsyncIterator[None]:
+    """Keep subscribers told of what happens, while the loop runs."""
+    from sovereign import eventing
+    from sovereign.gateway.callbacks import Announcer
+
+    known = eventing.subscribers(site)
+    await asyncio.to_thread(known.settle)
+    if not flows or not known.declared:
+        yield
+        return
+    async with Announcer(known, eventing.outbox(site, known), site.clock, chance).running():
+        yield
 
 
 @asynccontextmanager

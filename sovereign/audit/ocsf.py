@@ -55,6 +55,10 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     "job": (LIFECYCLE, {}),
     "flow": (LIFECYCLE, {}),
     "event": (API, {"taken": "create", "repeated": "read", "shown": "read"}),
+    "subscriber": (
+        API,
+        {"added": "create", "changed": "update", "removed": "delete", "told": "create", "shown": "read"},
+    ),
     "report": (LIFECYCLE, {}),
     "settings": (ENTITY, {"changed": "update"}),
     "connection": (ENTITY, {"added": "create", "removed": "delete", "checked": "read", "discovered": "read"}),
@@ -98,7 +102,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
 
 FAILED: Final = frozenset({
     "sync.failed", "sync.interrupted", "sync.cancelled", "sync.quarantined", "query.refused", "egress.refused", "read.failed",
-    "document.refused",
+    "document.refused", "subscriber.overflowed",
     "read.denied", "delivery.denied", "delivery.refused", "delivery.expired", "delivery.rejected", "delivery.failed",
     "event.refused", "policy.refused", "job.missed",
     "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",

@@ -46,6 +46,10 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
         "The flows: what a change makes happen elsewhere, by the gateway.",
     ),
     "event": ("Les événements reçus, leurs sources.", "The events that came in, their sources."),
+    "subscriber": (
+        "Qui est prévenu de ce qui se passe ici : lister, essayer, renvoyer.",
+        "Who is told what happens here: list, try, send again.",
+    ),
     "approval": ("Les écritures retenues jusqu'à une décision.", "The writes held until a decision."),
     "delivery": ("Les écritures vers les fournisseurs.", "The writes to vendors."),
     "vendor": ("Les fournisseurs : les couper, les rouvrir.", "The vendors: cut them off, open them again."),

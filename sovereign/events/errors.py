@@ -1,8 +1,9 @@
-"""Faults of events that come in.
+"""Faults of events.
 
 SovereignError
 └── EventError
     ├── UnknownSource   no source of that name, for an operator
+    ├── UnknownSubscriber, UnknownMessage   no subscriber, or no message of its, of that name
     ├── NotSigned       401: no signature of the source, or none that holds; it does not say which
     ├── Stale           401: signed too long ago, or in the future
     └── BadEvent        422: signed, and not what an event of this source is
@@ -64,3 +65,25 @@ class BadEvent(EventError):
     en = "The event does not fit, field `{field}`: {expected_en}."
     todo_fr = "Corrigez la source ou sa déclaration. Rien n'a été gardé."
     todo_en = "Correct the source or its declaration. Nothing was kept."
+
+
+class UnknownSubscriber(EventError):
+    """No subscriber of that name."""
+
+    code = "event.subscriber"
+    kind = "usage"
+    fr = "Aucun abonné ne s'appelle {subscriber} dans ce site."
+    en = "No subscriber is called {subscriber} on this site."
+    todo_fr = "Abonnés connus : {known}. Un abonné est une table [subscribers.NOM] de sovereign.toml."
+    todo_en = "Subscribers known: {known}. A subscriber is a table [subscribers.NAME] of sovereign.toml."
+
+
+class UnknownMessage(EventError):
+    """No message of that id that may be sent again."""
+
+    code = "event.message"
+    kind = "usage"
+    fr = "Aucun événement de ce nom n'est à renvoyer à {subscriber}."
+    en = "No event of that name may be sent again to {subscriber}."
+    todo_fr = "« sovereign subscriber show {subscriber} » les liste ; ce qui attend déjà n'est pas à renvoyer."
+    todo_en = "`sovereign subscriber show {subscriber}` lists them; what waits already is not to be sent again."

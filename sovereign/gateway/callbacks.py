@@ -162,8 +162,9 @@ class Announcer(Generic[R, M]):
 
     async def _send(self, message: M, receiver: R) -> _Taken:
         """Send it once."""
-        body, now = await asyncio.to_thread(message.body), self._clock()
+        now = self._clock()
         try:
+            body = await asyncio.to_thread(message.body)
             keys = await asyncio.to_thread(self._known.keys, message.receiver)
             channel = self._channel(receiver.way(message.url))
             request = Request("POST", message.url, headers=headers_of(message.name, now, body, keys, message.media), body=body)

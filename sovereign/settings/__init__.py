@@ -27,6 +27,7 @@ from sovereign.settings.schema import (
     SiteSettings,
     Size,
 )
+from sovereign.settings.subscribers import Subscriber
 from sovereign.settings.template import template
 from sovereign.settings.whole import Settings
 
@@ -48,6 +49,7 @@ __all__ = [
     "Settings",
     "SiteSettings",
     "Size",
+    "Subscriber",
     "Timestamps",
     "Witness",
     "add_connection",

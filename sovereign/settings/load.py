@@ -26,6 +26,8 @@ from sovereign.settings.schema import (
     SiteSettings,
     Size,
 )
+from sovereign.settings.subscribers import MOST as MOST_SUBSCRIBERS
+from sovereign.settings.subscribers import Subscriber
 from sovereign.settings.whole import Settings
 
 MAX_BYTES = 2**20
@@ -124,7 +126,7 @@ def line_of(text: str, field: str) -> int | None:
 
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
-    known = ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections", "events")
+    known = ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections", "events", "subscribers")
     _known(document, known, "")
     tables = _table(document.get("connections", {}), "connections")
     settings = Settings(
@@ -138,6 +140,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         backup=_backup(document.get("backup", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
         events={name: _source(name, table) for name, table in _table(document.get("events", {}), "events").items()},
+        subscribers=_subscribers(document.get("subscribers", {}), tables),
     )
     _zone(settings.site.zone, "site.zone")
     return settings
@@ -272,6 +275,33 @@ def _source(name: str, value: object) -> EventSource:
     if sum(each is not None for each in (source.type, source.type_field, source.type_header)) > 1:
         raise wrong(f"{at}.type", "un seul de type, type_field, type_header", "one of type, type_field, type_header")
     return source
+
+
+def _subscribers(value: object, connections: Mapping[str, object]) -> dict[str, Subscriber]:
+    tables = _table(value, "subscribers")
+    if len(tables) > MOST_SUBSCRIBERS:
+        raise wrong("subscribers", f"au plus {MOST_SUBSCRIBERS} abonnés", f"at most {MOST_SUBSCRIBERS} subscribers")
+    return {name: _subscriber(name, table, connections) for name, table in tables.items()}
+
+
+def _subscriber(name: str, value: object, connections: Mapping[str, object]) -> Subscriber:
+    at = f"subscribers.{name}"
+    _named(name, at)
+    wanted = _read(value, Subscriber, at)
+    _reachable(wanted.url, wanted.network, at)
+    if not wanted.types and not wanted.changes:
+        raise wrong(
+            f"{at}.types", "au moins un type, ou un flux dans « changes »", "at least one type, or a stream in `changes`"
+        )
+    if wanted.changes and wanted.owner is None:
+        raise wrong(
+            f"{at}.owner", "qui répond des lignes que « changes » envoie", "who answers for the rows that `changes` sends"
+        )
+    for field in ("connections", "changes"):
+        for each in getattr(wanted, field):
+            if each.partition(".")[0] not in connections:
+                raise wrong(f"{at}.{field}", "des connexions de ce site", "connections of this site")
+    return wanted
 
 
 def _zone(name: str, at: str) -> None:

@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from sovereign.settings import audit, backup, events, schema
+from sovereign.settings import audit, backup, events, schema, subscribers
 from sovereign.settings.load import expectation
 
 _HEAD = """\
@@ -26,6 +26,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[audit.timestamps]", audit.Timestamps),
     ("[audit.export]", audit.Export),
     ("[events.NAME]", events.EventSource),
+    ("[subscribers.NAME]", subscribers.Subscriber),
     ("[connectors]", schema.ConnectorSettings),
     ("[backup]", backup.BackupSettings),
     ("[backup.keep]", backup.BackupKeep),

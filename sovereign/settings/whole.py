@@ -8,6 +8,7 @@ from sovereign.settings.audit import AuditSettings
 from sovereign.settings.backup import BackupSettings
 from sovereign.settings.events import EventSource
 from sovereign.settings.schema import Connection, ConnectorSettings, GatewaySettings, KeySettings, Limits, SiteSettings
+from sovereign.settings.subscribers import Subscriber
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backup: BackupSettings = BackupSettings()
     connections: dict[str, Connection] = {}
     events: dict[str, EventSource] = {}
+    subscribers: dict[str, Subscriber] = {}
 
     @property
     def directory(self) -> Path:

@@ -22,6 +22,7 @@ from sovereign.state import (
     flowing,  # noqa: F401 — its tables join the metadata
     outbound,  # noqa: F401 — its tables join the metadata
     store,
+    telling,  # noqa: F401 — its tables join the metadata
 )
 from sovereign.state.migrate import statements
 from sovereign.state.runs import Runs
