@@ -109,15 +109,16 @@ class Imap:
     def _end(self, part: Slice, position: Json) -> Reading:
         """Remove what stood in folders that are gone, weigh the counts, and give the cursor."""
         detail = part.detail
-        if position is None:
+        done = position["gone"] if position else 0
+        if not done:
             for count in detail["counts"]:
                 if "messages" in part.streams:
                     yield Evidence("messages", "vendor_count", None, {"count": count})
             if detail["unread"]:
                 for name in part.streams:
                     yield Evidence(name, "vanished", False, {"count": detail["unread"], "folders": True})
-            for raw, validity, uids in detail["gone"]:
-                yield from removal(part, decoded(raw.encode("latin-1")), validity, uids)
+        for n, (raw, validity, uids) in enumerate(detail["gone"][done:], done + 1):
+            yield from removal(part, decoded(raw.encode("latin-1")), validity, uids, {"gone": n})
         return {name: {"folders": detail["cursor"]} for name in part.streams}
 
     def _folders(self) -> Reading:

@@ -15,10 +15,10 @@ from saas_connectors.request import Request, Response
 
 Token: TypeAlias = Union[str, bytes, "list[Token]", None]
 
-_DEPTH: Final = 64
+_DEPTH: Final = 512
 _TOKENS: Final = 4_000_000
-_WORD: Final = re.compile(rb'(?:[^\s()"\[\]{}]|\[[^\]\r\n]*\])+')
-_QUOTED: Final = re.compile(rb'"((?:[^"\\\r\n]|\\.)*)"')
+_WORD: Final = re.compile(rb'(?:[^\s()"\[]|\[[^\]\r\n]*\])+')
+_QUOTED: Final = re.compile(rb'"([^"\\\r\n]*(?:\\.[^"\\\r\n]*)*)"')
 _LITERAL: Final = re.compile(rb"~?\{(\d{1,12})\+?\}\r?\n")
 _TEXT: Final = re.compile(rb"(?:\*|A) (OK|NO|BAD|BYE|PREAUTH)\b[^\n]*\n", re.IGNORECASE)
 _EOL: Final = re.compile(rb"\r?\n")

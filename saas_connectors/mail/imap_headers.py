@@ -1,14 +1,10 @@
-"""The header of a message and the text of its body, read by the standard library, whatever they hold.
+"""The header of a message, read by the standard library, whatever it holds.
 
 1. Words are decoded (RFC 2047); what is not legible is kept as near as can be, never an error.
 2. Addresses are lists of bare addresses in lower case of their domain, at most `MOST_ADDRESSES` of each kind.
 3. A date without a zone is taken in UTC; one that is no date is None.
-4. The text is the first plain part; of HTML, the words without marks, scripts and styles. At most so many characters.
 """
 
-import base64
-import binascii
-import quopri
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,14 +13,13 @@ from email import message_from_bytes
 from email.header import decode_header
 from email.policy import default
 from email.utils import getaddresses, parsedate_to_datetime
-from html.parser import HTMLParser
 from inspect import signature
 from typing import Any, Final
 
+from saas_connectors.mail.imap_text import characters
+
 MOST_ADDRESSES: Final = 500
 _LONGEST: Final = 4_000
-_QUIET: Final = frozenset({"script", "style", "head", "title"})
-_BREAKS: Final = frozenset({"p", "br", "div", "tr", "li", "h1", "h2", "h3", "h4", "blockquote"})
 _MARKS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LOOSE: Final[dict[str, bool]] = {"strict": False} if "strict" in signature(getaddresses).parameters else {}
 """Later versions of Python refuse a whole list for one odd address, unless they are told not to."""
@@ -47,26 +42,12 @@ def header(raw: bytes) -> Mapping[str, Any]:
     }
 
 
-def extract(content: bytes, encoding: str, charset: str, *, html: bool, most: int) -> str:
-    """Read the text of a part (bytes as they were sent) as at most `most` characters."""
-    if encoding == "base64":
-        kept = re.sub(rb"[^A-Za-z0-9+/]", b"", content)
-        with suppress(binascii.Error):
-            content = base64.b64decode(kept[: len(kept) // 4 * 4])
-    elif encoding == "quoted-printable":
-        content = quopri.decodestring(content)
-    said = _charset(content, charset)
-    if html:
-        said = _bare(said)
-    return _clean(said)[:most]
-
-
 def unfolded(said: str) -> str:
     """Read encoded words wherever they stand, and drop folds and control characters."""
     with suppress(Exception):  # the library raises whatever it meets: LookupError, ValueError, its own errors
         if "=?" in said[:_LONGEST]:
             pieces = decode_header(re.sub(r"\r?\n[ \t]+", " ", said[:_LONGEST]))
-            said = "".join(_charset(piece, charset or "") if isinstance(piece, bytes) else piece for piece, charset in pieces)
+            said = "".join(characters(piece, charset or "") if isinstance(piece, bytes) else piece for piece, charset in pieces)
     return _MARKS.sub(" ", re.sub(r"[\r\n\t]+", " ", said)).encode("utf-8", "replace").decode()[:_LONGEST].strip()
 
 
@@ -78,7 +59,7 @@ def _parsed(raw: bytes) -> Mapping[str, str]:
             found.setdefault(name.lower(), _legible(str(value)))
         return found
     for name, held in _HEADERS.findall(raw):
-        found.setdefault(name.decode().lower(), _charset(held, "").strip())
+        found.setdefault(name.decode().lower(), characters(held, "").strip())
     return found
 
 
@@ -125,51 +106,3 @@ def _date(said: str) -> datetime | None:
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _charset(content: bytes, charset: str) -> str:
-    for name in (charset, "utf-8"):
-        with suppress(LookupError, UnicodeError, ValueError):
-            if name:
-                return content.decode(name)
-    return content.decode("latin-1" if charset.lower() in ("", "us-ascii") else "utf-8", "replace")
-
-
-def _clean(said: str) -> str:
-    said = _MARKS.sub(" ", said.replace("\r\n", "\n")).encode("utf-8", "replace").decode()
-    return re.sub(r"\n{3,}", "\n\n", said).strip()
-
-
-def _bare(said: str) -> str:
-    reader = _Words()
-    with suppress(AssertionError, ValueError, RecursionError):  # what was read until then is the text
-        reader.feed(said)
-        reader.close()
-    return re.sub(r"[ \t]+", " ", "".join(reader.words))
-
-
-class _Words(HTMLParser):
-    """The words of a page."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.words: list[str] = []
-        self._quiet = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Enter an element."""
-        del attrs
-        if tag in _QUIET:
-            self._quiet += 1
-        elif tag in _BREAKS:
-            self.words.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Leave an element."""
-        if tag in _QUIET and self._quiet:
-            self._quiet -= 1
-
-    def handle_data(self, data: str) -> None:
-        """Keep words that are shown."""
-        if not self._quiet:
-            self.words.append(data)

@@ -1,55 +1,54 @@
 """Reads the messages of one folder: a batch of UIDs at a time, with their texts, their files and their attachments.
 
-1. Four questions a batch: headers and structures; the texts, by the section they stand in; what the store holds; then each file
-   that it does not hold. BODY.PEEK alone: no message is marked as seen.
-2. A tag is what never changes: folder, UIDVALIDITY, UID, with size and date of arrival, so that a UID which a restored server
-   gives to another message is another tag.
-3. A message or an attachment above `max_message` is recorded, not fetched, and counted.
-4. A message that was listed and does not come is looked for again: gone (people delete), or missing, which weighs.
+1. Three questions a batch: headers and structures; the texts, by the section they stand in; the files (`imap_files`).
+   BODY.PEEK alone: no message is marked as seen.
+2. A message that was listed and does not come, or whose bytes do not, is looked for again: gone (people delete and move), or
+   missing, which weighs. A folder that went meanwhile ends here, and weighs.
+3. One message whose answer cannot be read, or is too large, spoils no other: a batch is halved until it stands alone, then it
+   is asked without its structure.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from saas_connectors.answer import accept
-from saas_connectors.asking import Answer, fetch, file, holding
-from saas_connectors.connector import Document, Evidence, Filed, Json, Page, Reading, Slice
-from saas_connectors.errors import ResumeLost
+from saas_connectors.asking import Answer, fetch
+from saas_connectors.connector import Evidence, Filed, Json, Page, Reading, Slice
+from saas_connectors.errors import Malformed, VendorError
 from saas_connectors.mail import imap_answers
 from saas_connectors.mail.imap_answers import Token, items, number, text
 from saas_connectors.mail.imap_calls import Calls
-from saas_connectors.mail.imap_headers import extract, header
+from saas_connectors.mail.imap_files import Away, Files, Message, Stored
+from saas_connectors.mail.imap_headers import header
 from saas_connectors.mail.imap_names import numbers, ranges
 from saas_connectors.mail.imap_planning import flags_of
 from saas_connectors.mail.imap_settings import Settings
 from saas_connectors.mail.imap_streams import SHAPES, keys, table
-from saas_connectors.mail.imap_structure import MOST, Part, Structure, read
+from saas_connectors.mail.imap_structure import MOST, Part, read
+from saas_connectors.mail.imap_text import extract
 from saas_connectors.records import pieces
 
 BATCH: Final = 100
 _GONE: Final = 5_000
-_HEADER: Final = 64 * 1024
+_PEEK: Final = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID IN-REPLY-TO REFERENCES SUBJECT DATE FROM TO CC)]<0.65536>"
+"""The fields that are read, and no other: a header of a megabyte hides none of them."""
 _TEXT: Final = 64 * 1024
+_ITEMS: Final = "UID FLAGS INTERNALDATE RFC822.SIZE"
+_SPOILT: Final = frozenset({400, 404, 409, 413})
+"""Refusals that one message may cause for the batch it is asked with."""
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A message as its FETCH told it."""
+class _Spoilt(Exception):
+    """The answer on some messages cannot be read; `error` is what it would raise."""
 
-    uid: int
-    held: Mapping[str, Token] = field(repr=False)
-    structure: Structure = field(repr=False)
-    size: int = 0
-
-    @property
-    def tag(self) -> str:
-        """What of it never changes."""
-        return f"{self.uid}/{self.size}/{(text(self.held.get('INTERNALDATE')) or b'').decode('latin-1')}"
+    def __init__(self, error: VendorError) -> None:
+        super().__init__()
+        self.error = error
 
 
 @dataclass(slots=True)
@@ -69,36 +68,41 @@ class Messages:
             for name in self.part.streams:
                 yield Evidence(name, "went_backwards", None, {"read_again": True})
         if not position:
-            yield from removal(self.part, detail["name"], detail["validity"], detail["removed"])
+            yield from removal(self.part, detail["name"], detail["validity"], detail["removed"], {"uid": 0})
         waiting = [uid for uid in numbers(detail["uids"]) if uid > after]
         for at in range(0, len(waiting), BATCH):
-            yield from self._batch(waiting[at : at + BATCH])
+            try:
+                yield from self._batch(waiting[at : at + BATCH])
+            except Away:
+                for name in self.part.streams:
+                    yield Evidence(name, "vanished", False, {"count": len(waiting) - at, "folders": True})
+                break
         return {}
 
     def _batch(self, uids: Sequence[int]) -> Answer[None]:
-        wanted = "UID FLAGS INTERNALDATE RFC822.SIZE BODYSTRUCTURE"
         modseq = " MODSEQ" if self.part.detail["modseq"] else ""
-        found = yield from self._fetched(uids, f"({wanted}{modseq} BODY.PEEK[HEADER]<0.{_HEADER}>)")
-        messages = [self._understood(uid, held) for uid, held in found.items()]
-        lost = set(uids) - set(found)
-        if lost:
-            yield from self._missed(lost)
+        found = yield from self._parted(uids, f"{_ITEMS}{modseq}", _PEEK)
+        messages = [self._understood(uid, held) for uid, held in sorted(found.items())]
         texts = yield from self._texts(messages)
-        stored = yield from self._files(messages)
-        joined, attachments = [], []
+        files = Files(self.calls, self.settings, self.part, self.troubles)
+        stored = yield from files.of(messages)
+        lost = set(uids) - set(found)
+        if lost | files.missing.keys():
+            yield from self._missed(lost, files.missing, stored)
+        rows: dict[str, list[dict[str, Any]]] = {"messages": [], "attachments": []}
         for message in messages:
-            given, attached = stored[message.uid]
-            joined.append(self._row(message, texts.get(message.uid, ""), given))
-            attachments += attached
+            if message.uid in stored:
+                given, attached = stored[message.uid]
+                rows["messages"].append(self._row(message, texts.get(message.uid, ""), given))
+                rows["attachments"] += (self._attachment(message, n, *each) for n, each in enumerate(attached, 1))
         for (stream, check), count in sorted(self.troubles.items()):
             held = None if check == "too_large" else False
             name = "document_missing" if check in ("too_large", "missing") else "invalid_records"
             yield Evidence(stream, name, held, {"count": count, "rules": {check: count}})
         self.troubles.clear()
-        rows = {"messages": joined, "attachments": attachments}
         yield from self._pages({name: rows[name] for name in self.part.streams}, uids[-1], messages)
 
-    def _pages(self, rows: Mapping[str, list[dict[str, Any]]], last: int, messages: Sequence[_Message]) -> Iterator[Page]:
+    def _pages(self, rows: Mapping[str, list[dict[str, Any]]], last: int, messages: Sequence[Message]) -> Iterator[Page]:
         """Give a batch's pages; the last bears the position."""
         made: list[Page] = []
         detail = self.part.detail
@@ -116,16 +120,53 @@ class Messages:
         yield from others
         yield Page(end.stream, end.records, {"uid": last}, end.removed)
 
+    def _parted(self, uids: Sequence[int], items_: str, peek: str) -> Answer[dict[int, dict[str, Token]]]:
+        """Ask for messages and their structure, in halves where an answer is spoilt.
+
+        Errors: that of the first answer, when there were several messages and none could be read.
+        """
+        found: dict[int, dict[str, Token]] = {}
+        bare: set[int] = set()
+        first: VendorError | None = None
+        waiting = [list(uids)]
+        while waiting:
+            some = waiting.pop()
+            try:
+                found |= yield from self._fetched(some, f"({items_} BODYSTRUCTURE {peek})")
+            except _Spoilt as spoilt:
+                first = first or spoilt.error
+                if len(some) > 1:
+                    waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+                    continue
+                with suppress(_Spoilt):
+                    alone = yield from self._fetched(some, f"({items_} {peek})")
+                    found |= alone
+                    bare |= alone.keys()
+        if first is not None and len(uids) > 1 and not found.keys() - bare:
+            raise first
+        for name in self.part.streams if bare else ():
+            self.troubles[name, "structure"] += len(bare)
+        return found
+
     def _fetched(self, uids: Sequence[int], arguments: str) -> Answer[dict[int, dict[str, Token]]]:
-        """Ask items of messages; those that were not asked for are dropped, several answers on one are one."""
+        """Ask items of messages; those that were not asked for are dropped, several answers on one are one.
+
+        Errors: those of a refusal, `_Spoilt`, `Away`.
+        """
         detail = self.part.detail
         request = self.calls.uid("FETCH", detail["raw"], detail["validity"], f"{ranges(uids)} {arguments}")
         (response,) = yield from fetch(request)
         if response.status == 410:
-            raise ResumeLost(stream="messages")
+            raise Away
+        try:
+            lines = imap_answers.read(request, response)
+        except VendorError as error:
+            if isinstance(error, Malformed) or response.status in _SPOILT:
+                raise _Spoilt(error) from None
+            raise
         asked = set(uids)
         found: dict[int, dict[str, Token]] = {}
-        for line in imap_answers.read(request, response):
+        for line in lines:
             if len(line) == 3 and line[1] == "FETCH":
                 held = items(line[2])
                 uid = number(held.get("UID"))
@@ -133,23 +174,33 @@ class Messages:
                     found.setdefault(uid, {}).update(held)
         return {uid: found[uid] for uid in sorted(found) if any(name.startswith("BODY[") for name in found[uid])}
 
-    def _understood(self, uid: int, held: Mapping[str, Token]) -> _Message:
+    def _understood(self, uid: int, held: Mapping[str, Token]) -> Message:
         structure = read(held.get("BODYSTRUCTURE"))
         if structure.more and "attachments" in self.part.streams:
             self.troubles["attachments", "too_many"] += structure.more
-        return _Message(uid, held, structure, number(held.get("RFC822.SIZE")) or 0)
+        return Message(uid, held, structure, number(held.get("RFC822.SIZE")) or 0)
 
-    def _missed(self, lost: set[int]) -> Answer[None]:
+    def _missed(self, lost: set[int], missing: Mapping[int, Counter[str]], stored: dict[int, Stored]) -> Answer[None]:
+        """Look again for what did not come: what is gone has no record, what is still there weighs."""
         detail = self.part.detail
-        request = self.calls.uid("SEARCH", detail["raw"], detail["validity"], f"UID {ranges(lost)}")
+        wanted = lost | missing.keys()
+        request = self.calls.uid("SEARCH", detail["raw"], detail["validity"], f"UID {ranges(wanted)}")
         (response,) = yield from fetch(request)
-        lines = imap_answers.read(request, response)
-        still = {number(each) for line in lines if line[:1] == ["SEARCH"] for each in line[1:]} & lost
-        if still or not any(line[:1] == ["SEARCH"] for line in lines):
+        if response.status == 410:
+            raise Away
+        told = [line[1:] for line in imap_answers.read(request, response) if line[:1] == ["SEARCH"]]
+        still = {number(each) for line in told for each in line} & wanted if told else wanted
+        for uid, held in missing.items():
+            if uid not in still:
+                del stored[uid]
+                continue
+            for stream, count in held.items():
+                self.troubles[stream, "missing"] += count
+        if lost & still:
             for name in self.part.streams:
-                yield Evidence(name, "vanished", False, {"count": len(still) or len(lost)})
+                yield Evidence(name, "vanished", False, {"count": len(lost & still)})
 
-    def _texts(self, messages: Sequence[_Message]) -> Answer[dict[int, str]]:
+    def _texts(self, messages: Sequence[Message]) -> Answer[dict[int, str]]:
         """The texts, one question for each section that some stand in."""
         if not self.settings.text or "messages" not in self.part.streams:
             return {}
@@ -160,7 +211,17 @@ class Messages:
                 by_section.setdefault(body.section, {})[message.uid] = body
         found: dict[int, str] = {}
         for section, wanted in sorted(by_section.items()):
-            answers = yield from self._fetched(sorted(wanted), f"(UID BODY.PEEK[{section}]<0.{_TEXT}>)")
+            answers: dict[int, dict[str, Token]] = {}
+            waiting = [sorted(wanted)]
+            while waiting:
+                some = waiting.pop()
+                try:
+                    answers |= yield from self._fetched(some, f"(UID BODY.PEEK[{section}]<0.{_TEXT}>)")
+                except _Spoilt:
+                    if len(some) > 1:
+                        waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+                    else:
+                        self.troubles["messages", "text"] += 1
             for uid, held in answers.items():
                 content = next((text(value) for name, value in held.items() if name.startswith("BODY[")), None) or b""
                 body = wanted[uid]
@@ -168,55 +229,7 @@ class Messages:
                 found[uid] = extract(content, body.encoding, body.charset, html=html, most=self.settings.text)
         return found
 
-    def _files(self, messages: Sequence[_Message]) -> Answer[dict[int, tuple[tuple[str, Filed | None], list[dict[str, Any]]]]]:
-        """The files of messages and attachments: what is held, then what is not, one at a time."""
-        base = f"{self.part.detail['raw']}/{self.part.detail['validity']}/"
-        kept = {name: name in self.part.streams and name in self.settings.files for name in ("messages", "attachments")}
-        wholes = [f"{base}{each.tag}" for each in messages] if kept["messages"] else []
-        parts = [f"{base}{each.tag}/{part.section}" for each in messages for part in each.structure.attached]
-        held = dict(zip(wholes, (yield from holding("messages", *wholes)), strict=True))
-        if kept["attachments"]:
-            held |= dict(zip(parts, (yield from holding("attachments", *parts)), strict=True))
-        made = {}
-        for each in messages:
-            tag = f"{base}{each.tag}"
-            whole: tuple[str, Filed | None] = ("none", None)
-            if kept["messages"]:
-                whole = yield from self._taken("messages", each.uid, each.size, tag, held, None)
-            rows = []
-            for n, part in enumerate(each.structure.attached if "attachments" in self.part.streams else (), 1):
-                given: tuple[str, Filed | None] = ("none", None)
-                if kept["attachments"]:
-                    given = yield from self._taken("attachments", each.uid, part.size, f"{tag}/{part.section}", held, part)
-                rows.append(self._attachment(each, n, part, *given))
-            made[each.uid] = (whole, rows)
-        return made
-
-    def _taken(
-        self, stream: str, uid: int, size: int, tag: str, held: dict[str, Filed | None], part: Part | None
-    ) -> Answer[tuple[str, Filed | None]]:
-        known = held.get(tag)
-        if known is not None:
-            return "filed", known
-        if size > self.settings.max_message:
-            self.troubles[stream, "too_large"] += 1
-            return "too_large", None
-        detail = self.part.detail
-        section, encoding = (part.section, part.encoding) if part else ("", "")
-        request = self.calls.content(detail["raw"], detail["validity"], uid, section, encoding)
-        (response,) = yield from fetch(request)
-        if response.status == 410:
-            raise ResumeLost(stream="messages")
-        if response.status in (404, 409):
-            self.troubles[stream, "missing"] += 1
-            return "missing", None
-        accept(request, response)
-        media_type = part.media_type if part else "message/rfc822"
-        name = (part.filename or "") if part else ""
-        filed = yield from file(Document(stream, tag, response.body, media_type, name))
-        return "filed", filed
-
-    def _attachment(self, message: _Message, n: int, part: Part, state: str, filed: Filed | None) -> dict[str, Any]:
+    def _attachment(self, message: Message, n: int, part: Part, state: str, filed: Filed | None) -> dict[str, Any]:
         return {
             **self._key(message), "part": n, "section": part.section, "filename": part.filename,
             "media_type": part.media_type, "encoded_size": part.size, "state": state,
@@ -224,12 +237,12 @@ class Messages:
             "document": filed.document if filed else None,
         }  # fmt: skip
 
-    def _key(self, message: _Message) -> dict[str, Any]:
+    def _key(self, message: Message) -> dict[str, Any]:
         return {"folder": self.part.detail["name"], "uidvalidity": self.part.detail["validity"], "uid": message.uid}
 
-    def _row(self, message: _Message, body: str, given: tuple[str, Filed | None]) -> dict[str, Any]:
+    def _row(self, message: Message, body: str, given: tuple[str, Filed | None]) -> dict[str, Any]:
         state, filed = given
-        raw = next((text(value) for name, value in message.held.items() if name.startswith("BODY[HEADER]")), None) or b""
+        raw = next((text(value) for name, value in message.held.items() if name.startswith("BODY[HEADER")), None) or b""
         told = header(raw)
         flags = flags_of(message.held.get("FLAGS"))
         lower = {flag.lower() for flag in flags}
@@ -246,8 +259,8 @@ class Messages:
         }  # fmt: skip
 
 
-def removal(part: Slice, name: str, validity: int, uids: str) -> Iterator[Page]:
-    """Say that messages of a folder are gone, with each place that an attachment of theirs may have had."""
+def removal(part: Slice, name: str, validity: int, uids: str, position: Json) -> Iterator[Page]:
+    """Say that messages of a folder are gone, with each place that an attachment of theirs may have had; then the position."""
     waiting = list(numbers(uids))
     for stream in part.streams:
         step = _GONE if stream == "messages" else _GONE // MOST
@@ -258,7 +271,7 @@ def removal(part: Slice, name: str, validity: int, uids: str) -> Iterator[Page]:
                 gone = [(*key, place) for key in gone for place in range(1, MOST + 1)]
             yield Page(stream, table(stream, ()), None, keys(stream, gone))
     if waiting:
-        yield Page(part.streams[-1], table(part.streams[-1], ()), {"uid": 0})
+        yield Page(part.streams[-1], table(part.streams[-1], ()), position)
 
 
 def arrival(said: bytes | None) -> datetime | None:

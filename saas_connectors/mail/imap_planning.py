@@ -6,7 +6,8 @@
    folder's own count; otherwise, or when they disagree, the UIDs are listed and compared.
 3. Without CONDSTORE, all UIDs and flags are listed and compared with those of the last run.
 4. Another UIDVALIDITY is another folder: the former keys are removed, all is read. So it is for a folder that is gone, or new.
-5. HIGHESTMODSEQ or UIDNEXT below what they were (a server restored from a backup): all is read again, and it is said.
+5. A folder that is listed and cannot be opened keeps what the last run knew of it, and is told: nothing is removed.
+6. HIGHESTMODSEQ or UIDNEXT below what they were (a server restored from a backup): all is read again, and it is said.
 """
 
 import hashlib
@@ -17,13 +18,20 @@ from typing import Any, Final
 from saas_connectors.asking import Answer, fetch
 from saas_connectors.connector import Json, ReadPlan, Slice
 from saas_connectors.mail import imap_answers
-from saas_connectors.mail.imap_answers import items, number, text
+from saas_connectors.mail.imap_answers import Token, items, number, text
 from saas_connectors.mail.imap_calls import Calls, Folder
 from saas_connectors.mail.imap_names import numbers, ranges
 from saas_connectors.mail.imap_settings import Settings
 from saas_connectors.mail.imap_streams import GROUP
+from saas_connectors.request import Request, Response
 
 Flags = dict[int, str]
+
+
+class _Away(Exception):
+    """A folder that was listed, and cannot be opened or was made anew since."""
+
+
 _MODSEQ: Final = frozenset({"CONDSTORE", "QRESYNC"})
 
 
@@ -75,7 +83,11 @@ class Planning:
         counted = found = 0
         for folder in wanted:
             old = past.get(folder.raw)
-            work = yield from self._work(folder, old, able)
+            try:
+                work = yield from self._work(folder, old, able)
+            except _Away:
+                unread.append(folder)
+                continue
             if work is None:
                 cursor[folder.raw] = old
                 continue
@@ -89,6 +101,7 @@ class Planning:
             }  # fmt: skip
             if detail["uids"] or detail["removed"] or work.back:
                 made.append(Slice(f"mail:{_short(folder.raw)}", streams, detail))
+        cursor |= {each.raw: past[each.raw] for each in unread if each.raw in past}
         gone += [[raw, old["validity"], old["uids"]] for raw, old in past.items() if raw not in cursor]
         end = {"cursor": cursor, "gone": gone, "counts": [counted, found] if full else [], "unread": len(unread)}
         return (*made, Slice(GROUP, streams, end))
@@ -125,14 +138,21 @@ class Planning:
         work = _Work(folder, moved, removed, known=set(flags), flags=None if keeps else flags)
         return work if moved or removed or keeps or folder.next != old["next"] else None
 
+    def _lines(self, method: str, folder: Folder, arguments: str) -> Answer[tuple[Request, Response, list[list[Token]]]]:
+        """Ask a folder; errors: those of a refusal, Malformed, `_Away`."""
+        request = self.calls.uid(method, folder.raw, folder.validity, arguments)
+        (response,) = yield from fetch(request)
+        if response.status == 410:
+            raise _Away
+        return request, response, imap_answers.read(request, response)
+
     def _since(self, folder: Folder, modseq: int, known: set[int], *, quick: bool) -> Answer[_Work]:
         """Ask what changed since."""
         asked = f"1:* (FLAGS) (CHANGEDSINCE {modseq}{' VANISHED' if quick else ''})"
-        request = self.calls.uid("FETCH", folder.raw, folder.validity, asked)
-        (response,) = yield from fetch(request)
+        request, response, lines = yield from self._lines("FETCH", folder, asked)
         moved: set[int] = set()
         vanished: set[int] = set()
-        for line in imap_answers.read(request, response):
+        for line in lines:
             if len(line) == 3 and line[1] == "FETCH" and (uid := number(items(line[2]).get("UID"))) is not None:
                 moved.add(uid)
             elif len(line) == 3 and line[:1] == ["VANISHED"] and line[1] == ["EARLIER"]:
@@ -146,9 +166,8 @@ class Planning:
         return _Work(folder, (moved | (present - known)) & present, known - present, known=present)
 
     def _listed(self, folder: Folder) -> Answer[set[int]]:
-        request = self.calls.uid("SEARCH", folder.raw, folder.validity, "UID 1:*")
-        (response,) = yield from fetch(request)
-        lines = [line for line in imap_answers.read(request, response) if line[:1] == ["SEARCH"]]
+        request, response, told = yield from self._lines("SEARCH", folder, "UID 1:*")
+        lines = [line for line in told if line[:1] == ["SEARCH"]]
         if not lines and folder.messages:
             raise imap_answers.unreadable(request, response)
         found = {uid for line in lines for each in line[1:] if (uid := number(each)) is not None}
@@ -157,10 +176,9 @@ class Planning:
         return found
 
     def _flags(self, folder: Folder) -> Answer[Flags]:
-        request = self.calls.uid("FETCH", folder.raw, folder.validity, "1:* (UID FLAGS)")
-        (response,) = yield from fetch(request)
+        _, _, lines = yield from self._lines("FETCH", folder, "1:* (UID FLAGS)")
         found: Flags = {}
-        for line in imap_answers.read(request, response):
+        for line in lines:
             if len(line) == 3 and line[1] == "FETCH":
                 held = items(line[2])
                 uid = number(held.get("UID"))
@@ -169,7 +187,7 @@ class Planning:
         return found
 
 
-def flags_of(token: imap_answers.Token) -> list[str]:
+def flags_of(token: Token) -> list[str]:
     """Flags of a message, in order, without the one that belongs to a session."""
     held = token if isinstance(token, list) else []
     return sorted(flag for flag in held if isinstance(flag, str) and flag.lower() != "\\recent")

@@ -1,9 +1,10 @@
 """BODYSTRUCTURE (RFC 9051 section 7.5.2): the parts of a message, what each is called, which one is its text.
 
 Names of files are read as RFC 2231 writes them, in pieces or not, and as RFC 2047 where a mailer did so against it. Bounded: at
-most `MOST` parts and 32 levels are looked at; the rest is counted in `more`. A structure that is not one has no part.
+most `MOST` parts and 64 levels are looked at; the rest is counted in `more`. A structure that is not one has no part.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import collapse_rfc2231_value, decode_params
@@ -16,8 +17,10 @@ from saas_connectors.mail.imap_headers import unfolded
 MOST: Final = 64
 """Attachments of one message that are looked at."""
 _LEAVES: Final = 1_000
-_LEVELS: Final = 32
+_LEVELS: Final = 64
 _NAME: Final = 255
+_VALUE: Final = 4_096
+_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,12 @@ def read(token: Token) -> Structure:
     leaves: list[Part] = []
     cut = 0
     for part in _leaves(token):
-        if len(leaves) == _LEAVES:
-            cut = 1
-            break
-        leaves.append(part)
+        if part is None or len(leaves) == _LEAVES:
+            cut += 1
+            if part is not None:
+                break
+        else:
+            leaves.append(part)
     inline = [part for part in leaves if not part.attached]
     body = next((part for part in inline if part.media_type == "text/plain"), None)
     body = body or next((part for part in inline if part.media_type == "text/html"), None)
@@ -60,13 +65,19 @@ def read(token: Token) -> Structure:
     return Structure(body, tuple(attached[:MOST]), max(0, len(attached) - MOST) + cut)
 
 
-def _leaves(token: Token) -> Iterator[Part]:
+def _leaves(token: Token) -> Iterator[Part | None]:
+    """Give the leaves; None for one, or a branch, that is too deep or too far."""
     waiting: list[tuple[Token, str, int]] = [(token, "", 0)]
     steps = 0
     while waiting:
         held, section, level = waiting.pop()
         steps += 1
-        if not isinstance(held, list) or not held or level > _LEVELS or steps > 4 * _LEAVES:
+        if not isinstance(held, list) or not held:
+            continue
+        if level > _LEVELS or steps > 4 * _LEAVES:
+            yield None
+            if level <= _LEVELS:
+                return
             continue
         if isinstance(held[0], list):
             inner = list(takewhile(lambda each: isinstance(each, list), held))
@@ -79,12 +90,14 @@ def _leaves(token: Token) -> Iterator[Part]:
 
 
 def _leaf(held: list[Token], section: str) -> Part | None:
-    if len(held) < 7 or section.count(".") > 15:
+    if len(held) < 7:
         return None
     kind, under = text(held[0]), text(held[1])
     if kind is None or under is None:
         return None
-    media_type = f"{kind.decode('latin-1')}/{under.decode('latin-1')}".lower()[:128]
+    media_type = f"{kind.decode('latin-1')}/{under.decode('latin-1')}".lower()
+    if _TYPE.match(media_type) is None:
+        media_type = "application/octet-stream"
     params, extension = _params(held[2]), held[9:] if media_type in ("message/rfc822", "message/global") else held[7:]
     if kind.lower() == b"text":
         extension = held[8:]
@@ -107,7 +120,7 @@ def _params(token: Token) -> dict[str, str]:
     """Parameters of a part, names in lower case."""
     if not isinstance(token, list):
         return {}
-    words = [(text(each) or b"").decode("utf-8", "replace") for each in token[:200]]
+    words = [(text(each) or b"")[:_VALUE].decode("utf-8", "replace") for each in token[:200]]
     pairs = list(zip(words[::2], words[1::2], strict=False))
     found: dict[str, str] = {}
     try:

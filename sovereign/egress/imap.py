@@ -7,12 +7,12 @@
     FETCH      imaps://HOST/FOLDER;UIDVALIDITY=N   body: the arguments of UID FETCH
     GET        imaps://HOST/FOLDER;UIDVALIDITY=N/;UID=U[/;SECTION=S]   the bytes of one message, or of one part of it
 
-1. FOLDER is the server's own name (modified UTF-7), percent-encoded; addresses are those of RFC 5092. A folder whose
-   UIDVALIDITY is no longer N answers 410.
+1. FOLDER is the server's own name (modified UTF-7), percent-encoded; addresses are those of RFC 5092. A folder that cannot be
+   opened, or whose UIDVALIDITY is no longer N, answers 410.
 2. The body of an answer is what the server wrote, every line and literal, its last line with `A` for a tag (RFC 9051); that of
    GET is the bytes alone, decoded when the request's `Content-Transfer-Encoding` says `base64` or `quoted-printable`.
-3. NO is 404 (a folder or a message that is not there) or 409, BAD is 400, a refused login 401, one refused for now 503; their
-   bodies are empty: a server's words may repeat what it was sent.
+3. NO is 404 (a folder or a message that is not there) or 409, BAD is 400, a refused login 401, one refused for now 503, an
+   answer of FETCH or GET above its cap 413; their bodies are empty: a server's words may repeat what it was sent.
 4. A command's arguments are one line of printable ASCII without literals. Nothing else can be sent, and folders are opened by
    EXAMINE: no request changes a mailbox.
 5. A session shows a folder as it was when it was opened: what asks for all of it (SEARCH, FETCH to `*`) opens it anew, and
@@ -20,15 +20,13 @@
 6. A command is tried again as HTTP reads are; a session that broke is replaced (sessions.py).
 """
 
-import base64
-import binascii
-import quopri
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from saas_connectors.mail.imap_text import untransferred
 from saas_connectors.request import Headers, Request, Response
 from sovereign.egress import errors
 from sovereign.egress.imap_session import PASSING, Said, Session, quoted
@@ -38,11 +36,13 @@ from sovereign.egress.sessions import SessionsTransport
 SCHEMES: Final = ("imap", "imaps")
 _TARGET: Final = re.compile(
     r"/(?P<folder>[^/;]*(?:/[^/;]+)*?)(?:;UIDVALIDITY=(?P<validity>\d{1,10}))?"
-    r"(?:/;UID=(?P<uid>\d{1,10})(?:/;SECTION=(?P<section>\d{1,4}(?:\.\d{1,4}){0,15}))?)?\Z"
+    r"(?:/;UID=(?P<uid>\d{1,10})(?:/;SECTION=(?P<section>\d{1,4}(?:\.\d{1,4}){0,63}))?)?\Z"
 )
 _ARGUMENTS: Final = re.compile(rb"[\x20-\x7e]{0,65536}\Z")
 _NAME: Final = re.compile(rb"[\x20-\x7e]{1,1024}\Z")
-_BODY: Final = re.compile(rb"BODY(?:\[[0-9.]*\])? (?:\{(\d{1,12})\}\r?\n|\"((?:[^\"\\\r\n]|\\.)*)\"|(NIL))", re.IGNORECASE)
+_BODY: Final = re.compile(
+    rb"BODY(?:\[[0-9.]*\])? (?:\{(\d{1,12})\}\r?\n|\"([^\"\\\r\n]*(?:\\.[^\"\\\r\n]*)*)\"|(NIL))", re.IGNORECASE
+)
 _ABSENT: Final = frozenset({"NONEXISTENT", "TRYCREATE", "NOPERM"})
 
 
@@ -65,7 +65,12 @@ class ImapTransport(SessionsTransport[Session]):
     def send(self, request: Request) -> Response:
         """Carry one command to the server and give its answer; errors: EgressError."""
         order = self._order(request)
-        return self._patiently(request, lambda: self._once(request, order))
+        try:
+            return self._patiently(request, lambda: self._once(request, order))
+        except errors.TooLarge:
+            if order.folder is None:
+                raise
+            return self._status(request, 413)
 
     def _once(self, request: Request, order: _Order) -> Response:
         """One command, on a session that rests or on a new one."""
@@ -96,19 +101,21 @@ class ImapTransport(SessionsTransport[Session]):
         if order.folder is not None and (session.folder != order.folder or order.anew):
             said = session.examine(order.folder)
             if said.status != "OK":
-                return self._status(request, 503 if said.code in PASSING else 404, *_code(said))
+                return self._status(request, 503 if said.code in PASSING else 410, *_code(said))
         if order.validity is not None and session.validity != order.validity:
             return self._status(request, 410, ("Imap-Code", "UIDVALIDITY"))
         cap = self._cap(request)
         said = session.command(order.command, cap + (64 * 1024 if order.bytes_of else 0))
         if said.status != "OK":
+            if said.code == "EXPUNGEISSUED":
+                session.leave()  # what is gone is shown until the folder is opened anew
             return self._refusal(request, said)
         if not order.bytes_of:
             return Response(200, request.full_url, said.raw, Headers((("Content-Type", "text/x-imap"),)), self._clock())
         content = _content(said.raw)
         if content is None:
             return self._status(request, 404)
-        content = _decoded(content, dict(request.headers).get("Content-Transfer-Encoding", ""))
+        content = untransferred(content, dict(request.headers).get("Content-Transfer-Encoding", ""))
         if len(content) > cap:
             raise errors.TooLarge(host=self._own.host, connection=self._policy.connection, limit=cap, what="message")
         kind = "application/octet-stream" if ";SECTION=" in request.url else "message/rfc822"
@@ -162,14 +169,3 @@ def _content(raw: bytes) -> bytes | None:
         if found[2] is not None:
             return re.sub(rb"\\(.)", rb"\1", found[2])
     return None
-
-
-def _decoded(content: bytes, encoding: str) -> bytes:
-    """Take the transfer encoding off (RFC 2045 section 6); what does not decode stays as it is."""
-    if encoding == "base64":
-        kept = re.sub(rb"[^A-Za-z0-9+/]", b"", content)
-        with suppress(binascii.Error):
-            return base64.b64decode(kept[: len(kept) - (len(kept) % 4 == 1)] + b"=" * (-len(kept) % 4))
-    if encoding == "quoted-printable":
-        return quopri.decodestring(content)
-    return content

@@ -1,10 +1,14 @@
 """Whatever a mail server or a message holds, reading it ends in values or in a fault of the port."""
 
+import time
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from saas_connectors.errors import ConnectorError
-from saas_connectors.mail import imap_answers, imap_headers, imap_names, imap_structure
+from saas_connectors.mail import imap_answers, imap_cutting, imap_headers, imap_names, imap_structure, imap_text
 from saas_connectors.mail.imap_messages import arrival
 from saas_connectors.mail.imap_streams import SHAPES, table
 from saas_connectors.request import Request, Response
@@ -66,7 +70,7 @@ def test_a_header_becomes_a_row_that_the_copy_can_hold(raw: bytes) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(["", "base64", "quoted-printable", "x"]), CHARSETS, st.booleans())
 def test_a_text_is_at_most_as_long_as_asked(content: bytes, encoding: str, charset: str, html: bool) -> None:
-    found = imap_headers.extract(content, encoding, charset, html=html, most=50)
+    found = imap_text.extract(content, encoding, charset, html=html, most=50)
     assert len(found) <= 50
     found.encode()
 
@@ -92,3 +96,55 @@ def test_names_of_people_and_folders_are_read_as_they_are_written() -> None:
     assert imap_names.decoded(b"bad &!!-") == "bad &!!-"
     told = imap_headers.header(b"Subject: =?iso-8859-1?q?caf=E9?= =?utf-8?b?w6k=?=\r\nFrom: \xc3\x89va <E@X.FR>\r\n\r\n")
     assert (told["subject"], told["from_name"], told["from_addresses"]) == ("caféé", "Éva", ["E@x.fr"])
+
+
+TREES = st.recursive(
+    st.binary(max_size=30).map(lambda held: held.replace(b"-", b"_")),
+    lambda inner: st.lists(inner, min_size=1, max_size=4),
+    max_leaves=12,
+)
+PIECES = st.sampled_from([
+    b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Type: multipart/mixed; boundary*=x''%ff\r\n", b"\r\n",
+    b"--b\r\n",    b"--b--\r\n", b"--b--", b"\n", b"--b", b"Content-Type: \x00/\xff; boundary\r\n", b"text",
+    b"Content-Transfer-Encoding: \xe9\r\n",
+])  # fmt: skip
+
+
+def written(tree: "bytes | list[Any]", section: str, found: dict[str, bytes]) -> bytes:
+    if isinstance(tree, bytes):
+        found[section or "1"] = tree
+        return b"Content-Type: application/x\r\n\r\n" + tree
+    name = b"b." + section.encode() + b".e"
+    parts = [written(each, f"{section}.{n}" if section else str(n), found) for n, each in enumerate(tree, 1)]
+    inside = b"".join(b"--" + name + b"\r\n" + part + b"\r\n" for part in parts)
+    return b'Content-Type: multipart/mixed; boundary="' + name + b'"\r\n\r\n' + inside + b"--" + name + b"--\r\n"
+
+
+@given(TREES)
+def test_a_message_is_cut_into_what_it_was_made_of(tree: "bytes | list[Any]") -> None:
+    expected: dict[str, bytes] = {}
+    raw = written(tree, "", expected)
+    assert {name: raw[leaf.start : leaf.end] for name, leaf in imap_cutting.leaves(raw).items()} == expected
+
+
+@given(st.lists(PIECES | st.binary(max_size=4), max_size=40).map(b"".join))
+def test_whatever_a_message_is_its_leaves_are_inside_it(raw: bytes) -> None:
+    for leaf in imap_cutting.leaves(raw).values():
+        assert 0 <= leaf.start <= leaf.end <= len(raw)
+
+
+@pytest.mark.parametrize("piece", [b"<a ", b"<!--", b"<", b"</", b"<title>", b"<head><script", b"&#1", b"<a b='"])
+def test_a_page_made_to_be_slow_is_read_in_one_pass(piece: bytes) -> None:
+    short, long = (timed(piece * (size // len(piece))) for size in (8_000, 64_000))
+    assert long < max(40 * short, 0.5)  # eight times the length: sixty-four times the time, were it quadratic
+
+
+def timed(page: bytes) -> float:
+    started = time.process_time()
+    imap_text.extract(page, "", "utf-8", html=True, most=4_000)
+    return time.process_time() - started
+
+
+def test_a_text_that_was_cut_inside_a_character_is_read_until_there() -> None:
+    assert imap_text.extract("été".encode()[:-1], "", "", html=False, most=50) == "ét"
+    assert imap_text.extract("日本語".encode("iso-2022-jp")[:-4], "", "iso-2022-jp", html=False, most=50) == "日本"
