@@ -189,6 +189,7 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "bearer": (),
     "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
     "maarch": ("user",),
+    "ssh-key": ("user",),
 }
 
 
@@ -196,8 +197,9 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
     `kind` is `key` (with `header`, `prefix`, `query` or `form`), `basic` and `maarch` (with `user`, or a secret
-    "user:password"), `bearer` or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret`
-    names the secret in the vault; `at` is where the table stands, for errors.
+    "user:password"), `bearer`, `ssh-key` (with `user`; its secret is a private key) or `oauth2` (with `token_url`, `client`,
+    and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault; `at` is where the table stands, for
+    errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()
@@ -209,6 +211,10 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
         from saas_connectors.mail.maarch_tokens import MaarchTokens
 
         return MaarchTokens(*_account(settings, value, at), clock)
+    if kind == "ssh-key":
+        from saas_connectors.ssh import SshKey
+
+        return SshKey(settings["user"], value)
     if kind == "bearer":
         return bearer(value)
     extra = tuple((key, settings[key]) for key in ("scope", "audience") if key in settings)
@@ -234,6 +240,8 @@ def checked(settings: Mapping[str, Json], at: str) -> str:
         raise _wrong(at, "in_body", "true ou false", "true or false")
     if kind == "oauth2" and not settings.get("token_url", "").startswith(("https://", "http://")):
         raise _wrong(at, "token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
+    if kind == "ssh-key" and "user" not in settings:
+        raise _wrong(at, "user", "le nom du compte", "the name of the account")
     if kind == "oauth2" and "client" not in settings:
         raise _wrong(at, "client", "l'identifiant du client", "the client's identifier")
     return kind

@@ -1,7 +1,8 @@
 """The vendors of a site as the gateway writes to them: a way out and a writer a connection, opened when first asked for.
 
 A connection over HTTP has a `Channel` on the gateway's event loop; a folder is written beside the loop, for a disk may be slow,
-and so is a directory, whose sessions are held by threads. Mail is only pulled: nothing is sent there for an application.
+and so are directories and files over SFTP, whose sessions are held by threads. Mail is only pulled: nothing is sent there for
+an application.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sovereign.egress.transport import Transport
     from sovereign.site import Site
 
-_WRITTEN: Final = ("ldap", "ldaps")
+_WRITTEN: Final = ("ldap", "ldaps", "sftp")
 """The schemes, beside HTTP's and `folder:`, that the gateway writes to."""
 
 

@@ -4,6 +4,7 @@
     ├── Refused         a rule of ours says no: names the rule; nothing was sent
     ├── NotSent         no connection could be made (name, network, proxy): provably not sent
     │   ├── TlsFailed   the peer could not prove who it is, or refused our certificate, before the request left
+    │   ├── HostKey     the SSH server showed a key that is not the one of the settings
     │   ├── Busy        our own budget for this host had no room in time
     │   └── NoCredential  the credential could not be had, so the request was not sent, or was refused (401) for want of it
     ├── Waiting         the vendor asked us to come back at a given instant; nothing was sent
@@ -65,6 +66,7 @@ RULES: dict[str, tuple[str, str]] = {
         "un nom de fichier du dossier n'est pas en UTF-8 : renommez-le",
         "the name of a file of the folder is not in UTF-8: rename it",
     ),
+    "egress.host_key": ("la clé du serveur n'est pas dans les réglages", "the server's key is not in the settings"),
     "egress.kind": ("ce n'est pas un fichier ordinaire", "this is not a regular file"),
 }
 """Each rule, and the sentence a person reads (French, English)."""
@@ -106,6 +108,23 @@ class TlsFailed(NotSent):
     en = "No secure channel with {host} ({reason}); nothing was sent."
     todo_fr = "Vérifiez le certificat du fournisseur, « ca_bundle » et « client_certificate » de la connexion {connection}."
     todo_en = "Check the vendor's certificate, and `ca_bundle` and `client_certificate` of connection {connection}."
+
+
+class HostKey(NotSent):
+    """The SSH server showed a key that `network.host_key` does not name. Field `seen`: fingerprints, which are public."""
+
+    code = "egress.host_key"
+    kind = "denied"
+    fr = "{host} montre la clé {seen}, que network.host_key ne nomme pas ; rien n'a été envoyé."
+    en = "{host} shows the key {seen}, which network.host_key does not name; nothing was sent."
+    todo_fr = (
+        "Demandez au fournisseur, par un autre canal, s'il a changé de clé ; si oui, mettez la nouvelle dans "
+        "network.host_key de la connexion {connection}. Sinon, quelqu'un se fait passer pour lui."
+    )
+    todo_en = (
+        "Ask the vendor, by another channel, whether it changed its key; if so, put the new one in network.host_key of "
+        "connection {connection}. If not, someone poses as the vendor."
+    )
 
 
 class Busy(NotSent):

@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from sovereign.egress.errors import Refused
 
-PORTS = {"https": 443, "http": 80, "imaps": 993, "imap": 143, "ldaps": 636, "ldap": 389}
+PORTS = {"https": 443, "http": 80, "imaps": 993, "imap": 143, "ldaps": 636, "ldap": 389, "sftp": 22}
 """The schemes of addresses that have a host, and the port of each where an address names none."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z]{4,5})://(?P<authority>[^/?#]*)(?P<target>[^#\x00-\x1f\x7f]*)(?:#.*)?\Z", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?\Z")

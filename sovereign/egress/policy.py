@@ -21,8 +21,9 @@ class EgressPolicy:
     """What one connection is allowed on the network.
 
     url: the vendor's own address; its origin is the only one that sees the credential, beside those of `credential_urls` (the
-    token endpoint named in the settings). allow: further origins, reached without credential. rate: requests a second (None: no
-    limit). Timeouts and patience: seconds. max_bytes: of one answer, as received and once decompressed. attempts: for reads.
+    token endpoint named in the settings). allow: further origins, reached without credential. rate: requests a second (None:
+    no limit). host_key: the keys by which an SSH server is known, one a line. Timeouts and patience: seconds. max_bytes: of
+    one answer, as received and once decompressed. attempts: for reads.
     """
 
     connection: str
@@ -38,6 +39,7 @@ class EgressPolicy:
     client_certificate: Path | None = None
     client_key: Path | None = None
     client_key_password: str | None = field(default=None, repr=False)
+    host_key: str = ""
     rate: float | None = None
     concurrency: int = 4
     connect_timeout: float = 10.0
@@ -110,4 +112,5 @@ def network_policy(
         client_certificate=file("client_certificate", network.client_certificate),
         client_key=file("client_key", network.client_key),
         client_key_password=text(network.client_key_secret),
+        host_key=network.host_key or "",
     )

@@ -63,7 +63,12 @@ def open_transport(
 
         return FolderTransport(policy, clock)
     driver: Callable[..., Transport]
-    if policy.url.partition(":")[0] in ("imaps", "imap"):
+    scheme = policy.url.partition(":")[0]
+    if scheme == "sftp":
+        from sovereign.egress.sftp import SftpTransport
+
+        driver = SftpTransport
+    elif scheme in ("imaps", "imap"):
         from sovereign.egress.imap import ImapTransport
 
         driver = ImapTransport

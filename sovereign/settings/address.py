@@ -4,6 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from sovereign.errors import BadSettings
+from sovereign.settings.host_keys import host_keys
 from sovereign.settings.schema import Network
 
 _SESSIONS = ("imaps", "imap", "ldaps", "ldap")
@@ -24,13 +25,14 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
         held = parts.username is not None or parts.password is not None
     except ValueError:
         lost, held, parts = True, False, urlsplit("")
-    if lost or parts.scheme not in (("https", "http", "folder", *_SESSIONS) if folder else ("https", "http")):
+    if lost or parts.scheme not in (("https", "http", "folder", *_SESSIONS, "sftp") if folder else ("https", "http")):
         raise wrong(
             f"{at}.url",
-            "une adresse « https://… », « http://… », « imaps://… », « imap://… », « ldaps://… », « ldap://… » ou « folder:… »"
+            "une adresse « https://… », « http://… », « imaps://… », « imap://… », « ldaps://… », « ldap://… », "
+            "« sftp://… » ou « folder:… »"
             if folder
             else "une adresse « https://… » ou « http://… »",
-            "an `https://…`, `http://…`, `imaps://…`, `imap://…`, `ldaps://…`, `ldap://…` or `folder:…` address"
+            "an `https://…`, `http://…`, `imaps://…`, `imap://…`, `ldaps://…`, `ldap://…`, `sftp://…` or `folder:…` address"
             if folder
             else "an `https://…` or `http://…` address",
         )
@@ -58,9 +60,33 @@ def reachable(url: str, network: Network, at: str, *, folder: bool = False) -> N
             "un mandataire http:// pour une messagerie ou un annuaire",
             "an http:// proxy for a mail server or a directory",
         )
+    _server_key(parts.scheme, network, at)
     if network.client_key is not None and network.client_certificate is None:
         raise wrong(
             f"{at}.network.client_certificate",
             "le certificat qui va avec client_key",
             "the certificate that goes with client_key",
         )
+
+
+def _server_key(scheme: str, network: Network, at: str) -> None:
+    """An SSH server is known by its key, and by nothing else; no other server has one."""
+    if scheme != "sftp":
+        if network.host_key is not None:
+            fr, en = "rien : seule une adresse « sftp:// » en a une", "nothing: only an `sftp://` address has one"
+            raise wrong(f"{at}.network.host_key", fr, en)
+        return
+    if network.proxy is not None:
+        raise wrong(
+            f"{at}.network.proxy", "rien : « sftp:// » ne passe pas par un mandataire", "nothing: `sftp://` takes no proxy"
+        )
+    try:
+        host_keys(network.host_key or "")
+    except ValueError:
+        raise wrong(
+            f"{at}.network.host_key",
+            "la clé du serveur : son empreinte « SHA256:… » (« ssh-keygen -l »), ou la clé « ssh-ed25519 AAAA… », une par "
+            "ligne ; demandez-la au fournisseur par un autre canal",
+            "the server's key: its fingerprint `SHA256:…` (`ssh-keygen -l`), or the key `ssh-ed25519 AAAA…`, one a line; "
+            "ask the vendor for it by another channel",
+        ) from None

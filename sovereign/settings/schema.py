@@ -228,6 +228,17 @@ class Network(Strict, frozen=True, kw_only=True):
     client_certificate: File | None = None
     client_key: File | None = None
     client_key_secret: SecretName | None = None
+    host_key: (
+        Annotated[
+            str,
+            said(
+                "la clé d'un serveur SSH : son empreinte « SHA256:… » ou la clé publique elle-même, une par ligne",
+                "the key of an SSH server: its fingerprint `SHA256:…` or the public key itself, one a line",
+                max_length=16_384,
+            ),
+        ]
+        | None
+    ) = None
     allow: Annotated[
         tuple[str, ...],
         said("une liste d'origines, comme [« https://hôte »]", "a list of origins, such as [`https://host`]", max_length=64),
@@ -282,8 +293,8 @@ class Connection(Strict, frozen=True, kw_only=True):
     url: Annotated[
         str,
         said(
-            "une adresse « https://… », « http://… », « imaps://… », « ldaps://… » ou « folder:… »",
-            "an `https://…`, `http://…`, `imaps://…`, `ldaps://…` or `folder:…` address",
+            "une adresse « https://… », « http://… », « imaps://… », « ldaps://… », « sftp://… » ou « folder:… »",
+            "an `https://…`, `http://…`, `imaps://…`, `ldaps://…`, `sftp://…` or `folder:…` address",
             max_length=2048,
         ),
     ]

@@ -36,6 +36,7 @@ WITNESS_KEY = notes.Verifier("w.example", bytes(32)), Cosignatory("w.example", b
 WITNESS = f'[audit.witnesses.w1]\nurl = "https://w.example"\nkey = "{WITNESS_KEY[1].vkey}"\n'
 ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
 EXPORT = '[audit.export]\nhost = "siem"\nca_bundle = "ca.pem"\n'
+SFTP = ARBRES.replace("https:", "sftp:")
 STAMPS = '[audit.timestamps]\nurl = "https://tsa.ville.fr"\nauthority = "tsa.pem"\n'
 
 
@@ -70,6 +71,10 @@ def wrong(text: str) -> BadSettings:
         (ARBRES + 'network = { client_key = "k.pem" }', "connections.arbres.network.client_certificate"),
         (ARBRES.replace("https", "http"), "connections.arbres.url"), (ARBRES.replace("api.", "u:p@"), "connections.arbres.url"),
         (ARBRES.replace("https:", "ftp:"), "connections.arbres.url"), ("a =", "1"),
+        (SFTP, "connections.arbres.network.host_key"),
+        (SFTP + 'network = { host_key = "SHA256:x" }', "connections.arbres.network.host_key"),
+        (ARBRES + f'network = {{ host_key = "SHA256:{"a" * 43}" }}', "connections.arbres.network.host_key"),
+        (SFTP + f'network = {{ host_key = "SHA256:{"a" * 43}", proxy = "http://p:1" }}', "connections.arbres.network.proxy"),
         ("\n[a\n", "2:3"), ("[audit.timestamps]\n", "audit.timestamps.url"), ("[audit]\nx = 1", "audit.x"),
         (STAMPS.replace("https", "ftp"), "audit.timestamps.url"), (STAMPS.replace("https", "http"), "audit.timestamps.url"),
         (STAMPS + 'policy = "1.2.03"', "audit.timestamps.policy"), (STAMPS + "every_hours = 0", "audit.timestamps.every_hours"),
