@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sovereign.events.gathering import Changed, Rows
     from sovereign.events.news import News
     from sovereign.events.outbox import Outbox
+    from sovereign.events.pruning import Pruned
     from sovereign.events.subscribing import Subscribers, Told
     from sovereign.site import Site
 
@@ -76,6 +77,23 @@ def outbox(site: "Site", known: "Subscribers") -> "Outbox":
 
     gathering = Gathering(site.state, site.audit, site.keys, site.clock, rows(site))
     return Outbox(site.state, site.audit, site.keys, site.clock, gathering, known.all, known.ready)
+
+
+def prune(site: "Site") -> "Pruned":
+    """Remove the events, in and out, that had their time."""
+    from sovereign.events.pruning import prune as removed
+
+    return removed(site.state, site.audit, site.settings.events, site.settings.subscribers, site.clock())
+
+
+def described(site: "Site", wanted: str) -> dict[str, Any]:
+    """The description of a site's events, with its sources and its subscribers (AsyncAPI 3.0). wanted: `fr` or `en`."""
+    from sovereign.events.asyncapi import description
+
+    gateway, settings = site.settings.gateway, site.settings
+    scheme, host = "https" if gateway.certificate else "http", (*gateway.hosts, gateway.listen, "localhost")
+    origin = f"{scheme}://{next(each for each in host if each)}"
+    return description(origin, wanted, settings.events, settings.subscribers)
 
 
 def rows(site: "Site") -> "Changed":

@@ -282,13 +282,15 @@ class Site(Parts):
         return list(inspect(self))
 
     def housekeep(self, spared: frozenset[str] = frozenset()) -> None:
-        """Remove what has had its time: payloads, raw archives, documents (not of `spared` connections), marts, dead spill."""
+        """Remove what had its time: payloads, events, raw archives, documents (not of `spared` connections), marts, spill."""
         from snapshots import engine
+        from sovereign.eventing import prune
         from sovereign.gateway import keeping, messages
         from sovereign.sync import disposal, retention
 
         keeping.sweep(self.state, self.audit, self.settings.gateway.keep_days, self.clock(), self.spool.remove)
         messages.sweep(self.state, self.settings.gateway.keep_days, self.clock())
+        prune(self)
         known = self.settings.connections
         retention.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)
         disposal.sweep(self.repository, self.audit, self.runs.runs, self.leases, known, self.clock(), spared=spared)

@@ -34,6 +34,7 @@ from sovereign.api.routes import Route, led
 from sovereign.api.uploads import Uploads
 from sovereign.audit import Receipt
 from sovereign.clock import Clock
+from sovereign.events import asyncapi
 from sovereign.events.inbox import MOST_EVENT, Inbox, no_sources
 from sovereign.gateway.approvals import Approvals
 from sovereign.gateway.beside import beside
@@ -186,8 +187,14 @@ class App:
             case ("approval", intent):
                 self._own(client, intent)
                 return as_json(200, await asyncio.to_thread(self._approving.own, intent, client.owner, arrival.language))
-        host = arrival.fields.get("host", "")
+        return self._described(arrival, client, *asked)
+
+    def _described(self, arrival: Arrival, client: Client, what: str, *_: str) -> Answered:
+        """The description of events, or of what an application may call."""
+        house, host = self._house, arrival.fields.get("host", "")
         scheme = "https" if house.settings.certificate else "http"
+        if what == "events":
+            return as_json(200, asyncapi.description(f"{scheme}://{host}", arrival.language))
         offered = {name: self._operations(name) for name in self._reached(client)}
         mutual = house.settings.client_ca is not None
         made = description(offered, f"{scheme}://{host}", arrival.language, certificates=mutual, callbacks=client.callbacks)

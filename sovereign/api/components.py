@@ -178,6 +178,7 @@ SCHEMAS: Final[dict[str, Any]] = {
     ),
     "Health": _object({"status": _TEXT}),
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "EventsDescription": {"type": "object", "required": ["asyncapi", "info", "channels", "operations"]},
 }
 
 

@@ -110,6 +110,14 @@ def _fixed(known: Mapping[str, list[Operation]], say: Say) -> dict[str, Any]:
                 "describe", say("Cette description.", "This description."), _answers("Description", "OK"), parameter("language")
             )
         },
+        "/v1/asyncapi.json": {
+            "get": _one(
+                "describeEvents",
+                say("Les événements, reçus et envoyés (AsyncAPI 3.0).", "Events, in and out (AsyncAPI 3.0)."),
+                _answers("EventsDescription", "OK"),
+                parameter("language"),
+            )
+        },
         "/v1/connections": {
             "get": _one(
                 "listConnections",

@@ -28,6 +28,7 @@ ROUTES: Final = (
     Route("health", "/health", ("GET", "HEAD"), "open"),
     Route("metrics", "/metrics", ("GET",), "open"),
     Route("description", "/v1/openapi.json", ("GET",)),
+    Route("events", "/v1/asyncapi.json", ("GET",)),
     Route("connections", "/v1/connections", ("GET",)),
     Route("operations", "/v1/connections/{connection}/operations", ("GET",)),
     Route("operation", "/v1/connections/{connection}/operations/{operation}", ("POST",)),

@@ -148,6 +148,7 @@ ACTS: dict[str, Act] = {
     "event.repeated": Act("événement reçu à nouveau", "event sent again"),
     "event.refused": Act("événement refusé", "event refused"),
     "event.shown": Act("événement lu", "event looked at"),
+    "event.pruned": Act("événements élagués, leur durée passée", "events pruned after their time"),
     "subscriber.added": Act("abonné déclaré", "subscriber declared"),
     "subscriber.changed": Act("déclaration d'un abonné changée", "declaration of a subscriber changed"),
     "subscriber.removed": Act("abonné retiré", "subscriber removed"),

@@ -54,7 +54,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     "serve": (LIFECYCLE, {"started": "start", "stopped": "stop"}),
     "job": (LIFECYCLE, {}),
     "flow": (LIFECYCLE, {}),
-    "event": (API, {"taken": "create", "repeated": "read", "shown": "read"}),
+    "event": (API, {"taken": "create", "repeated": "read", "shown": "read", "pruned": "delete"}),
     "subscriber": (
         API,
         {"added": "create", "changed": "update", "removed": "delete", "told": "create", "shown": "read"},

@@ -1,5 +1,6 @@
 """`sovereign event`: the events that came in, and the sources that may send them."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.output import Column
 from sovereign.cli.secret import read_secret
-from sovereign.language import say
+from sovereign.language import language, say
 
 command = Noun(
     "event",
@@ -126,3 +127,35 @@ def show(door: Door, event: str) -> None:
         say("Lu, et inscrit au journal.", "Read, and entered in the log."),
         say("Lu, et inscrit au journal.", "Read, and entered in the log."),
     )
+
+
+@command.verb(
+    "prune",
+    fr="Retire les événements, reçus et envoyés, dont la durée est passée (keep_days) ; le service le fait aussi.",
+    en="Remove the events, in and out, whose time has passed (keep_days); the service does it too.",
+)
+def prune(door: Door) -> None:
+    """What a flow has still to read, or holds, stays; so does what waits for a subscriber."""
+    from sovereign.eventing import prune as removed
+
+    gone = removed(door.site())
+    door.out.done(
+        "event.pruned", f"Retirés : {gone.events} reçus, {gone.messages} envoyés",
+        f"Removed: {gone.events} in, {gone.messages} out", events=gone.events, messages=gone.messages,
+    )  # fmt: skip
+
+
+@command.verb(
+    "asyncapi",
+    fr="Décrit les événements reçus et envoyés : sources, types, abonnés (AsyncAPI 3.0, JSON).",
+    en="Describe the events in and out: sources, types, subscribers (AsyncAPI 3.0, JSON).",
+)
+def asyncapi(door: Door) -> None:
+    """On standard output, on one line with `--json`."""
+    from sovereign.eventing import described
+
+    made = described(door.site(), language())
+    if door.out.json:
+        door.out.record("event.asyncapi", document=made)
+    else:
+        sys.stdout.write(json.dumps(made, ensure_ascii=False, indent=2) + "\n")

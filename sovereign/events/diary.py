@@ -1,6 +1,6 @@
 """The diary of events: each taken once, whatever its sender repeats, and kept as it came, sealed.
 
-1. The name that its source gives an event is remembered for as long as the event is kept: sent again, it is the same event.
+1. The name that its source gives an event is remembered for good, longer than the event is kept: again, it is the same one.
 2. Its bytes are sealed under the site's key; its type, its source and its instant are what a person sees without a key.
 3. A position grows with each event: a reader that knows the last one it saw misses none.
 """
@@ -19,7 +19,7 @@ from sovereign.audit import AuditLog
 from sovereign.clock import Clock
 from sovereign.events.reading import Told
 from sovereign.state import State
-from sovereign.state.flowing import events
+from sovereign.state.flowing import event_names, events
 from vault import envelope
 from vault.keys import Keys
 
@@ -51,7 +51,7 @@ class Diary:
         """Keep an event; gives its id, and whether it is new. Durable when it returns. Errors: those of the state."""
         id_ = hmac.digest(self._naming, f"{source}\0{name}".encode(), "sha256")[:16].hex()
         with self._state.begin() as transaction:
-            if transaction.execute(select(events.c.position).where(events.c.id == id_)).first():
+            if any(transaction.execute(select(each.c.id).where(each.c.id == id_)).first() for each in (events, event_names)):
                 self._audit.append("event.repeated", {"event": id_}, {"source": source}, within=transaction)
                 return id_, False
             position = (transaction.execute(select(func.max(events.c.position))).scalar() or 0) + 1

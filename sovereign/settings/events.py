@@ -49,3 +49,4 @@ class EventSource(Strict, frozen=True, kw_only=True):
     window: Annotated[
         int, said("un nombre de secondes, de 30 à 86400", "a number of seconds, 30 to 86400", ge=30, le=86_400)
     ] = 300
+    keep_days: Annotated[int, said("un nombre de jours, de 1 à 3650", "a number of days, 1 to 3650", ge=1, le=3650)] = 90

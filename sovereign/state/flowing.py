@@ -31,3 +31,4 @@ events = table(
     {"id": String, "source": String, "type": String, "at": Instant, "bytes": BigInteger, "sealed": LargeBinary},
     maybe={"signed_at": Instant},
 )
+event_names = table("event_names", {"id": String}, {})

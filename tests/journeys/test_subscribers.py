@@ -14,6 +14,7 @@ from saas_connectors.sandbox import Sandbox, Table, Vendor
 from tests.journeys.test_schemathesis import CONNECTION
 from tests.servers.receiver import Receiver, genuine
 from tests.servers.service import Service, service
+from tests.unit.events.test_asyncapi import validator
 
 DECLARED = """
 [subscribers.{name}]
@@ -86,7 +87,13 @@ def test_a_subscriber_is_told_in_order_of_writes_and_copies_signed_and_without_a
                 intent = here.write(address, "marie-curie")
                 here.site.run("sync", "run", "guichet")
                 until(lambda: len(there.heard) >= 3)
+                asked = {"Authorization": f"Bearer {here.token}"}
+                described = requests.get(f"{address}/v1/asyncapi.json", headers=asked, timeout=30).json()
             told = events(there)
+            for each in told:
+                validator(described, each["type"]).validate(each)
+            (whole,) = here.site.run("event", "asyncapi")
+            assert sorted(whole["document"]["operations"]) == ["tell-autre", "tell-si"]
             assert [each["type"].removeprefix("sovereign.") for each in told] == [
                 "write.delivered", "write.confirmed", "snapshot.committed",
             ]  # fmt: skip
