@@ -9,6 +9,7 @@
     │   ├── NotFound        404 or 410
     │   ├── Malformed       not JSON, not XML, HTML instead of data, a path that is not there
     │   └── Rejected        any other status of the 4xx or 5xx family
+    │       └── Moved       what a write was held against changed meanwhile: nothing was done, it is asked again
     ├── SchemaError         records that the stream's contract refuses
     └── ResumeLost          the source changed since the resume point: the read starts again from nothing
 
@@ -109,6 +110,19 @@ class Rejected(VendorError):
     def __init__(self, *, method: str, path: str, status: int, definitive: bool = False, reason: str = "status") -> None:
         self.status, self.definitive, self.reason = status, definitive, reason
         super().__init__(method=method, path=path, status=status, definitive=definitive, reason=reason)
+
+
+class Moved(Rejected):
+    """What a write was held against changed between its look and itself: the vendor did nothing. It is asked again, anew."""
+
+    code = "vendor.moved"
+    fr = "Ce que l'écriture devait changer a changé entre-temps chez le fournisseur ({status}) : rien n'a été fait."
+    en = "What the write was to change has changed at the vendor meanwhile ({status}): nothing was done."
+    todo_fr = "Rien à faire : elle est redemandée après un nouveau regard."
+    todo_en = "Nothing to do: it is asked again after another look."
+
+    def __init__(self, *, method: str, path: str, status: int) -> None:
+        super().__init__(method=method, path=path, status=status, reason="moved")
 
 
 def refusal(why: str, status: int | None, language: str) -> Diagnostics | None:

@@ -15,6 +15,7 @@ KINDS: Final[Mapping[str, str]] = {
     "open311": "saas_connectors.urban.open311:make",
     "scim": "saas_connectors.identity.scim:make",
     "graph-users": "saas_connectors.identity.graph:make",
+    "ldap": "saas_connectors.identity.ldap:make",
     "imap": "saas_connectors.mail.imap:make",
 }
 
@@ -26,4 +27,5 @@ WRITERS: Final[Mapping[str, str]] = {
     "maarch": "saas_connectors.mail.maarch_writer:make",
     "scim": "saas_connectors.identity.scim.writer:make",
     "graph-users": "saas_connectors.identity.graph.writer:make",
+    "ldap": "saas_connectors.identity.ldap.writer:make",
 }

@@ -4,6 +4,7 @@
     429, 425, 503 with Retry-After                                              to_retry: the vendor says it did not take it
     2xx                                                                         delivered
     another 4xx                                                                 rejected, unless an earlier one may have arrived
+    a refusal because what was looked at changed meanwhile (`Moved`)            to_retry: the vendor did nothing
     503 without Retry-After, 408, other 5xx, 3xx, silence, a reset              to_retry if twice is once, else unknown
 
 Twice is once (`again`): the operation is idempotent, or the vendor honours our key. After an attempt that may have arrived, a
@@ -15,7 +16,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from saas_connectors.connector import Applied
-from saas_connectors.errors import BadPayload, Rejected, SettingsError, UnknownOperation, VendorError
+from saas_connectors.errors import BadPayload, Moved, Rejected, SettingsError, UnknownOperation, VendorError
 from saas_connectors.request import Headers
 from sovereign.egress.errors import Busy, EgressError, Refused, Waiting
 from sovereign.egress.waiting import retry_after
@@ -64,6 +65,8 @@ def of_fault(error: Exception, sent: Sent, now: datetime, *, again: bool, maybe:
             if isinstance(error, Rejected) and error.definitive and not maybe:
                 return Outcome("rejected", why, sent.response.status, arrived=True, sick=False)
             return Outcome("unknown", why, sent.response.status, arrived=True)
+        if isinstance(error, Moved):
+            return Outcome("to_retry", why, sent.response.status, sick=False)
         judged = of_status(sent.response.status, sent.response.headers, now, again=again, maybe=maybe)
         known = isinstance(error, Rejected) and error.code != Rejected.code  # the connector knows what that refusal means
         return replace(judged, why=why) if known and judged.ends == "rejected" else judged

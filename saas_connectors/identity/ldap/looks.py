@@ -1,0 +1,153 @@
+"""Whom a payload names, found in the directory; a group, and who is in it.
+
+1. A value is looked for as a value, never as a part of a filter's text. One entry must come, and bear it exactly but for case:
+   Active Directory also gives those that differ by an accent, and then nothing is written (`ambiguous`).
+2. Only the people of the settings are found, below `bases` and `destinations`. Groups are found in the whole tree.
+3. Whether someone is in a group is asked of the group, by one question, however large it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from saas_connectors.connector import Exchange, Json
+from saas_connectors.errors import NotFound
+from saas_connectors.identity.ldap import calls, filters, names, records
+from saas_connectors.identity.ldap.calls import Entry
+from saas_connectors.identity.ldap.operations import WHO
+from saas_connectors.identity.ldap.pull import Where
+from saas_connectors.identity.ldap.settings import Said
+from saas_connectors.request import Request
+from saas_connectors.writing import refused
+
+_CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUid"}
+
+
+def named(payload: Mapping[str, Json]) -> tuple[str, str]:
+    """What says whom a payload is about, and its value."""
+    return next((name, str(payload[name])) for name in WHO if name in payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The looks at one directory."""
+
+    said: Said
+    where: Where
+
+    @property
+    def shape(self) -> records.Shape:
+        """Where the directory keeps what it knows."""
+        return self.said.shape(active=self.where.active)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Where people are: none of them below another."""
+        wanted = (*self.where.bases, *self.said.settings.destinations)
+        apart = [one for at, one in enumerate(wanted) if not any(names.same(one, other) for other in wanted[:at])]
+        return tuple(one for one in apart if not any(one is not other and names.under(one, other) for other in apart))
+
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """The whole tree."""
+        top = self.where.top
+        return (top, *(base for base in self.bases if not names.under(base, top))) if top else self.bases
+
+    def person(self, payload: Mapping[str, Json]) -> Exchange[Entry]:
+        """The one person that a payload names; raises `Rejected`, definitive: nothing was written."""
+        name, value = named(payload)
+        found = yield from self.people(name, value)
+        if len(found) != 1:
+            raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
+        (entry,) = found
+        if name != "id" and not self.bears(entry, name, value):
+            raise refused(asked(self.said.url), 409, "ambiguous")
+        return entry
+
+    def people(self, name: str, value: str) -> Exchange[tuple[Entry, ...]]:
+        """Those that a value may name."""
+        sought = self._sought(name, value)
+        if sought is None:
+            return ()
+        tree = filters.every(self.said.tree("people", active=self.where.active), sought)
+        wanted = [*self.shape.attributes("people"), *self.wire.values()]
+        return (yield from self.gather(self.bases, tree, wanted))
+
+    def gather(self, bases: Sequence[str], tree: filters.Tree, wanted: Sequence[str]) -> Exchange[tuple[Entry, ...]]:
+        """Those that satisfy a filter."""
+        attributes = list(dict.fromkeys(wanted))
+        return (yield from calls.gather(self.said.url, bases, tree, attributes, self.said.settings.page))
+
+    def _sought(self, name: str, value: str) -> filters.Tree | None:
+        if name == "id":
+            return filters.equals(self.shape.key, self.shape.value(value))
+        held = self.shape.fields.get(name)
+        return None if held is None else filters.equals(held[0], value)
+
+    def bears(self, entry: Entry, name: str, value: str) -> bool:
+        """Whether an entry bears a value."""
+        held = self.shape.fields.get(name, ())
+        return any(names.folded(one) == names.folded(value) for attribute in held[:1] for one in entry.values(attribute))
+
+    def taken(self, payload: Mapping[str, Json]) -> Exchange[bool]:
+        """Whether a name that a new account would bear is borne already, by whatever kind of entry."""
+        sought = [tree for name in WHO if name in payload and (tree := self._sought(name, str(payload[name]))) is not None]
+        return bool((yield from self.gather(self.everywhere, filters.either(*sought), [self.shape.key])))
+
+    def group(self, payload: Mapping[str, Json]) -> Exchange[Entry]:
+        """The one group that a payload names; raises `Rejected`, definitive: nothing was written."""
+        if "group" in payload:
+            sought = filters.equals(self.shape.key, self.shape.value(payload["group"]))
+        else:
+            value = payload["group_name"]
+            both = ("sAMAccountName", "cn") if self.where.active else ("cn",)
+            sought = filters.either(*(filters.equals(name, value) for name in both))
+        tree = filters.every(self.said.tree("groups", active=self.where.active), sought)
+        found = yield from self.gather(self.everywhere, tree, [self.shape.key, "objectClass", "cn", "sAMAccountName"])
+        if len(found) != 1:
+            raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
+        return found[0]
+
+    def member(self, group: Entry, person: Entry) -> tuple[str, str]:
+        """The attribute by which a group holds its members, and what it would hold of a person."""
+        kinds = {kind.lower() for kind in group.values("objectClass")}
+        attribute = next((name for kind, name in _CLASSES.items() if kind in kinds), "member")
+        if "groupofnames" in kinds or self.where.active:
+            attribute = "member"
+        login = person.text(self.shape.fields["login"][0])
+        return attribute, (login or "") if records.MEMBERS[attribute] == "login" else person.dn
+
+    def holds(self, group: Entry, person: Entry) -> Exchange[bool]:
+        """Whether someone is in a group itself."""
+        tree = filters.equals(*self.member(group, person))
+        try:
+            told = yield from calls.ask(calls.search(self.said.url, group.dn, tree, [self.shape.key], scope="base"))
+        except NotFound:  # it left
+            return False
+        return bool(told.entries)
+
+    def groups(self, person: Entry) -> Exchange[tuple[Entry, ...]]:
+        """The groups that someone is in itself, but those that the settings keep. A primary group lists nobody."""
+        login = person.text(self.shape.fields["login"][0])
+        borne = [filters.equals("member", person.dn)]
+        if not self.where.active:
+            borne.append(filters.equals("uniqueMember", person.dn))
+            borne += [filters.equals("memberUid", login)] if login else []
+        tree = filters.every(self.said.tree("groups", active=self.where.active), filters.either(*borne))
+        found = yield from self.gather(self.everywhere, tree, [self.shape.key, "objectClass", "cn", "sAMAccountName"])
+        return tuple(entry for entry in found if not self._kept(entry))
+
+    def _kept(self, group: Entry) -> bool:
+        shown = (*group.values("cn"), *group.values("sAMAccountName"), self.shape.id(group) or "")
+        known = {names.folded(name) for name in shown}
+        return any(names.folded(one) in known or names.same(one, group.dn) for one in self.said.settings.keep)
+
+    @property
+    def wire(self) -> Mapping[str, str]:
+        """The attribute of each field that may be written."""
+        return records.wire(active=self.where.active)
+
+
+def asked(url: str) -> Request:
+    """A look, as a refusal names it."""
+    return Request("SEARCH", f"{url}/", reads=True)
