@@ -309,8 +309,9 @@ class Change:
 class Writer(Protocol):
     """A connector that can also write; the gateway alone calls it. Only `apply`, `read_back` and `probe` speak to the vendor.
 
-    1. `apply` yields exactly one request that writes, alone in its `Fetch`; requests that read (GET, HEAD, or `reads`) may come
-       before it. It sends nothing twice. A fault raised before the write was yielded: nothing was written.
+    1. `apply` yields one request that writes, alone in its `Fetch`; none where a look shows that the vendor already holds what
+       is asked. Requests that read (GET, HEAD, or `reads`) may come before it. It sends nothing twice. A fault raised before
+       the write was yielded: nothing was written.
     2. After the write, `apply` raises `Rejected` for a refusal: `definitive` says that the vendor did not do it and would not
        if it were asked again; otherwise its outcome is unknown, or (429, 503) it asks to wait.
     3. `BadPayload` is always definitive and names a place in the payload, never a value.

@@ -2,7 +2,7 @@
 
     SEARCH ldaps://HOST/   {"base", "scope", "filter", "attributes", "binary", "page", "cookie", "limit", "dirsync",
                             "show_deleted"}
-    MODIFY ldaps://HOST/   {"dn", "changes": [{"do", "attribute", "values"}], "permissive"}
+    MODIFY ldaps://HOST/   {"dn", "changes": [{"do", "attribute", "values"}], "permissive"}, or {"several": [the same, …]}
     MOVE   ldaps://HOST/   {"dn", "rdn", "delete_old", "parent"}
     ADD    ldaps://HOST/   {"dn", "attributes": {name: [values]}}
     WHOAMI ldaps://HOST/   {}
@@ -13,7 +13,8 @@
 3. A search is tried again as HTTP reads are; a session that broke is replaced. A write is sent once, on a session that the
    server has not ended, and its faults say whether it may have arrived.
 4. The cookie of a page belongs to the session that gave it, which is kept for it alone; when it is gone, the answer is 410.
-5. A login that was refused is not tried again for half a minute: directories lock accounts.
+5. Several changes go in their order, and stop at the first that is refused: those before it are done, its status is the answer.
+6. A login that was refused is not tried again for half a minute: directories lock accounts.
 """
 
 import base64
@@ -132,6 +133,9 @@ class LdapTransport(SessionsTransport[Session]):
             if fresh:
                 self._open(session, request)
             told = session.perform(asked, self._cap(request))
+            for following in asked.more:
+                if told.result.code == 0:
+                    told = session.perform(following, self._cap(request))
             response, cookie = self._answered(request, asked, told)
         except BaseException:
             session.drop()

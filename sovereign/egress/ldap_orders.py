@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -73,6 +73,10 @@ class _Modify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permissive: bool | None = None
 
 
+class _Several(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    several: Annotated[list[_Modify], msgspec.Meta(min_length=1, max_length=_TERMS)]
+
+
 class _Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dn: _Entry
     rdn: _Entry
@@ -94,6 +98,7 @@ class Order:
     """An operation to carry out. answer: the tag that ends it. binary: attributes whose values are bytes, in lower case.
 
     cookie: the page to go on from, None at the start. search: what the pages of one search have in common.
+    more: what follows, on the same session, while each succeeds.
     """
 
     operation: bytes = field(repr=False)
@@ -104,6 +109,7 @@ class Order:
     cookie: bytes | None = field(default=None, repr=False)
     search: bytes = field(default=b"", repr=False)
     binary: frozenset[str] = frozenset()
+    more: tuple["Order", ...] = ()
 
 
 def order(method: str, body: bytes, seconds: int) -> Order | None:
@@ -145,7 +151,14 @@ def _search(body: bytes, seconds: int) -> Order:
 
 
 def _modify(body: bytes, _: int) -> Order:
-    asked = msgspec.json.decode(body, type=_Modify)
+    try:
+        return _modified(msgspec.json.decode(body, type=_Modify))
+    except msgspec.ValidationError:
+        first, *others = [_modified(each) for each in msgspec.json.decode(body, type=_Several).several]
+        return replace(first, more=tuple(others))
+
+
+def _modified(asked: _Modify) -> Order:
     changes = [(ldap.CHANGES[each.do], _name(each.attribute), list(map(_value, each.values))) for each in asked.changes]
     controls = ldap.controls((ldap.PERMISSIVE, None)) if asked.permissive else b""
     return Order(ldap.modify(asked.dn, changes), ldap.MODIFIED, controls, writes=True)

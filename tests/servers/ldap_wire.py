@@ -167,7 +167,8 @@ def _asked(tag: int, op: Walk, controls: dict[str, Control]) -> Asked:
         _, listed = op.into()
         while listed:
             _, one = listed.into()
-            attributes[one.text()] = one.all()
+            name = one.text()
+            attributes[name] = one.all()
         return Add(dn, attributes, controls)
     if tag == 0x6C:
         return Move(op.text(), op.text(), op.octets() != b"\0", op.text() if op else None, controls)

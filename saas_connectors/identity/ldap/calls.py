@@ -25,7 +25,6 @@ from saas_connectors.request import Request, Response
 Scope = Literal["base", "one", "subtree"]
 DIRSYNC: Final = "1.2.840.113556.1.4.841"
 SHOW_DELETED: Final = "1.2.840.113556.1.4.417"
-PERMISSIVE: Final = "1.2.840.113556.1.4.1413"
 ACTIVE_DIRECTORY: Final = frozenset({"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"})
 ANY: Final[Tree] = {"present": "objectClass"}
 BINARY: Final = ("objectGUID", "objectSid", "invocationId")

@@ -47,7 +47,7 @@ def located(said: Said) -> Exchange[Where]:
     bases = tuple(said.settings.bases or ((root.default,) if active else root.contexts))
     return Where(
         active, bases, root.default, root.server, root.usn, dirsync=calls.DIRSYNC in root.controls,
-        deleted=calls.SHOW_DELETED in root.controls, permissive=calls.PERMISSIVE in root.controls,
+        deleted=calls.SHOW_DELETED in root.controls,
     )  # fmt: skip
 
 
@@ -83,7 +83,8 @@ class Ldap:
 
     def slices(self, plan: ReadPlan) -> Exchange[tuple[Slice, ...]]:
         """One for people, one for groups and their members, one for units."""
-        detail = msgspec.to_builtins((yield from located(self.said)))
+        where = yield from located(self.said)
+        detail = {**msgspec.to_builtins(where), "bases": list(where.bases)}
         wanted = [stream.name for stream in plan.streams]
         made = []
         for key, several in {"people": ("people",), "groups": ("groups", "group_members"), "units": ("units",)}.items():

@@ -71,7 +71,8 @@ class Looks:
             return ()
         tree = filters.every(self.said.tree("people", active=self.where.active), sought)
         wanted = [*self.shape.attributes("people"), *self.wire.values()]
-        return (yield from self.gather(self.bases, tree, wanted))
+        found = yield from self.gather(self.bases, tree, wanted)
+        return tuple({self.shape.id(entry): entry for entry in found}.values())  # one that moved meanwhile comes twice
 
     def gather(self, bases: Sequence[str], tree: filters.Tree, wanted: Sequence[str]) -> Exchange[tuple[Entry, ...]]:
         """Those that satisfy a filter."""

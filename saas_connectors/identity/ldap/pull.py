@@ -43,7 +43,6 @@ class Where(msgspec.Struct, frozen=True):
     usn: int = 0
     dirsync: bool = False
     deleted: bool = False
-    permissive: bool = False
 
 
 class State(msgspec.Struct):

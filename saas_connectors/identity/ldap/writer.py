@@ -4,7 +4,7 @@
    the write was held against, makes the directory refuse; nothing was done, and it is asked again from a new look (`Moved`).
 2. Active Directory keeps all that bars an account in one number (userAccountControl): bit 2 is changed in the number that was
    read, which the write takes away as it gives the new one. A change that someone else makes in between is never lost.
-3. What is as asked already is asked all the same: the directory may say so (409), and then it is done.
+3. What a look shows to be as asked already is not written: it is read back like the rest.
 4. LDAP ends no session. `revoke_sessions` makes the password one that nobody knows, over TLS alone, where the settings say so;
    tickets and sessions that are open last as long as they last. It is not read back.
 5. A creation looks for its login, and is refused (`exists`) where anything bears it. The account has no password: it is shut.
@@ -107,9 +107,11 @@ class Editing(Unmirrored):
             written(request, response)
             return Applied(response.status)
         person = yield from looks.person(payload)
-        request, already = yield from self._change(looks, operation, payload, person)
-        (response,) = yield Fetch((request,))
-        _judge(request, response, already=already)
+        change = yield from self._change(looks, operation, payload, person)
+        if change is None:
+            return Applied(200, looks.shape.id(person))
+        (response,) = yield Fetch((change,))
+        _judge(change, response)
         return Applied(response.status, looks.shape.id(person))
 
     def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
@@ -144,52 +146,54 @@ class Editing(Unmirrored):
             return Probed("landed", looks.shape.id(person))
         return Probed("inconclusive" if operation == "create_user" else "did_not_happen")
 
-    def _change(self, looks: Looks, operation: str, payload: Json, person: Entry) -> Exchange[tuple[Request, bool]]:
-        """The request that changes a person or its groups, and whether all is as asked already."""
+    def _change(self, looks: Looks, operation: str, payload: Json, person: Entry) -> Exchange[Request | None]:
+        """The request that changes a person or its groups; None when all is as asked already."""
         shape, url = looks.shape, self.said.url
+        loose = {"permissive": True} if looks.where.active else {}
         match operation:
             case "disable_user" | "enable_user":
                 return self._locked(looks, person, enabled=_ENABLED[operation])
             case "revoke_sessions":
-                return self._forgotten(looks, person), False
+                return self._forgotten(looks, person)
             case "expire_user":
-                return self._modify(person, {shape.expires: _end(payload["at"], shape.expires)}), False
+                return self._modify(person, {shape.expires: _end(payload["at"], shape.expires)})
             case "update_user":
                 fields = {looks.wire[name]: value for name, value in payload["changes"].items()}
-                return self._modify(person, fields), False
+                return self._modify(person, fields)
             case "move_user":
                 return (yield from self._moved(looks, person, payload["to"]))
             case "remove_from_groups":
                 groups = yield from looks.groups(person)
                 several = [
-                    {"dn": group.dn, "changes": [{"do": "delete", "attribute": name, "values": [value]}]}
+                    {"dn": group.dn, "changes": [_change("delete", name, value)], **loose}
                     for group in groups
                     for name, value in [looks.member(group, person)]
                 ]  # fmt: skip
-                return calls.write(url, "MODIFY", several=several, permissive=True), False
+                return calls.write(url, "MODIFY", several=several) if several else None
         group = yield from looks.group(payload)
         attribute, value = looks.member(group, person)
         comes = operation == "add_to_group"
-        already = (yield from looks.holds(group, person)) == comes
-        change = {"do": "add" if comes else "delete", "attribute": attribute, "values": [value]}
-        permissive = {"permissive": True} if looks.where.permissive else {}
-        return calls.write(url, "MODIFY", dn=group.dn, changes=[change], **permissive), already
+        if (yield from looks.holds(group, person)) == comes:
+            return None
+        change = _change("add" if comes else "delete", attribute, value)
+        return calls.write(url, "MODIFY", dn=group.dn, changes=[change], **loose)
 
-    def _locked(self, looks: Looks, person: Entry, *, enabled: bool) -> tuple[Request, bool]:
+    def _locked(self, looks: Looks, person: Entry, *, enabled: bool) -> Request | None:
         lock, shape = self.said.settings.lock, looks.shape
-        already = shape.enabled(person) is enabled
+        if shape.enabled(person) is enabled:
+            return None
         if not shape.active:
-            return self._modify(person, {lock.attribute: lock.open if enabled else lock.value}), already
+            return self._modify(person, {lock.attribute: lock.open if enabled else lock.value})
         control = person.number("userAccountControl")
         request = calls.write(self.said.url, "MODIFY", dn=person.dn)
         if control is None:
             raise refused(request, 403, "forbidden")
         wanted = control & ~records.DISABLED if enabled else control | records.DISABLED
         swap = [
-            {"do": "delete", "attribute": "userAccountControl", "values": [str(control)]},
-            {"do": "add", "attribute": "userAccountControl", "values": [str(wanted)]},
+            _change("delete", "userAccountControl", str(control)),
+            _change("add", "userAccountControl", str(wanted)),
         ]
-        return calls.write(self.said.url, "MODIFY", dn=person.dn, changes=swap), already
+        return calls.write(self.said.url, "MODIFY", dn=person.dn, changes=swap)
 
     def _forgotten(self, looks: Looks, person: Entry) -> Request:
         request = calls.write(self.said.url, "MODIFY", dn=person.dn)
@@ -206,7 +210,7 @@ class Editing(Unmirrored):
         ]  # fmt: skip
         return calls.write(self.said.url, "MODIFY", dn=person.dn, changes=changes)
 
-    def _moved(self, looks: Looks, person: Entry, to: str) -> Exchange[tuple[Request, bool]]:
+    def _moved(self, looks: Looks, person: Entry, to: str) -> Exchange[Request | None]:
         allowed = (*looks.where.bases, *self.said.settings.destinations)
         if not any(names.under(to, base) for base in allowed):
             raise BadPayload(
@@ -220,7 +224,7 @@ class Editing(Unmirrored):
             yield from calls.ask(calls.search(self.said.url, to, calls.ANY, [looks.shape.key], scope="base"))
         except NotFound:
             raise refused(request, 404, "not_found") from None
-        return request, names.same(names.parent(person.dn), to)
+        return None if names.same(names.parent(person.dn), to) else request
 
     def _seen(self, operation: str, payload: Json, who: Mapping[str, Json]) -> Exchange[ReadBack]:
         looks = Looks(self.said, (yield from located(self.said)))
@@ -257,11 +261,13 @@ class Editing(Unmirrored):
         return (yield from looks.holds(group, person)) == (operation == "add_to_group")
 
 
-def _judge(request: Request, response: Response, *, already: bool) -> None:
+def _change(do: str, attribute: str, value: str) -> Json:
+    return {"do": do, "attribute": attribute, "values": [value]}
+
+
+def _judge(request: Request, response: Response) -> None:
     """Pass a write that was done; raise what a refusal means otherwise."""
     code = _code(response)
-    if response.status == 409 and already and code in (None, _NO_SUCH, _EXISTS, _ENTRY_EXISTS):
-        return
     if response.status == 404 or (response.status == 409 and code in (None, _NO_SUCH, _EXISTS)):
         raise Moved(method=request.method, path="/", status=response.status)
     if response.status == 409 and code == _ENTRY_EXISTS:

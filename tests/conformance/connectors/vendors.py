@@ -319,6 +319,6 @@ VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "graph-users": _graph,
 }
 """One a kind of the registry that speaks HTTP."""
-SESSIONS: Final = frozenset({"imap"})
+SESSIONS: Final = frozenset({"imap", "ldap"})
 """The kinds that speak another protocol: `test_KIND.py` beside this file holds each to the same laws, over its own server."""
 STARTED: Final = max(NOW, REPORTED)

@@ -13,7 +13,14 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 @pytest.mark.parametrize(
     "page",
-    ["connectors-decp.md", "connectors-ogc.md", "connectors-opendatasoft.md", "connectors-scim.md", "connectors-graph.md"],
+    [
+        "connectors-decp.md",
+        "connectors-ogc.md",
+        "connectors-opendatasoft.md",
+        "connectors-scim.md",
+        "connectors-graph.md",
+        "connectors-ldap.md",
+    ],
 )
 def test_the_examples_of_a_page_make_connectors(page: str, tmp_path: Path) -> None:
     examples = re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
