@@ -190,6 +190,7 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
     "maarch": ("user",),
     "ssh-key": ("user",),
+    "aws": ("access_key", "region"),
 }
 
 
@@ -197,9 +198,9 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
     """Make the authentication of a connection from its `auth` table; raises `SettingsError`.
 
     `kind` is `key` (with `header`, `prefix`, `query` or `form`), `basic` and `maarch` (with `user`, or a secret
-    "user:password"), `bearer`, `ssh-key` (with `user`; its secret is a private key) or `oauth2` (with `token_url`, `client`,
-    and maybe `scope`, `audience`, `in_body`). `secret` names the secret in the vault; `at` is where the table stands, for
-    errors.
+    "user:password"), `bearer`, `ssh-key` (with `user`; its secret is a private key), `aws` (with `access_key`, and maybe
+    `region`) or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in
+    the vault; `at` is where the table stands, for errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()
@@ -211,6 +212,10 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
         from saas_connectors.mail.maarch_tokens import MaarchTokens
 
         return MaarchTokens(*_account(settings, value, at), clock)
+    if kind == "aws":
+        from saas_connectors.aws import Signature
+
+        return Signature(settings["access_key"], value, settings.get("region", "us-east-1"), clock)
     if kind == "ssh-key":
         from saas_connectors.ssh import SshKey
 
@@ -242,6 +247,8 @@ def checked(settings: Mapping[str, Json], at: str) -> str:
         raise _wrong(at, "token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
     if kind == "ssh-key" and "user" not in settings:
         raise _wrong(at, "user", "le nom du compte", "the name of the account")
+    if kind == "aws" and "access_key" not in settings:
+        raise _wrong(at, "access_key", "l'identifiant de la clé", "the key's identifier")
     if kind == "oauth2" and "client" not in settings:
         raise _wrong(at, "client", "l'identifiant du client", "the client's identifier")
     return kind

@@ -53,10 +53,8 @@ class FolderPlace:
         (response,) = yield from fetch(Request("GET", FOLDER + entry.name, max_bytes=max_bytes))
         return response
 
-    def write(self, name: str, body: bytes, *, new: bool) -> Request:
+    def write(self, name: str, body: bytes, *, new: bool) -> Answer[Response]:
         """See `Place`: whole or not at all."""
-        return Request("PUT", FOLDER + name, headers=(("If-None-Match", "*"),) if new else (), body=body)
-
-    def written(self, response: Response) -> bool:
-        """See `Place`: 201 or 204."""
-        return 200 <= response.status < 300
+        headers = (("If-None-Match", "*"),) if new else ()
+        (response,) = yield from fetch(Request("PUT", FOLDER + name, headers=headers, body=body))
+        return response

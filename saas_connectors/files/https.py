@@ -20,7 +20,7 @@ from saas_connectors.answer import accept
 from saas_connectors.asking import Answer, fetch
 from saas_connectors.connector import Json
 from saas_connectors.errors import SettingsError
-from saas_connectors.files.place import Entry
+from saas_connectors.files.place import Entry, settled
 from saas_connectors.request import Request, Response
 from saas_connectors.stream_settings import Texts
 from saas_connectors.stream_settings import read as read_settings
@@ -80,13 +80,15 @@ class HttpsPlace:
         (response,) = yield from fetch(Request("GET", self._address(entry.name), max_bytes=max_bytes))
         return response
 
-    def write(self, name: str, body: bytes, *, new: bool) -> Request:
-        """See `Place`: a PUT, for servers that take one."""
-        return Request("PUT", self._address(name), headers=(("If-None-Match", "*"),) if new else (), body=body)
-
-    def written(self, response: Response) -> bool:
-        """See `Place`: any success."""
-        return 200 <= response.status < 300
+    def write(self, name: str, body: bytes, *, new: bool) -> Answer[Response]:
+        """See `Place`: a PUT, for servers that take one. A new file is looked for first: not all hold to `If-None-Match`."""
+        address = self._address(name)
+        if new:
+            (there,) = yield from fetch(Request("HEAD", address))
+            if 200 <= there.status < 300:
+                return Response(412, there.url, b"")
+        (response,) = yield from fetch(Request("PUT", address, headers=(("If-None-Match", "*"),) if new else (), body=body))
+        return response
 
     def _address(self, name: str) -> str:
         return self.url if self.files is None else urljoin(self.url, quote(name))
@@ -101,4 +103,4 @@ def _entry(name: str, response: Response) -> Entry:
     except (KeyError, ValueError):
         modified = None
     known = int(size) if size.isascii() and size.isdigit() and len(size) < 19 and not compressed else None
-    return Entry(name, known, modified, tag if tag.startswith('"') else None)
+    return Entry(name, known, modified, settled(tag, modified, response))

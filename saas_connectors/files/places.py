@@ -16,6 +16,9 @@ PLACES: Final[Mapping[str, str]] = {
     "folder": "saas_connectors.files.folder:make",
     "https": "saas_connectors.files.https:make",
     "http": "saas_connectors.files.https:make",
+    "sftp": "saas_connectors.files.sftp:make",
+    "webdav": "saas_connectors.files.webdav:make",
+    "s3": "saas_connectors.files.s3:make",
 }
 
 

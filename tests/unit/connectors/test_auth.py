@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from saas_connectors.auth import Auth, ClientCredentials
+from saas_connectors.aws import Signature
 from saas_connectors.connector import Json
 from saas_connectors.errors import Malformed, SettingsError, Unauthorized
 from saas_connectors.registry import auth
@@ -166,6 +167,8 @@ def test_the_host_of_the_tokens_is_named_for_the_allow_list() -> None:
         ({"kind": "basic"}, "auth.user"),
         ({"kind": "oauth2", "client": "x", "token_url": "ftp://x"}, "auth.token_url"),
         ({"kind": "oauth2", "token_url": "https://x"}, "auth.client"),
+        ({"kind": "aws"}, "auth.access_key"),
+        ({"kind": "ssh-key"}, "auth.user"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], field: str) -> None:
@@ -191,3 +194,17 @@ def test_the_nearest_known_field_is_suggested(settings: dict[str, Any], near: st
         make(**settings)
     assert f"perhaps `{near}`" in str(refusal.value)
     assert f"peut-être « {near} »" in refusal.value.diagnostics("fr").what
+
+
+def test_a_signature_of_version_4_is_that_of_the_published_example() -> None:
+    """AWS, "Signature Calculations for the Authorization Header", example GET Bucket Lifecycle (its secret is public)."""
+
+    def clock() -> datetime:
+        return datetime(2013, 5, 24, tzinfo=UTC)
+
+    signer = Signature("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1", clock)
+    sent = next(signer.flow(Request("GET", "https://examplebucket.s3.amazonaws.com/?lifecycle")))
+    shown = dict(sent.headers)
+    assert shown["X-Amz-Date"] == "20130524T000000Z"
+    assert shown["Authorization"].endswith("Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543")
+    assert "wJalr" not in repr(signer)
