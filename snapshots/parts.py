@@ -28,6 +28,8 @@ from vault.keys import Keys, Scope, Wrapped
 ROWS = 131_072
 BATCH = 16_384
 BYTES = 32 << 20
+SAMPLE = 2048
+"""Rows looked at to find the columns whose values repeat."""
 _READ = 1 << 16
 
 Kind = Literal["base", "delta", "removed", "aside"]
@@ -110,6 +112,23 @@ class Press:
         return Part(part, kind, period, table.num_rows, written)
 
 
+def repeating(table: pa.Table) -> list[str]:
+    """Name the columns whose values repeat, as Parquet paths: a dictionary of values that do not is written for nothing."""
+    few = table.take(list(range(0, table.num_rows, max(1, table.num_rows // SAMPLE)))) if table.num_rows > SAMPLE else table
+    flat = [name for name in few.column_names if not pa.types.is_nested(few.schema.field(name).type)]
+    told = [name for name in flat if 2 * len(few.column(name).unique()) <= few.num_rows]
+    return told + [path for held in few.schema if pa.types.is_nested(held.type) for path in _leaves(held.name, held.type)]
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """The Parquet paths of what a nested column holds; their values are not looked at."""
+    if pa.types.is_struct(kind):
+        return [leaf for held in kind for leaf in _leaves(f"{path}.{held.name}", held.type)]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    return [path]
+
+
 def encrypted(table: pa.Table, data_key: bytes, prefix: str) -> memoryview:
     """Give a table as one encrypted Parquet file of one row group."""
     sink = pa.BufferOutputStream()
@@ -119,6 +138,7 @@ def encrypted(table: pa.Table, data_key: bytes, prefix: str) -> memoryview:
         sink,
         row_group_size=max(1, table.num_rows),
         compression="zstd",
+        use_dictionary=repeating(table),
         write_statistics=False,
         encryption_properties=sealing,
     )
