@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from saas_connectors.identity.ldap.operations import OPERATIONS as DIRECTORY
+from saas_connectors.identity.scim.operations import OPERATIONS as SCIM
+from saas_connectors.payloads import check
 from sovereign.flows import ready
 from sovereign.flows.errors import BadFlow, UnknownTemplate
 from sovereign.flows.flow import read
+from sovereign.flows.mapping import payload
 from vault.errors import AlreadyThere
+
+KINDS = {"annuaire": DIRECTORY, "messagerie": SCIM}
+PERSON = dict.fromkeys(("matricule", "compte", "courriel", "prenom", "nom", "ancien", "nouveau"), "texte")
 
 
 def test_every_template_is_a_flow_with_words_in_both_languages() -> None:
@@ -27,3 +34,14 @@ def test_a_template_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
     for name in ("../depart", "Départ", "", "a/b"):
         with pytest.raises(BadFlow):
             ready.write(tmp_path / "flows", "leaver", name)
+
+
+@pytest.mark.parametrize("name", ["joiner", "leaver", "mover"])
+def test_what_a_template_asks_of_a_directory_and_of_a_service_is_what_they_take(name: str) -> None:
+    steps = ready.templates()[name].flow.do
+    assert {step.connection for step in steps} == set(KINDS)
+    for step in steps:
+        operations = KINDS[step.connection]
+        check(operations[step.operation], payload(step, PERSON))
+        if step.undo is not None:
+            check(operations[step.undo], payload(step, PERSON, undo=True))
