@@ -84,6 +84,7 @@ class Bus:
                     offered = ", ".join(sorted(known)) or "-"
                     raise files.bad(name, f"{at}.{field}", f"une opération parmi : {offered}", f"an operation among: {offered}")
             missing = set(known[step.operation].schema.get("required", ())) - step.payload.keys()
+            missing -= {"rows", "columns"} if step.rows is not None else set()
             if missing:
                 wanted = ", ".join(sorted(missing))
                 raise files.bad(name, f"{at}.payload", f"les champs {wanted}", f"the fields {wanted}")

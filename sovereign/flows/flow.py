@@ -43,6 +43,10 @@ CHANGES: Final = "changes of"
 EVENT: Final = "event"
 """The table that holds the event, when the flow is on one: one row."""
 
+OCCASION: Final = frozenset({"occasion", "occasion_date", "occasion_time"})
+"""What the payload of a step that takes all rows may name: the occasion's own name (letters, digits, `.` and `-`), and the
+instant at which it was taken, in the site's zone: `2026-11-29`, `093000`."""
+
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _DATASET: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 _CHANGES: Final = re.compile(r"\bchanges\s*\(\s*'([a-z0-9_]+\.[a-z0-9_]+)'\s*\)", re.IGNORECASE)
@@ -66,7 +70,8 @@ class On(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One write for each row. payload: its JSON, where `{column}` takes a column; needs: a column without which it is left out.
 
-    undo: the operation that takes it back when the row is cancelled, with its own payload (that of the step when None).
+    rows: columns; the step is then one write an occasion, which carries all its rows (`mapping.gathered`). undo: the operation
+    that takes it back when the row is cancelled, with its own payload (that of the step when None).
     """
 
     connection: str
@@ -74,6 +79,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload: dict[str, Json]
     name: str = ""
     needs: str | None = None
+    rows: list[str] | None = None
     undo: str | None = None
     undo_payload: dict[str, Json] | None = None
 
@@ -165,6 +171,8 @@ def parse(name: str, text: str) -> FlowFile:
         line = where[1] if where else "?"
         raise bad(name, line, f"du TOML valide à la ligne {line}", f"valid TOML on line {line}") from None
     _check(name, flow)
+    for number, step in enumerate(flow.do):
+        _gathering(name, f"do[{number}]", step, flow)
     steps = [msgspec.structs.replace(step, name=step.name or step.connection) for step in flow.do]
     if len({step.name for step in steps}) != len(steps):
         raise bad(name, "do.name", "un nom différent par étape", "a different name for each step")
@@ -195,6 +203,33 @@ def _check(name: str, flow: Flow) -> None:
     for field, sql in (("select", flow.select), ("cancel", flow.cancel)):
         if sql is not None:
             _question(name, field, sql, flow)
+
+
+def _gathering(name: str, at: str, step: Step, flow: Flow) -> None:
+    """Hold a step that takes all rows at once to what it can do."""
+    if step.rows is None:
+        return
+    if not step.rows or len(set(step.rows)) != len(step.rows) or not all(_COLUMN.fullmatch(each) for each in step.rows):
+        raise bad(name, f"{at}.rows", "les colonnes à écrire, chacune une fois", "the columns to write, each once")
+    if {"rows", "columns"} & step.payload.keys():
+        raise bad(
+            name, f"{at}.payload", "ni rows ni columns : l'étape les donne", "neither rows nor columns: the step gives them"
+        )
+    if step.undo is not None:
+        raise bad(
+            name, f"{at}.undo", "rien : ce qui est écrit d'un coup ne se défait pas", "nothing: what is written at once stays"
+        )
+    if flow.when is not None:
+        raise bad(
+            name, f"{at}.rows", "une étape par ligne : « when » donne à chacune son instant",
+            "a step a row: `when` gives each its own instant",
+        )  # fmt: skip
+    if unknown := columns_of(step.payload) - OCCASION:
+        words = ", ".join(sorted(OCCASION))
+        raise bad(
+            name, f"{at}.payload", f"seulement {words} : il n'y a pas qu'une ligne ({min(unknown)})",
+            f"only {words}: there is more than one row ({min(unknown)})",
+        )  # fmt: skip
 
 
 def _awaited(name: str, on: On) -> None:

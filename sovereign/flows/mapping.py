@@ -3,11 +3,12 @@
 1. A string that is `{column}` and nothing else becomes the column's value, with its type (a date as ISO 8601, a decimal exact).
 2. Within a text, a column is written as text; an empty one is an error, for a text with a hole says something else.
 3. `{{` and `}}` are braces. A field whose whole value is empty is left out.
-4. An error names the place and the column, never a value.
+4. A step that takes all rows of an occasion adds `columns` and `rows` to its payload: each row an object of these columns.
+5. An error names the place and the column, never a value.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -27,7 +28,15 @@ def payload(step: Step, row: Row, *, undo: bool = False) -> Json:
     """The payload of a step for a row; errors: Unmapped."""
     template = step.undo_payload if undo and step.undo_payload is not None else step.payload
     made = _filled(step, template, row, ())
-    return {} if made is _LEFT_OUT else made
+    made = {} if made is _LEFT_OUT else made
+    return made if step.rows is None else {**made, "columns": list(step.rows), "rows": plain(row["rows"])}
+
+
+def gathered(step: Step, rows: Iterable[Row], occasion: Mapping[str, str]) -> Row:
+    """All rows of an occasion as one: what its payload may name, and `rows`, cut to the step's columns; errors: Unmapped."""
+    taken = (row for row in rows if step.needs is None or row.get(step.needs) not in (None, ""))
+    kept = [{name: _column(step, name, row, ("rows",)) for name in step.rows or ()} for row in taken]
+    return {**occasion, "rows": kept}
 
 
 def plain(value: Json) -> Json:

@@ -3,9 +3,11 @@
 1. A row without its key, or two rows of one key, make the whole occasion wait for a person: nothing of it can be trusted.
 2. More rows than the flow allows: the same. One row that cannot be mapped is stopped, and the others go on.
 3. A record that was acted on too often within an hour is taken for a loop: its row is stopped.
+4. A step that takes all rows at once gives one write an occasion, none when there is no row; its key is `*`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Final
@@ -13,10 +15,15 @@ from zoneinfo import ZoneInfo
 
 from saas_connectors.connector import Json
 from sovereign.flows.errors import Unmapped
-from sovereign.flows.flow import Flow
+from sovereign.flows.flow import Flow, Step
 from sovereign.flows.ledger import Wanted
-from sovereign.flows.mapping import Row, payload
+from sovereign.flows.mapping import Row, gathered, payload
 
+ALL: Final = ("*",)
+"""The key of a write that takes all rows of an occasion."""
+OFTEN: Final = 120
+"""How often within an hour such a write is asked for before it is taken for a loop, if the flow allows no more."""
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 MOST: Final = 1_000_000
 """Rows of one question that are looked at: a flow is no bulk load."""
 
@@ -35,9 +42,18 @@ class Plan:
         return sum(each.why is not None for each in self.rows)
 
 
-def plan(flow: Flow, rows: Iterable[Row], now: datetime, zone: ZoneInfo, lately: Callable[[tuple[Json, ...]], int]) -> Plan:
-    """Plan an occasion. lately: on how many occasions of the last hour a record was acted on."""
+def plan(
+    flow: Flow,
+    occasion: str,
+    rows: Iterable[Row],
+    now: datetime,
+    zone: ZoneInfo,
+    lately: Callable[[tuple[Json, ...]], int],
+) -> Plan:
+    """Plan an occasion, by its name. lately: on how many occasions of the last hour a record was acted on."""
     made, seen = Plan(), set()
+    gathering = [step for step in flow.do if step.rows is not None]
+    every: list[Row] = []
     for row in rows:
         made.found += 1
         key = tuple(row.get(name) for name in flow.key)
@@ -50,12 +66,16 @@ def plan(flow: Flow, rows: Iterable[Row], now: datetime, zone: ZoneInfo, lately:
         if made.found > MOST:
             made.held = "too_many"
             break
+        if gathering:
+            every.append(row)
         due, why = _due(flow, row, now, zone)
         if why is None and lately(key) >= flow.again:
             why = "loop"
         for step in flow.do:
-            if step.needs is None or row.get(step.needs) not in (None, ""):
+            if step.rows is None and (step.needs is None or row.get(step.needs) not in (None, "")):
                 made.rows.append(Wanted(key, step.name, row, due, why=why or _unmapped(flow, step.name, row)))
+    again = "loop" if gathering and lately(ALL) >= max(flow.again, OFTEN) else None
+    made.rows += (each for step in gathering for each in _all_at_once(step, every, occasion, now, zone, again))
     if made.found > flow.most:
         made.held = made.held or "too_many"
     return made
@@ -63,7 +83,27 @@ def plan(flow: Flow, rows: Iterable[Row], now: datetime, zone: ZoneInfo, lately:
 
 def undone(flow: Flow, key: tuple[Json, ...], row: Mapping[str, Json], now: datetime) -> list[Wanted]:
     """The rows that take back what was asked for a record, one a step: what waits goes, what was done is undone."""
-    return [Wanted(key, step.name, row, now, undo=True) for step in flow.do]
+    return [Wanted(key, step.name, row, now, undo=True) for step in flow.do if step.rows is None]
+
+
+def _all_at_once(
+    step: Step, rows: Iterable[Row], occasion: str, now: datetime, zone: ZoneInfo, why: str | None
+) -> Iterator[Wanted]:
+    """The one write of a step that takes all rows, if there are any. why: what stops it."""
+    here = now.astimezone(zone)
+    said = {
+        "occasion": _UNSAFE.sub("-", occasion.partition(":")[2]).strip("-.")[:120],
+        "occasion_date": f"{here:%Y-%m-%d}",
+        "occasion_time": f"{here:%H%M%S}",
+    }
+    try:
+        row = gathered(step, rows, said)
+        payload(step, row)
+    except Unmapped as fault:
+        yield Wanted(ALL, step.name, {**said, "rows": []}, now, why=fault.code)
+        return
+    if row["rows"]:
+        yield Wanted(ALL, step.name, row, now, why=why)
 
 
 def _unmapped(flow: Flow, name: str, row: Row) -> str | None:

@@ -73,7 +73,7 @@ class Taking:
         """What an occasion would ask for; errors: those of a question."""
         rows = self._copies.rows(file, file.flow.select, occasion)
         lately: Callable[[tuple[Json, ...]], int] = lambda key: self._ledger.lately(file.name, key, occasion.name)  # noqa: E731
-        return plan(file.flow, rows, self._clock(), self._zone, lately)
+        return plan(file.flow, occasion.name, rows, self._clock(), self._zone, lately)
 
     # Inside
 

@@ -105,7 +105,7 @@ def test_a_plan_holds_what_cannot_be_trusted_and_stops_what_cannot_be_mapped() -
     flow = parse("depart", GOOD.replace('key = ["id"]', 'key = ["id"]\nwhen = "le"\nmost = 3')).flow
 
     def made(*rows: dict[str, Any], lately: int = 0) -> Plan:
-        return plan(flow, rows, NOW, PARIS, lambda _: lately)
+        return plan(flow, "change:rh.agents:12-13", rows, NOW, PARIS, lambda _: lately)
 
     assert made({"id": 1, "le": None}).held is None
     assert made({"id": None}).held == "key_missing"
@@ -115,3 +115,67 @@ def test_a_plan_holds_what_cannot_be_trusted_and_stops_what_cannot_be_mapped() -
     assert [each.why for each in made({"id": 1, "le": "demain"}).rows] == ["when"]
     due = made({"id": 1, "le": "2026-12-31"}, {"id": 2, "le": datetime(2020, 1, 1)}).rows  # noqa: DTZ001 - as a copy gives it
     assert [each.due_at for each in due] == [datetime(2026, 12, 30, 23, tzinfo=UTC), NOW]
+
+
+FILED = (
+    GOOD
+    + """
+[[do]]
+name = "fichier"
+connection = "echanges"
+operation = "write_file"
+rows = ["id", "part", "le"]
+needs = "part"
+payload = { name = "departs-{occasion_date}-{occasion}.csv", text = "{{id}}" }
+"""
+)
+
+
+def test_a_step_with_rows_takes_them_all_at_once_after_the_others() -> None:
+    flow = parse("depart", FILED).flow
+    rows = [
+        {"id": 1, "part": Decimal("1.10"), "le": date(2026, 1, 2), "nir": "never asked for"},
+        {"id": 2, "part": None, "le": None, "nir": ""},
+        {"id": 3, "part": Decimal(2), "le": None, "nir": ""},
+    ]
+    late = datetime(2026, 11, 29, 23, 30, tzinfo=UTC)
+    made = plan(flow, "change:rh.agents:12-13", rows, late, PARIS, lambda _: 0).rows
+    assert [(each.key, each.step) for each in made] == [
+        ((1,), "annuaire"),
+        ((2,), "annuaire"),
+        ((3,), "annuaire"),
+        (("*",), "fichier"),
+    ]
+    assert payload(flow.do[1], made[-1].row) == {
+        "name": "departs-2026-11-30-rh.agents-12-13.csv", "text": "{id}", "columns": ["id", "part", "le"],
+        "rows": [{"id": 1, "part": Decimal("1.10"), "le": "2026-01-02"}, {"id": 3, "part": Decimal(2), "le": None}],
+    }  # fmt: skip
+
+
+def test_no_row_makes_no_file_and_a_column_that_is_not_there_stops_it() -> None:
+    flow = parse("depart", FILED).flow
+    assert plan(flow, "every:x", [], NOW, PARIS, lambda _: 0).rows == []
+    assert [each.step for each in plan(flow, "every:x", [{"id": 1, "part": ""}], NOW, PARIS, lambda _: 0).rows] == ["annuaire"]
+    often = plan(flow, "every:x", [{"id": 1, "part": 2, "le": None}], NOW, PARIS, lambda key: 120 if key == ("*",) else 0).rows
+    assert [each.why for each in often] == [None, "loop"]
+    stopped = plan(flow, "every:x", [{"id": 1, "part": 2}], NOW, PARIS, lambda _: 0).rows[-1]
+    assert (stopped.step, stopped.why) == ("fichier", "flow.unmapped")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "field"),
+    [
+        ('rows = ["id", "part", "le"]', "rows = []", "do[1].rows"),
+        ('rows = ["id", "part", "le"]', 'rows = ["id", "id"]', "do[1].rows"),
+        ('rows = ["id", "part", "le"]', 'rows = ["no; column"]', "do[1].rows"),
+        ('text = "{{id}}"', 'text = "{id}"', "do[1].payload"),
+        ('text = "{{id}}"', 'rows = "x"', "do[1].payload"),
+        ('needs = "part"', 'needs = "part"\nundo = "remove"', "do[1].undo"),
+        ('key = ["id"]', 'key = ["id"]\nwhen = "le"', "do[1].rows"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_what_a_step_with_rows_cannot_do_is_refused(was: str, becomes: str, field: str) -> None:
+    with pytest.raises(BadFlow) as refused:
+        parse("depart", FILED.replace(was, becomes))
+    assert refused.value.fields["field"] == field
