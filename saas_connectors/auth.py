@@ -164,6 +164,38 @@ class ClientCredentials:
         return asked + max(life - self.MARGIN, life / 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox opened with tokens (XOAUTH2): what `tokens` show is said with whose mailbox it is for.
+
+    Source: Google and Microsoft, "SASL XOAUTH2"; the session writes it as RFC 7628 says to a server that knows it.
+    """
+
+    user: str
+    tokens: ClientCredentials
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host that gives the tokens."""
+        return self.tokens.hosts
+
+    def flow(self, request: Request) -> Flow:
+        """As the tokens' flow, the request itself excepted."""
+        inner = self.tokens.flow(request)
+        try:
+            sent = next(inner)
+            while True:
+                if (sent.method, sent.url) == (request.method, request.url):
+                    shown = dict(sent.headers)["Authorization"]
+                    said = base64.b64encode(f"user={self.user}\x01auth={shown}\x01\x01".encode()).decode()
+                    sent = _with_header(sent, "Authorization", f"XOAUTH2 {said}")
+                sent = inner.send((yield sent))
+        except StopIteration:
+            return
+        finally:
+            inner.close()
+
+
 def _key(settings: Mapping[str, Json], value: str) -> Auth:
     if "query" in settings:
         return Key(settings["query"], value, "query")
@@ -188,6 +220,7 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "basic": ("user",),
     "bearer": (),
     "oauth2": ("token_url", "client", "scope", "audience", "in_body"),
+    "xoauth2": ("user", "token_url", "client", "scope", "audience", "in_body"),
     "maarch": ("user",),
     "ssh-key": ("user",),
     "aws": ("access_key", "region"),
@@ -199,8 +232,8 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
 
     `kind` is `key` (with `header`, `prefix`, `query` or `form`), `basic` and `maarch` (with `user`, or a secret
     "user:password"), `bearer`, `ssh-key` (with `user`; its secret is a private key), `aws` (with `access_key`, and maybe
-    `region`) or `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`). `secret` names the secret in
-    the vault; `at` is where the table stands, for errors.
+    `region`), `oauth2` (with `token_url`, `client`, and maybe `scope`, `audience`, `in_body`) or `xoauth2` (the same, with the
+    `user` whose mailbox it is). `secret` names the secret in the vault; `at` is where the table stands, for errors.
     """
     kind = checked(settings, at)
     value = secret(settings["secret"]).decode().strip()
@@ -224,7 +257,8 @@ def make(settings: Mapping[str, Json], secret: Callable[[str], bytes], clock: Ca
         return bearer(value)
     extra = tuple((key, settings[key]) for key in ("scope", "audience") if key in settings)
     in_body = settings.get("in_body") is True
-    return ClientCredentials(settings["token_url"], settings["client"], value, clock, in_body=in_body, extra=extra)
+    tokens = ClientCredentials(settings["token_url"], settings["client"], value, clock, in_body=in_body, extra=extra)
+    return Mailbox(settings["user"], tokens) if kind == "xoauth2" else tokens
 
 
 def checked(settings: Mapping[str, Json], at: str) -> str:
@@ -243,15 +277,25 @@ def checked(settings: Mapping[str, Json], at: str) -> str:
             raise _wrong(at, name, "un texte", "a text")
     if not isinstance(settings.get("in_body", False), bool):
         raise _wrong(at, "in_body", "true ou false", "true or false")
-    if kind == "oauth2" and not settings.get("token_url", "").startswith(("https://", "http://")):
+    _complete(kind, settings, at)
+    return kind
+
+
+def _complete(kind: str, settings: Mapping[str, Json], at: str) -> None:
+    """Check that what a kind cannot do without is there; raises `SettingsError`."""
+    tokens = kind in ("oauth2", "xoauth2")
+    if tokens and not settings.get("token_url", "").startswith(("https://", "http://")):
         raise _wrong(at, "token_url", "l'adresse qui donne les jetons", "the address that gives tokens")
     if kind == "ssh-key" and "user" not in settings:
         raise _wrong(at, "user", "le nom du compte", "the name of the account")
     if kind == "aws" and "access_key" not in settings:
         raise _wrong(at, "access_key", "l'identifiant de la clé", "the key's identifier")
-    if kind == "oauth2" and "client" not in settings:
+    if tokens and "client" not in settings:
         raise _wrong(at, "client", "l'identifiant du client", "the client's identifier")
-    return kind
+    if kind == "xoauth2" and re.fullmatch(r"[^\x00-\x20\x7f]{1,320}", settings.get("user", "")) is None:
+        raise _wrong(
+            at, "user", "l'adresse de la boîte, comme son serveur la connaît", "the mailbox's address, as its server knows it"
+        )
 
 
 def _wrong(at: str, name: str, fr: str, en: str) -> SettingsError:

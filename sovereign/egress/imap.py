@@ -21,7 +21,7 @@
 """
 
 import re
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -30,6 +30,7 @@ from saas_connectors.mail.imap_text import untransferred
 from saas_connectors.request import Headers, Request, Response
 from sovereign.egress import errors
 from sovereign.egress.imap_session import PASSING, Said, Session, quoted
+from sovereign.egress.link import LoginRefused
 from sovereign.egress.origin import origin, split
 from sovereign.egress.sessions import SessionsTransport
 
@@ -78,14 +79,34 @@ class ImapTransport(SessionsTransport[Session]):
         if session is not None:
             with suppress(errors.Broken):  # the server may have let it go meanwhile: a new one is opened at once
                 return self._on(session, request, order)
-        session = Session(self._policy, self._own, self._dialler, self._secure, self._proxy)
-        return self._on(session, request, order, fresh=True)
+        return self._on(self._opened(request), request, order)
 
-    def _on(self, session: Session, request: Request, order: _Order, *, fresh: bool = False) -> Response:
+    def _opened(self, request: Request) -> Session:
+        """A session that is logged in; errors: EgressError, LoginRefused."""
+        refused = LoginRefused(401)
+        with closing(self._credentials(request)) as credentials:
+            for user, shown, token in credentials:
+                session = Session(self._policy, self._own, self._dialler, self._secure, self._proxy)
+                session.begin()
+                try:
+                    session.open(user, shown, token=token)
+                except LoginRefused as refusal:
+                    session.drop()
+                    if refusal.status != 401:
+                        raise
+                    refused = refusal
+                except BaseException:
+                    session.drop()
+                    raise
+                else:
+                    return session
+                finally:
+                    self.counters.add(session.received, session.sent)
+        raise refused
+
+    def _on(self, session: Session, request: Request, order: _Order) -> Response:
         session.begin()
         try:
-            if fresh:
-                session.open(*self._credential(request))
             response = self._carry(session, request, order)
         except BaseException:
             session.drop()

@@ -4,7 +4,8 @@
    peer is local or private.
 2. An answer is every line that the server sends until the one that bears our tag, literals inside, as they are. Each read is
    held to the deadline, the whole to a cap, a line to `LINE`.
-3. The credential goes on the wire as AUTHENTICATE PLAIN, or LOGIN with literals; it is in no error, no `repr`, no answer.
+3. The credential goes on the wire as AUTHENTICATE PLAIN, or LOGIN with literals; a token as AUTHENTICATE OAUTHBEARER (RFC 7628)
+   or XOAUTH2. It is in no error, no `repr`, no answer.
 4. Folders are opened by EXAMINE alone: nothing here can set a flag.
 """
 
@@ -53,8 +54,8 @@ class Session(Link):
         self.folder: bytes | None = None
         self.validity: int | None = None
 
-    def open(self, user: str, password: str) -> None:
-        """Connect, secure, log in; errors: EgressError, LoginRefused."""
+    def open(self, user: str, password: str, *, token: bool = False) -> None:
+        """Connect, secure, log in, with a password or a token; errors: EgressError, LoginRefused."""
         self._connect()
         if self._own.scheme == "imaps":
             self._wrap()
@@ -65,7 +66,7 @@ class Session(Link):
             self._start_tls()
         capable = self._capable()
         if not greeting.startswith(b"* PREAUTH"):
-            self._log_in(user, password, capable)
+            self._show(user, password, capable) if token else self._log_in(user, password, capable)
             capable = self._capable()
         if b"ENABLE" in capable:
             for name in (b"QRESYNC", b"CONDSTORE"):
@@ -123,6 +124,23 @@ class Session(Link):
             said = self._dialogue(b"LOGIN {%d}" % len(name), name + b" {%d}" % len(word), word)
         if said.status != "OK":
             raise LoginRefused(503 if said.code in PASSING else 401)
+
+    def _show(self, user: str, token: str, capable: frozenset[bytes]) -> None:
+        """Log in with a token; a server that refuses it says why first, and waits for a word before its NO."""
+        if b"AUTH=OAUTHBEARER" in capable:
+            named = user.replace("=", "=3D").replace(",", "=2C")
+            place = f"host={self._own.host}\x01port={self._own.port}"
+            mechanism, said, heard = b"OAUTHBEARER", f"n,a={named},\x01{place}\x01auth=Bearer {token}\x01\x01", b"AQ=="
+        elif b"AUTH=XOAUTH2" in capable:
+            mechanism, said, heard = b"XOAUTH2", f"user={user}\x01auth=Bearer {token}\x01\x01", b""
+        else:
+            raise errors.Refused("egress.credential", self._own.host, self._policy.connection)
+        shown = base64.b64encode(said.encode())
+        command = b"AUTHENTICATE " + mechanism
+        lines = [command + b" " + shown] if b"SASL-IR" in capable else [command, shown]
+        answer = self._dialogue(*lines, heard)
+        if answer.status != "OK":
+            raise LoginRefused(503 if answer.code in PASSING else 401)
 
     def _dialogue(self, *lines: bytes) -> Said:
         """Send a command in several lines, each once the server asks for it (`+`)."""

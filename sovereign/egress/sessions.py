@@ -1,7 +1,8 @@
 """What the ways out that hold sessions have in common: admission, budget, patience, the sessions that rest, the credential.
 
-1. Only the connection's own origin is reached. The credential is a login and a password (Basic), asked of the authentication
-   for each session that opens.
+1. Only the connection's own origin is reached, and by the authentication alone the one that gives tokens, over HTTP under the
+   same policy. The credential is a login and a password (Basic) or, for mailboxes, a token (XOAUTH2), asked of the
+   authentication for each session that opens; a token that is refused is renewed once.
 2. A read is tried again, with full jitter, when the connection failed, broke or was silent, or the login was refused for now.
    A write is tried once.
 3. A session rests between calls, for a minute at most.
@@ -11,11 +12,13 @@ import base64
 import binascii
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
-from saas_connectors.auth import Auth
+from saas_connectors.auth import Auth, Flow
 from saas_connectors.request import Headers, Request, Response
 from sovereign.clock import Clock
 from sovereign.egress import errors, tls
@@ -26,12 +29,23 @@ from sovereign.egress.dial import Dialler
 from sovereign.egress.link import Link, LoginRefused
 from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.egress.remarks import remarks
+from sovereign.egress.transport import Transport
 
 _CAP: Final = 20.0
 _REST: Final = 60.0
 """How long a session may have rested and still be used, in seconds: servers let one go after some minutes."""
 
 S = TypeVar("S", bound=Link)
+
+
+class Nobody:
+    """A connection without authentication: it shows nothing."""
+
+    hosts: tuple[str, ...] = ()
+
+    def flow(self, request: Request) -> Flow:
+        """Yield the request as it is."""
+        yield request
 
 
 class SessionsTransport(Generic[S]):
@@ -65,6 +79,8 @@ class SessionsTransport(Generic[S]):
         self._budget = budgets.join(self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency)
         self._lock = threading.Lock()
         self._idle: list[tuple[S, float]] = []
+        self._resolve = resolve
+        self._tokens: Transport | None = None
 
     def send(self, request: Request) -> Response:
         """Carry one command to the server and give its answer; errors: EgressError."""
@@ -83,8 +99,11 @@ class SessionsTransport(Generic[S]):
         self._budgets.part(self)
         with self._lock:
             idle, self._idle = self._idle, []
+            tokens, self._tokens = self._tokens, None
         for session, _ in idle:
             session.close()
+        if tokens is not None:
+            tokens.close()
 
     def __enter__(self) -> Self:
         return self
@@ -133,18 +152,52 @@ class SessionsTransport(Generic[S]):
 
     def _credential(self, request: Request) -> tuple[str, str]:
         """The account and its password, as the authentication shows them: Basic alone has both."""
-        if self._auth is not None:
-            flow = self._auth.flow(Request(request.method, request.url))
-            try:
-                shown = dict(next(flow).headers).get("Authorization", "")
-                user, colon, password = base64.b64decode(shown.removeprefix("Basic "), validate=True).decode().partition(":")
-            except (StopIteration, binascii.Error, UnicodeDecodeError):
-                colon = ""
-            finally:
-                flow.close()
-            if colon and "\0" not in user + password:
-                return user, password
+        with closing(self._credentials(request)) as credentials:
+            for user, password, token in credentials:
+                if not token:
+                    return user, password
+                break
         raise self._refused("egress.credential")
+
+    def _credentials(self, request: Request) -> Generator[tuple[str, str, bool], None, None]:
+        """Yield the account, its password or token, and whether it is a token; resumed when that one was refused.
+
+        A request of the authentication's own is for the one that gives tokens, and for it alone. Errors: Refused
+        `egress.credential`, and those of the authentication.
+        """
+        asked = Request(request.method, request.url)
+        flow = (self._auth or Nobody()).flow(asked)
+        try:
+            sent = next(flow)
+            while True:
+                if (sent.method, sent.url) != (asked.method, asked.url):
+                    sent = flow.send(self._token(sent))
+                    continue
+                user, password, token = _shown(dict(sent.headers).get("Authorization", ""))
+                if not user or "\0" in user + password:
+                    raise self._refused("egress.credential")
+                yield user, password, token
+                sent = flow.send(Response(401, asked.url, b""))
+        except StopIteration:
+            return
+        finally:
+            flow.close()
+
+    def _token(self, request: Request) -> Response:
+        """Ask for a token, of the address that the settings name; errors: EgressError."""
+        from sovereign.egress.http import HttpTransport
+
+        if not self._policy.credential_urls:
+            raise self._refused("egress.credential")
+        with self._lock:
+            if self._tokens is None:
+                policy = replace(self._policy, url=self._policy.credential_urls[0], credential_urls=(), allow=())
+                self._tokens = HttpTransport(
+                    policy, None, self._clock, stop=self._stop, budgets=self._budgets, resolve=self._resolve,
+                    chance=self._chance, sleep=self._sleep,
+                )  # fmt: skip
+            tokens = self._tokens
+        return tokens.send(replace(request, reads=True))
 
     def _refused(self, rule: str) -> errors.Refused:
         return errors.Refused(rule, self._own.host, self._policy.connection)
@@ -156,3 +209,17 @@ class SessionsTransport(Generic[S]):
         self._sleep(min(seconds, threading.TIMEOUT_MAX))
         if self._stop.is_set():
             raise errors.Interrupted
+
+
+def _shown(header: str) -> tuple[str, str, bool]:
+    """Read what the authentication shows: account, password or token, whether it is a token; no account when it is neither."""
+    scheme, _, said = header.partition(" ")
+    try:
+        text = base64.b64decode(said, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return "", "", False
+    if scheme == "XOAUTH2":
+        user, bearer, token = text.removesuffix("\x01\x01").partition("\x01auth=Bearer ")
+        return (user.removeprefix("user="), token, True) if bearer else ("", "", True)
+    user, colon, password = text.partition(":")
+    return (user, password, False) if scheme == "Basic" and colon else ("", "", False)

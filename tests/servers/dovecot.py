@@ -35,8 +35,9 @@ listen = 127.0.0.1
 ssl = {ssl}
 ssl_cert = <{root}/cert.pem
 ssl_key = <{root}/key.pem
+auth_failure_delay = 0
 disable_plaintext_auth = {secure}
-auth_mechanisms = plain
+auth_mechanisms = plain{mechanisms}
 mail_location = maildir:{root}/mail/%u
 mail_plugins =
 first_valid_uid = 1
@@ -45,6 +46,7 @@ default_internal_group = {group}
 default_login_user = {login}
 imap_capability = {capability}
 mail_max_userip_connections = 50
+{oauth}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {root}/users
@@ -86,6 +88,21 @@ service stats {{
 }}
 """
 
+_OAUTH: Final = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {root}/oauth2.conf
+}}
+"""
+_TOKENS: Final = """
+introspection_url = {url}
+introspection_mode = post
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
 
 def missing() -> list[str]:
     """What is not installed."""
@@ -118,6 +135,7 @@ class Dovecot:
     clear: int
     capability: str = ""
     secure: bool = True
+    tokens: str = ""
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -140,11 +158,14 @@ class Dovecot:
             root=self.root, port=self.port, clear=self.clear, capability=self.capability,
             ssl="yes" if self.secure else "no", secure="yes" if self.secure else "no",
             internal="mail" if root else me, group="mail" if root else mine,
+            oauth=_OAUTH.format(root=self.root) if self.tokens else "",
+            mechanisms=" xoauth2 oauthbearer" if self.tokens else "",
             login="nobody" if root else me, mail="mail" if root else me, mail_group="mail" if root else mine,
         )  # fmt: skip
         if not self.secure:
             conf = conf.replace("ssl = yes\n  }", "ssl = no\n  }")
         (self.root / "dovecot.conf").write_text(conf)
+        (self.root / "oauth2.conf").write_text(_TOKENS.format(url=self.tokens))
         command = [shutil.which("dovecot") or "/usr/sbin/dovecot", "-F", "-c", str(self.root / "dovecot.conf")]
         with (self.root / "stderr").open("wb") as told:
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True)
@@ -200,8 +221,11 @@ class Dovecot:
 
 
 @contextmanager
-def running(folder: Path, *, capability: str = "", secure: bool = True) -> Iterator[Dovecot]:
-    """Run a server; its authority is written to `folder`. capability: what it says it can do, instead of its own list."""
+def running(folder: Path, *, capability: str = "", secure: bool = True, tokens: str = "") -> Iterator[Dovecot]:
+    """Run a server; its authority is written to `folder`.
+
+    capability: what it says it can do, instead of its own list. tokens: where it asks whose a token is, if it takes tokens.
+    """
     root = Path(tempfile.mkdtemp(prefix="dovecot-"))  # short: the sockets' paths have a limit of 108 bytes
     (root / "mail").mkdir()
     ca = trustme.CA()
@@ -215,7 +239,7 @@ def running(folder: Path, *, capability: str = "", secure: bool = True) -> Itera
         shutil.chown(root / "mail", "mail", "mail")
         shutil.chown(root / "users", "mail", "mail")
     for left in (2, 1, 0):  # a port that was free may be taken meanwhile
-        server = Dovecot(root, folder / "mail-ca.pem", _free(), _free(), capability, secure)
+        server = Dovecot(root, folder / "mail-ca.pem", _free(), _free(), capability, secure, tokens)
         try:
             server.start()
             break
