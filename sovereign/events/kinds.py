@@ -42,13 +42,16 @@ _STATES: Final = _DELIVERED | _CONFIRMED | _FAILED | _UNKNOWN
 STEPS: Final = frozenset({"intent.decided", *(f"delivery.{state}" for state in _STATES)})
 """The acts that say where a write stands."""
 
+STOPPED: Final = "flow.stopped"
+"""The act that says that a step of a flow never became a write."""
+
 
 def _write(name: str, fr: str, en: str, states: frozenset[str]) -> Kind:
     return Kind(f"sovereign.write.{name}", fr, en, _WRITE, _WHY, STEPS, states)
 
 
-def _step(name: str, fr: str, en: str, states: frozenset[str]) -> Kind:
-    return Kind(f"sovereign.flow.{name}", fr, en, _STEP, _ASKED, STEPS, states)
+def _step(name: str, fr: str, en: str, states: frozenset[str], *acts: str) -> Kind:
+    return Kind(f"sovereign.flow.{name}", fr, en, _STEP, _ASKED, STEPS.union(acts), states)
 
 
 KINDS: Final = (
@@ -95,7 +98,7 @@ KINDS: Final = (
         "A step of a flow happened for a record.",
         _DELIVERED | frozenset({"landed"}),
     ),
-    _step("failed", "Une étape d'un flux n'a pas eu lieu.", "A step of a flow did not happen.", _FAILED),
+    _step("failed", "Une étape d'un flux n'a pas eu lieu.", "A step of a flow did not happen.", _FAILED, STOPPED),
     _step("unknown", "L'issue d'une étape d'un flux est inconnue.", "The outcome of a step of a flow is unknown.", _UNKNOWN),
     Kind(
         "sovereign.row.changed",

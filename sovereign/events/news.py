@@ -46,7 +46,7 @@ def news_of(seq: int, entry: Entry, writes: Mapping[str, Write]) -> tuple[News, 
     for number, kind in enumerate(_MADE.get(entry.act, ())):
         known = {**entry.facts, **entry.subject}
         known["snapshot"] = known.get("sequence")
-        if kind.states:
+        if kind.states and entry.act in STEPS:
             found = _of_write(kind, known, writes)
             if found is None:
                 continue

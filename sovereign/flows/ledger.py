@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from saas_connectors.connector import Json
 from saas_connectors.payloads import decode, encode
 from sovereign.audit import AuditLog
+from sovereign.audit.entry import NewEntry
 from sovereign.clock import Clock
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.mapping import plain
@@ -157,6 +158,8 @@ class Ledger:
             self.seen(transaction, name, position, due_at)
             facts = {"occasion": occasion.name, "rows": found, "writes": len(rows), "held": held}
             self._audit.append("flow.held" if held else "flow.acted", {"flow": name}, facts, within=transaction)
+            over = [each for each in values if each["state"] == "stopped"]
+            self._audit.append_many([_stopped(**each) for each in over], within=transaction)
         return True
 
     def _row(self, flow: str, occasion: str, wanted: Wanted, held: str | None, now: datetime) -> dict[str, Any]:
@@ -259,6 +262,10 @@ class Ledger:
             for row in rows:
                 values = {"state": state, "why": why, "since": now}
                 transaction.execute(update(flow_rows).where(_same(row)).values(**values))
+                if state == "stopped":
+                    self._audit.append_many(
+                        [_stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
+                    )
 
     def put_off(self, rows: Iterable[Kept], due_at: datetime) -> None:
         """Look at rows again no sooner than an instant."""
@@ -299,6 +306,12 @@ class Ledger:
             transaction.execute(update(flow_occasions).where(wanted).values(**values))
             return True
         return False
+
+
+def _stopped(flow: str, occasion: str, record: bytes, step: str, why: str | None, *, undo: bool | int, **_: object) -> NewEntry:
+    """What the log is told of a row that will not be asked for."""
+    facts = {"occasion": occasion, "step": step, "record": record.hex(), "undo": bool(undo), "why": why}
+    return NewEntry("flow.stopped", {"flow": flow}, facts)
 
 
 def _context(flow: str, record: bytes) -> bytes:

@@ -11,6 +11,9 @@ from typing import Any
 import requests
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
+from sovereign.eventing import described
+from tests.journeys.test_flows import SYSTEMS, agent
+from tests.journeys.test_flows import town as departures
 from tests.journeys.test_schemathesis import CONNECTION
 from tests.servers.receiver import Receiver, genuine
 from tests.servers.service import Service, service
@@ -88,10 +91,10 @@ def test_a_subscriber_is_told_in_order_of_writes_and_copies_signed_and_without_a
                 here.site.run("sync", "run", "guichet")
                 until(lambda: len(there.heard) >= 3)
                 asked = {"Authorization": f"Bearer {here.token}"}
-                described = requests.get(f"{address}/v1/asyncapi.json", headers=asked, timeout=30).json()
+                document = requests.get(f"{address}/v1/asyncapi.json", headers=asked, timeout=30).json()
             told = events(there)
             for each in told:
-                validator(described, each["type"]).validate(each)
+                validator(document, each["type"]).validate(each)
             (whole,) = here.site.run("event", "asyncapi")
             assert sorted(whole["document"]["operations"]) == ["tell-autre", "tell-si"]
             assert [each["type"].removeprefix("sovereign.") for each in told] == [
@@ -140,3 +143,40 @@ def test_what_is_to_be_told_survives_a_kill_and_a_subscriber_that_is_down_slows_
             with down.listening():
                 until(lambda: here.states("down") == ["told"] * 5)
         assert [int(each["sequence"]) for each in events(down)] == [1, 2, 3, 4, 5]
+
+
+def test_the_rows_that_changed_and_what_a_flow_did_are_told_to_whom_is_cleared_for_them(tmp_path: Path) -> None:
+    with departures(tmp_path) as here, Receiver().listening() as there, Receiver().listening() as curious:
+        rows = 'changes = ["rh.agents"]\nclearance = "personal"\nowner = "{}"'
+        wanted = declared("si", there.url, "sovereign.flow.*", more=rows.format("agathe"))
+        wanted += declared("curieux", curious.url, "sovereign.snapshot.committed", more=rows.format("personne"))
+        with (here.site.root / "sovereign.toml").open("a") as settings:
+            settings.write(wanted)
+        for name in ("si", "curieux"):
+            here.run("subscriber", "secret", name)
+        here.run("flow", "enable", "depart")
+        with here.site.serving():
+            here.agents.put(agent(3, "parti"), agent(50))
+            here.pull()
+            here.until(["compte-003"])
+            until(lambda: len(there.heard) >= 6)
+            until(lambda: curious.heard)
+        told = events(there)
+        changed = [each["data"] for each in told if each["type"] == "sovereign.row.changed"]
+        assert sorted((each["change"], each["after"]["statut"]) for each in changed) == [
+            ("inserted", "présent"), ("updated", "parti"),
+        ]  # fmt: skip
+        assert {each["before"]["statut"] for each in changed if each["before"]} == {"présent"}
+        assert {each["after"]["id"] for each in changed} == {"m003", "m050"}
+        done = [each["data"] for each in told if each["type"] == "sovereign.flow.done"]
+        assert sorted(each["step"] for each in done) == sorted(SYSTEMS)
+        assert {each["flow"] for each in done} == {"depart"}
+        assert len({each["record"] for each in done}) == 1
+        assert "m003" not in json.dumps(done)
+        assert [each["type"] for each in events(curious)] == ["sovereign.snapshot.committed"]
+        acts = [entry for entry in here.run("audit", "show", "--limit", "200") if entry["act"] == "subscriber.withheld"]
+        assert [(each["subject"]["subscriber"], each["facts"]["why"]) for each in acts] == [("curieux", "clearance")]
+        with here.site.site() as site:
+            document = described(site, "en")
+        for each in (*told, *events(curious)):
+            validator(document, each["type"]).validate(each)

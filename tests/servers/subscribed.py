@@ -15,10 +15,11 @@ from sqlalchemy import select
 from sovereign.audit import AuditLog
 from sovereign.events.gathering import Changed, Gathering, no_rows
 from sovereign.events.outbox import Outbox
-from sovereign.events.subscribing import Subscribers, Told
+from sovereign.events.subscribing import CURSOR, Subscribers, Told
 from sovereign.gateway.callbacks import Announcer, Schedule
 from sovereign.settings import Network, Subscriber
 from sovereign.state import State
+from sovereign.state.schema import counters
 from sovereign.state.telling import subscriber_messages
 from tests.servers.gate import _keys
 from vault.keys import Keys
@@ -68,6 +69,12 @@ class House:
         query = select(subscriber_messages).order_by(subscriber_messages.c.subscriber, subscriber_messages.c.sequence)
         with self.state.read() as reader:
             return [row for row in reader.execute(query) if name in (None, row.subscriber)]
+
+    def settled(self) -> bool:
+        """Whether every entry of the log was looked at."""
+        with self.state.read() as reader:
+            counted = {row.name: row.value for row in reader.execute(select(counters))}
+        return bool(counted[CURSOR] >= counted["audit"] - 1)
 
     def outcomes(self, name: str) -> list[str]:
         return [row.outcome for row in self.rows(name)]

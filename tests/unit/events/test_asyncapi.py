@@ -49,7 +49,10 @@ def entries(kind: Kind) -> list[Entry]:
     made = []
     for act in sorted(kind.acts):
         for state in sorted(kind.states) or [""]:
-            if act == f"delivery.{state}" or not kind.states or (act == "intent.decided" and state in ("held", "denied")):
+            if act == "flow.stopped" and state == min(kind.states):
+                stopped = {"occasion": "event:ab", "step": "paie", "record": "00" * 16, "undo": False, "why": "flow.unmapped"}
+                made.append(Entry(1, "2026-11-29T12:00:00.000000Z", act, "00", {"flow": "depart"}, stopped, None))
+            elif act == f"delivery.{state}" or not kind.states or (act == "intent.decided" and state in ("held", "denied")):
                 facts = {**FACTS, **({"state": state} if state else {})}
                 made.append(Entry(1, "2026-11-29T12:00:00.000000Z", act, "00", subject, facts, None))
     return made
