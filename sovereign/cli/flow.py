@@ -295,6 +295,46 @@ def pending(door: Door, name: str | None, late: bool, grace: int, html: Path | N
 
 
 @command.verb(
+    "map",
+    fr="La cartographie : ce qui est déclaré et ce qui est observé, applications, connexions, copies, événements, flux.",
+    en="The map: what is declared and what is observed, applications, connections, copies, events, flows.",
+)
+@option(
+    "--from",
+    "since",
+    default=None,
+    metavar="DATE",
+    fr="Volumes depuis ce jour ; sinon 30 jours.",
+    en="Volumes since this day; else 30 days.",
+)
+@option("--marked", is_flag=True, fr="Seulement ce qui est à regarder.", en="Only what is to be looked at.")
+@option(
+    "--svg",
+    "drawing",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    metavar="FILE",
+    fr="Le dessin, dans un fichier nouveau.",
+    en="The drawing, in a new file.",
+)
+@HTML
+@option(
+    "--article30",
+    "register",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    metavar="FILE",
+    fr="Le registre des traitements (RGPD, article 30), en CSV, dans un fichier nouveau.",
+    en="The record of processing activities (GDPR, article 30), as CSV, in a new file.",
+)
+def map_(door: Door, since: str | None, marked: bool, drawing: Path | None, html: Path | None, register: Path | None) -> None:
+    """One row an exchange; to programs, also each item and each line of the record."""
+    from sovereign.cli.flow_map import draw
+
+    draw(door, since=since, marked=marked, drawing=drawing, html=html, register=register)
+
+
+@command.verb(
     "release", fr="Laisse partir une occasion retenue, une fois regardée.", en="Let a held occasion go, once looked at."
 )
 @NAME

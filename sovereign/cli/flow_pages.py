@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.cli.door import Door
 from sovereign.cli.files import refuse_to_replace, written_privately
@@ -11,6 +11,10 @@ from sovereign.cli.output import Column
 
 if TYPE_CHECKING:
     from sovereign.reports.model import Dossier
+
+
+SPAN: Final = timedelta(days=30)
+"""The period of a map, when none is asked for."""
 
 
 def record_page(door: Door, flow: str, key: Sequence[str], path: Path, *, names: bool) -> None:
@@ -23,7 +27,7 @@ def record_page(door: Door, flow: str, key: Sequence[str], path: Path, *, names:
     trace = Tracing(site, names=names).record(flow, key)
     told = of_record(trace, site=site.settings.site.name, zone=site.settings.site.zone, now=site.clock())
     made(site, told.kind, names=names, flow=flow, record=trace.record)
-    _page(door, path, told)
+    page(door, path, told)
 
 
 def pending(door: Door, flow: str | None, *, late: bool, grace: int, html: Path | None, names: bool) -> None:
@@ -44,29 +48,30 @@ def pending(door: Door, flow: str | None, *, late: bool, grace: int, html: Path 
     if html is not None:
         settings = site.settings.site
         troubled = tracing.troubled(flow)
-        _page(door, html, of_all(steps, troubled, site=settings.name, zone=settings.zone, now=now, grace=patience))
+        page(door, html, of_all(steps, troubled, site=settings.name, zone=settings.zone, now=now, grace=patience))
         return
     columns = [Column(each.key, each.title.fr, each.title.en, "time" if each.kind == "time" else "text") for each in PENDING]
-    rows = [_plain(line) if door.out.json else _said(line) for line in lines(steps, now, patience)]
+    rows = [plainly(line) if door.out.json else said(line) for line in lines(steps, now, patience)]
     door.out.table("flow.pending", columns, rows, empty=("Tout est fait.", "All is done."))
 
 
-def _page(door: Door, path: Path, told: "Dossier", figure: str = "") -> None:
-    from sovereign.reports import page
+def page(door: Door, path: Path, told: "Dossier", figure: str = "") -> None:
+    """Write a dossier as a page."""
+    from sovereign.reports import page as pages
 
     with written_privately(path, replace=False) as sink:
-        sink.write(page.dossier(told, figure))
+        sink.write(pages.dossier(told, figure))
     door.out.done("report", f"{told.title.fr} : {path}", f"{told.title.en}: {path}", path=str(path), kind=told.kind)
 
 
-def _plain(line: dict[str, Any]) -> dict[str, Any]:
+def plainly(line: dict[str, Any]) -> dict[str, Any]:
     """A row for a machine: codes rather than words."""
     from sovereign.reports.record import plain
 
     return {name: plain(value) for name, value in line.items()}
 
 
-def _said(line: dict[str, Any]) -> dict[str, Any]:
+def said(line: dict[str, Any]) -> dict[str, Any]:
     """A row for a person; what is late bears a mark besides."""
     from sovereign.reports.model import Alarm, Code
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sovereign.reports.model import Cell, Code, Dossier, Report, Table
+from sovereign.reports.model import Cell, Code, Report, Table
 
 
 def record(report: Report) -> bytes:
@@ -20,16 +20,6 @@ def record(report: Report) -> bytes:
         "sections": {section.key: {table.key: _table(table) for table in section.tables} for section in report.sections},
     }  # fmt: skip
     return json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
-def dossier(told: Dossier) -> dict[str, Any]:
-    """A dossier as plain values, format `sovereign-dossier/1`."""
-    return {
-        "format": "sovereign-dossier/1", "kind": told.kind, "site": told.site, "made_at": plain(told.made_at),
-        "zone": told.zone,
-        "facts": {fact.key: plain(fact.value) for fact in told.facts},
-        "sections": {section.key: {table.key: _table(table) for table in section.tables} for section in told.sections},
-    }  # fmt: skip
 
 
 def _table(table: Table) -> dict[str, Any]:

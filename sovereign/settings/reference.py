@@ -35,6 +35,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[connections.NAME.network]", schema.Network),
     ("[connections.NAME.limits]", schema.ConnectionLimits),
     ("[connections.NAME.guards]", schema.Guards),
+    ("[connections.NAME.treatment]", schema.Treatment),
 )
 
 

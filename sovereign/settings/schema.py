@@ -280,6 +280,39 @@ class Guards(Strict, frozen=True, kw_only=True):
     max_deletions: _Share = 0.3
 
 
+_Said = Annotated[
+    str, said("un texte d'au plus 500 caractères", "a text of at most 500 characters", min_length=1, max_length=500)
+]
+_Listed = Annotated[
+    tuple[Annotated[str, said("un texte", "a text", min_length=1, max_length=200)], ...],
+    said("une liste de textes, 64 au plus", "a list of texts, at most 64", max_length=64),
+]
+
+
+class Treatment(Strict, frozen=True, kw_only=True):
+    """`treatment` of a connection: its lines in the record of processing activities (GDPR, article 30)."""
+
+    purpose: _Said | None = None
+    owner: _Said | None = None
+    basis: _Said | None = None
+    persons: _Listed = ()
+    data: _Listed = ()
+    recipients: _Listed = ()
+    country: (
+        Annotated[
+            str,
+            said(
+                "le pays où le fournisseur tient les données, en deux lettres, comme « FR »",
+                "the country where the vendor holds the data, in two letters, such as `FR`",
+                pattern=r"^[A-Z]{2}\Z",
+            ),
+        ]
+        | None
+    ) = None
+    safeguards: _Said | None = None
+    retention: _Said | None = None
+
+
 class Connection(Strict, frozen=True, kw_only=True):
     """`[connections.NAME]`: a configured connector.
 
@@ -346,4 +379,5 @@ class Connection(Strict, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    treatment: Annotated[Treatment | None, said("une table", "a table")] = None
     options: dict[str, Any] = {}

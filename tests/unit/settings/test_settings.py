@@ -175,6 +175,7 @@ def test_every_field_says_what_it_expects_in_both_languages() -> None:
         tables.Network,
         tables.ConnectionLimits,
         tables.Guards,
+        tables.Treatment,
         Timestamps,
         AuditSettings,
         Witness,
