@@ -28,7 +28,7 @@ from saas_connectors.identity.ldap.filters import Tree
 from saas_connectors.identity.ldap.pull import Pull, Tally, placed, weight
 from saas_connectors.request import Request, Response
 
-_OVERLAP: Final = 1_000
+_OVERLAP: Final = 100
 """Changes looked at again: a transaction of a lower number may end after one of a higher."""
 _AT_ONCE: Final = 40
 _MOST: Final = 100_000
