@@ -15,7 +15,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -31,6 +31,8 @@ from saas_connectors.request import Request, Response
 
 _SUM: Final = 1 << 48  # within the integers that canonical JSON keeps (RFC 8785)
 _MOST_RANGES: Final = 10_000
+_SECOND: Final = timedelta(seconds=1)
+"""What a timestamp leaves out."""
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -211,7 +213,7 @@ class Pull:
             made = entry.number("uSNCreated")
             return made is not None and made <= usn
         created = records.instant(entry.text(self.shape.created))
-        return created is not None and datetime.fromisoformat(created) < at
+        return created is not None and datetime.fromisoformat(created) < at - _SECOND
 
     def told(self) -> Iterator[Evidence]:
         """Say what was found."""
