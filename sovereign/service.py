@@ -65,6 +65,17 @@ def exporting(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContext
     return exporting.forwarder(site, trouble) or nullcontext()
 
 
+def backing_up(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContextManager[object]:
+    """Have backups made when they are due, in a thread; trouble: told of what goes wrong. Errors: BadCadence."""
+    from sovereign.backed_up import cadence
+
+    if cadence(site.settings) is None:
+        return nullcontext()
+    from sovereign.backup.scheduled import Backing
+
+    return Backing(site, trouble)
+
+
 @asynccontextmanager
 async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True) -> AsyncIterator["House"]:
     """Open the rooms on the running loop. flows: whether the bus is at work."""

@@ -124,6 +124,35 @@ def _uploads(site: "Site") -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _drafts(site: "Site") -> Iterator[Finding]:
+    """List what runs that were killed or stopped left; it is of no snapshot, so none of it is damage."""
+    from snapshots.unfinished import unfinished
+
+    for each in unfinished(site.repository):
+        name, mib = f"{each.connection} {each.run}", each.bytes / 2**20
+        place = f"snapshots/{each.connection}/.drafts/{each.run}"
+        if each.fault is not None:
+            yield Finding(
+                "warning", "fsck.draft_unread", name,
+                f"brouillon d'une exécution arrêtée, {mib:.1f} Mio, qui ne se lit pas ({each.fault.code}) : la prochaine "
+                f"repart de zéro ; une fois examiné, enlevez {place}",
+                f"draft of a run that stopped, {mib:.1f} MiB, which cannot be read ({each.fault.code}): the next one begins "
+                f"anew; once you looked at it, remove {place}",
+            )  # fmt: skip
+        elif each.begun:
+            yield Finding(
+                "info", "fsck.draft", name,
+                f"brouillon d'une exécution arrêtée, {mib:.1f} Mio : « sovereign sync run {each.connection} » la continue",
+                f"draft of a run that stopped, {mib:.1f} MiB: `sovereign sync run {each.connection}` goes on with it",
+            )  # fmt: skip
+        else:
+            yield Finding(
+                "info", "fsck.draft", name,
+                f"reste d'une exécution tuée avant son premier point de reprise, {mib:.1f} Mio : la prochaine l'enlève",
+                f"leftover of a run killed before its first checkpoint, {mib:.1f} MiB: the next one removes it",
+            )  # fmt: skip
+
+
 def _marts(site: "Site") -> Iterator[Finding]:
     for dataset, clearance in site.marts.damaged():
         yield Finding(
@@ -169,5 +198,5 @@ def _open_to_others(root: Path) -> list[Path]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    _database, of_keys, _audit, missing_heads, unentered, _snapshots, _uploads, _marts, _files,
+    _database, of_keys, _audit, missing_heads, unentered, _snapshots, _drafts, _uploads, _marts, _files,
 )  # fmt: skip

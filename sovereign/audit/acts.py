@@ -17,6 +17,7 @@ ACTS: dict[str, Act] = {
     "site.checked": Act("site examiné (doctor)", "site examined (doctor)"),
     "site.restored": Act("site restauré d'une sauvegarde", "site restored from a backup"),
     "backup.created": Act("sauvegarde faite", "backup created"),
+    "backup.failed": Act("sauvegarde planifiée en échec", "scheduled backup failed"),
     "backup.pruned": Act("sauvegardes anciennes enlevées", "old backups removed"),
     "backup.verified": Act("sauvegarde vérifiée", "backup verified"),
     "site.mended": Act("site réparé (fsck)", "site mended (fsck)"),

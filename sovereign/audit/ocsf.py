@@ -85,7 +85,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
         {"recovered": "write", "amended": "update", "swept": "delete", "verified": "read", "compared": "read",
          "exported": "read"},
     ),
-    "backup": (DATASTORE, {"created": "read", "pruned": "delete", "verified": "read"}),
+    "backup": (DATASTORE, {"created": "read", "failed": "read", "pruned": "delete", "verified": "read"}),
     "raw": (DATASTORE, {"expired": "delete"}),
     "document": (DATASTORE, {"listed": "list", "opened": "read", "refused": "read", "destroyed": "delete"}),
     "query": (DATASTORE, {"ran": "query", "refused": "query"}),
@@ -102,7 +102,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
 
 FAILED: Final = frozenset({
     "sync.failed", "sync.interrupted", "sync.cancelled", "sync.quarantined", "query.refused", "egress.refused", "read.failed",
-    "document.refused", "subscriber.overflowed",
+    "document.refused", "subscriber.overflowed", "backup.failed",
     "read.denied", "delivery.denied", "delivery.refused", "delivery.expired", "delivery.rejected", "delivery.failed",
     "event.refused", "policy.refused", "job.missed",
     "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",
@@ -113,7 +113,7 @@ UNDECIDED: Final = frozenset({"delivery.unknown", "delivery.inconclusive", "deli
 SEVERITIES: Final[Mapping[str, int]] = MappingProxyType({
     "witness.contradicted": CRITICAL, "vendor.bypassed": CRITICAL, "witness.forgot": MEDIUM,
     "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
-    "document.destroyed": MEDIUM,
+    "document.destroyed": MEDIUM, "backup.failed": MEDIUM, "backup.pruned": MEDIUM,
     "audit.erased": MEDIUM, "audit.pruned": MEDIUM, "vendor.cut": MEDIUM, "recovery.exported": MEDIUM,
     "delivery.unknown": MEDIUM, "delivery.inconclusive": MEDIUM, "egress.refused": MEDIUM,
 })  # fmt: skip

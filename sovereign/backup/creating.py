@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sovereign import __version__
+from sovereign.backed_up import TURN
 from sovereign.backup import apart, record, staging
 from sovereign.backup.errors import Lost, NotRecoverable
 from sovereign.backup.reading import opened_listing, records
@@ -82,7 +83,7 @@ def alone(site: "Site") -> Iterator[None]:
 
 
 def _turn(site: "Site") -> Path:
-    return site.root / f"{staging.STAGING}.one"
+    return site.root / TURN
 
 
 def _recoverable(site: "Site") -> Iterator[Finding]:

@@ -47,7 +47,11 @@ def _fields(value: Any, names: tuple[Column, ...]) -> dict[str, Any]:  # noqa: A
     en="List jobs, when due next, how last ended.",
 )
 def list_(door: Door) -> None:
-    """One row a job."""
+    """One row a job; that of backups last."""
+    from sovereign import backed_up
+
+    site = door.site()
+    saving = backed_up.status(site)
     rows = [
         {
             **_fields(job, JOBS),
@@ -63,7 +67,7 @@ def list_(door: Door) -> None:
             if job.waiting_until
             else job.last_state or "never",
         }
-        for job in door.site().jobs().list()
+        for job in (*site.jobs().list(), *([saving] if saving else ()))
     ]
     door.out.table(
         "job",

@@ -94,11 +94,13 @@ def when(instant: datetime | str) -> str:
 
 _CADENCES: Final = (
     # French and English, each pair tried in this order: the longest first
-    ("toutes les minutes", "every minute"), ("toutes les heures", "every hour"), (r"toutes les(?= \d)", r"every(?= \d)"),
+    ("toutes les minutes", "every minute"), ("toutes les heures", "every hour"),
+    (r"tous les(?= \d+ jour)", r"every(?= \d+ day)"), (r"toutes les(?= \d)", r"every(?= \d)"),
     ("chaque jour ouvré", "every weekday"), ("tous les jours", "every day"), ("chaque", "every"),
     ("les jours ouvrés", "on weekdays"), ("entre", "between"), ("étalée? sur", "spread over"), ("heures", "hours"),
-    ("heure", "hour"), ("à", "at"), ("et", "and"), ("jour", "day"), ("lundi", "monday"), ("mardi", "tuesday"),
-    ("mercredi", "wednesday"), ("jeudi", "thursday"), ("vendredi", "friday"), ("samedi", "saturday"), ("dimanche", "sunday"),
+    ("heure", "hour"), ("à", "at"), ("et", "and"), ("jours", "days"), ("jour", "day"),
+    ("lundi", "monday"), ("mardi", "tuesday"), ("mercredi", "wednesday"), ("jeudi", "thursday"),
+    ("vendredi", "friday"), ("samedi", "saturday"), ("dimanche", "sunday"),
 )  # fmt: skip
 
 

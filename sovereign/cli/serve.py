@@ -14,14 +14,15 @@ from sovereign.cli.sync import stopped_by_signals
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
-    from sovereign import exporting, service
+    from sovereign import backed_up, exporting, service
     from sovereign.audit.publication import Publisher
     from sovereign.audit.witnessing import Witnessing
     from sovereign.cli.progress import Lines
 
     site = door.site(SERVICE)
     jobs = site.jobs()
-    planned = [job for job in jobs.list() if job.due_at]
+    saving = backed_up.status(site)
+    planned = [job for job in (*jobs.list(), *([saving] if saving else ())) if job.due_at]
     door.out.record("serving", jobs=len(planned), next=min((job.due_at for job in planned), default=None))
     for job in sorted(planned, key=lambda each: each.due_at):
         door.out.say(
@@ -41,9 +42,9 @@ def command(door: Door) -> None:
         Publisher(lambda: witnessing.wake(site.audit.publication.publish()), door.out.fault),
         service.stamping(site, stop, door.out.fault),
         service.exporting(site, door.out.fault),
-        service.door(site, stop, lambda: witnessing.gauges() + exporting.gauges(site)) as address,
+        service.door(site, stop, lambda: witnessing.gauges() + exporting.gauges(site) + backed_up.gauges(site)) as address,
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)
-        jobs.serve(stop, lambda _connection: Lines(door.out))
+        jobs.serve(stop, lambda _connection: Lines(door.out), beside=service.backing_up(site, door.out.fault))
     door.out.done("stopped", "Service arrêté", "Service stopped")

@@ -14,7 +14,7 @@ from sovereign.reports.outbound import COUNT
 GOVERNING: Final = frozenset(
     {"site", "settings", "connection", "secret", "keys", "passphrase", "recovery", "access", "client", "approver", "approval",
      "quarantine", "job", "serve", "egress", "payload", "circuit", "vendor", "firewall", "policy", "audit", "witness",
-     "raw", "report"}
+     "raw", "report", "backup"}
 )  # fmt: skip
 ALSO: Final = frozenset({"snapshot.recovered", "snapshot.missed", "snapshot.amended", "snapshot.verified", "sync.replayed"})
 LISTED: Final = 1000

@@ -69,6 +69,26 @@ class BackupSettings(Strict, frozen=True, kw_only=True):
         | None
     ) = None
     target: Annotated[Name, said("le nom d'une table de backup.targets", "the name of a table of backup.targets")] | None = None
+    every: (
+        Annotated[
+            str,
+            said(
+                "une cadence, comme « 1 day », avec « keys » et une destination",
+                "a cadence, such as `1 day`, with `keys` and a target",
+            ),
+        ]
+        | None
+    ) = None
+    schedule: (
+        Annotated[
+            str,
+            said(
+                "un horaire, comme « every day at 03:30 », à la place de « every »",
+                "a time, such as `every day at 03:30`, instead of `every`",
+            ),
+        ]
+        | None
+    ) = None
     keep: Annotated[BackupKeep | None, said("une table qui garde quelque chose", "a table that keeps something")] = None
     targets: Annotated[dict[str, BackupTarget], said("une table par destination", "a table a target")] = msgspec.field(
         default_factory=dict

@@ -208,9 +208,21 @@ def _backup(value: object) -> BackupSettings:
                     raise wrong(f"{at}.network.{field}", "ce champ absent : il ne sert pas ici", "no such field here")
     if backup.target is not None and backup.target not in targets:
         raise wrong("backup.target", *expectation(get_type_hints(BackupSettings, include_extras=True)["target"]))
+    _planned(backup, len(targets))
+    return msgspec.structs.replace(backup, targets=targets)
+
+
+def _planned(backup: BackupSettings, targets: int) -> None:
+    """Refuse a cadence of backups that could not be kept, and a table of rules that keeps nothing."""
+    if backup.every is not None and backup.schedule is not None:
+        fr, en = "soit « every », soit « schedule », pas les deux", "either `every` or `schedule`, not both"
+        raise wrong("backup.schedule", fr, en)
+    field = "every" if backup.every else "schedule" if backup.schedule else None
+    if field and (backup.keys is None or (backup.target is None and targets != 1)):
+        fr, en = "« keys » et une destination avec une cadence", "`keys` and a target beside a cadence"
+        raise wrong(f"backup.{field}", fr, en)
     if backup.keep is not None and backup.keep == BackupKeep():
         raise wrong("backup.keep", *expectation(get_type_hints(BackupSettings, include_extras=True)["keep"]))
-    return msgspec.structs.replace(backup, targets=targets)
 
 
 def _witness(name: str, value: object, taken: set[str]) -> Witness:

@@ -1,6 +1,7 @@
 """When a job falls due, in plain words: "every 15 minutes", "chaque jour ouvré à 07:00".
 
     every 15 minutes | every 2 hours | every hour              toutes les 15 minutes | toutes les 2 heures | toutes les heures
+    every 1 day | every 3 days                                  tous les 3 jours
     every day at 03:30 | every day at 08:00, 12:00 and 18:00    chaque jour à 03:30 | tous les jours à 08:00 et 18:00
     every monday at 06:00 | every monday and friday at 06:00    chaque lundi à 06:00 | tous les lundis à 06:00
     every weekday at 07:00                                      chaque jour ouvré à 07:00
@@ -42,11 +43,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_SPREAD: Final = timedelta(minutes=10)
 
 _TIME = r"\d{1,2}(?::|h)\d{2}"
-_UNITS: Final = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "heure": 3600, "heures": 3600}
+_UNITS: Final = {
+    "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "heure": 3600, "heures": 3600,
+    "day": 86_400, "days": 86_400, "jour": 86_400, "jours": 86_400,
+}  # fmt: skip
 _WINDOW = re.compile(rf" (?:between|entre) ({_TIME}) (?:and|et) ({_TIME})")
 _SPREAD = re.compile(r" (?:spread|étalée?) (?:over|sur) (\d{1,4}) (minutes?|hours?|heures?)")
 _ONLY_WORKING = re.compile(r" (?:on weekdays|les jours ouvrés)")
 _INTERVAL = re.compile(r"(?:every|toutes les|chaque)(?: (\d{1,5}))? (minutes?|hours?|heures?)")
+_DAYS_APART = re.compile(r"(?:every|tous les) (\d{1,3}) (days?|jours?)")
 _AT = re.compile(rf"(?:every|chaque|tous les) (.+?) (?:at|à) ({_TIME}(?:(?:, ?| and | et ){_TIME})*)")
 _EVERY_DAY = {"day", "jour", "jours"}
 _EVERY_WORKING_DAY = {"weekday", "jour ouvré", "jours ouvrés", "jour de semaine", "jours de semaine"}
@@ -114,7 +119,7 @@ def parse(text: str, zone: str = "Europe/Paris") -> Cadence:
     days = _WORKING if working else _ALL
     gap = timedelta(seconds=int(spread[1]) * _UNITS[spread[2]]) if spread else None
     try:
-        if found := _INTERVAL.fullmatch(words):
+        if found := _INTERVAL.fullmatch(words) or _DAYS_APART.fullmatch(words):
             every = timedelta(seconds=int(found[1] or 1) * _UNITS[found[2]])
             if not timedelta(minutes=1) <= every <= timedelta(days=31):
                 raise BadCadence(text=text)

@@ -15,7 +15,7 @@ themselves come from `cadence`, and a clock that went back starts the look-outs 
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -42,6 +42,8 @@ LATE: Final = timedelta(minutes=5)
 LOOK: Final = 1
 """Seconds between two looks at what is due."""
 SERVE: Final = "serve"
+HOUSE: Final = "@"
+"""How the diary's names of jobs begin that are no connection's, and that are others' to do: backups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,17 @@ class JobStatus:
 
 def cadence_of(connection: Connection, settings: Settings) -> Cadence | None:
     """Give the cadence of a connection, None when it has none; raises BadCadence."""
-    text = connection.schedule or connection.every
+    return said(connection.every, connection.schedule, connection.zone or settings.site.zone)
+
+
+def said(every: str | None, schedule: str | None, zone: str) -> Cadence | None:
+    """Understand what `every` or `schedule` says, None when neither says anything; raises BadCadence."""
+    text = schedule or every
     if text is None:
         return None
-    if connection.every is not None and not text.lower().lstrip().startswith(("every", "tou", "chaque")):
+    if every is not None and not text.lower().lstrip().startswith(("every", "tou", "chaque")):
         text = f"every {text}"
-    return parse(text, connection.zone or settings.site.zone)
+    return parse(text, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +127,13 @@ class Jobs:
         stop: threading.Event,
         progress_for: Callable[[str], Progress] = lambda _: SILENT,
         make_workers: Callable[[Callable[[Work], None]], Workers] = Threads,
+        beside: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Make every run when it is due, until `stop` is set and what is under way has stopped. Errors: Locked, BadCadence."""
-        with self.leases.hold(SERVE, "serve"):
+        """Make every run when it is due, until `stop` is set and what is under way has stopped. Errors: Locked, BadCadence.
+
+        beside: what only the one process that serves may do, entered once it is that one.
+        """
+        with self.leases.hold(SERVE, "serve"), beside or nullcontext():
             self.audit.append("serve.started", {}, {"jobs": len(self._cadences())})
             workers = make_workers(lambda work: self._perform(work, progress_for(work.connection), stop))
             try:
@@ -165,9 +176,11 @@ class Jobs:
         """At the start: continue what a process that died had begun, and forget jobs that no longer are."""
         cadences = self._cadences()
         for job in self.diary.list():
-            if job.connection not in cadences:
+            if job.connection not in cadences and not job.connection.startswith(HOUSE):
                 self.diary.forget(job.connection)
         for occurrence in self.diary.history(limit=1000):
+            if occurrence.connection.startswith(HOUSE):
+                continue
             if occurrence.state == "started" and self._free(occurrence.connection, workers.busy()):
                 if occurrence.connection in cadences:
                     workers.enqueue(Work(occurrence.id, occurrence.connection, occurrence.due_at, "job"))

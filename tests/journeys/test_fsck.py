@@ -1,6 +1,8 @@
 """A site is read to its last byte: each kind of damage is named, and only what loses nothing is mended."""
 
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from snapshots.dataset import DatasetId
+from snapshots.holding import hold
 from sovereign import soundness
+from sovereign.sync.progress import Event, Reading
 from tests.servers.sites import CONNECTION, Town, town
 from vault.errors import Finding
 
@@ -20,6 +24,16 @@ def covered(folder: Path, rows: int) -> Iterator[Town]:
         here.sync()
         here.site.export_recovery(threshold=2, shares=3)
         yield here
+
+
+@contextmanager
+def hold_of(draft: Path) -> Iterator[None]:
+    """Hold a draft, as the process that fills it does."""
+    handle = hold(draft, draft.name)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def errors(here: Town) -> list[Finding]:
@@ -96,3 +110,42 @@ def test_modes_links_and_leftovers_are_told_and_what_loses_nothing_is_mended(tmp
         assert here.held() == here.there()
         (mended,) = here.site.audit.entries(act="site.mended")
         assert mended.facts["modes"] == 1
+
+
+class Halting:
+    """Asks to stop once some records have come."""
+
+    def __init__(self, rows: int) -> None:
+        self.stop, self.rows = threading.Event(), rows
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Reading) and event.rows >= self.rows:
+            self.stop.set()
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_drafts_that_killed_runs_left_are_listed_and_one_that_does_not_read_is_a_warning(tmp_path: Path, language: str) -> None:
+    with town(tmp_path, 1000, latency=0.02, style="cursor") as here:
+        here.site.export_recovery(threshold=2, shares=3)
+        watch = Halting(200)
+        run = here.sync(progress=watch, stop=watch.stop).run
+        drafts = here.root / "snapshots" / CONNECTION / ".drafts"
+        (drafts / "killed-at-once").mkdir(mode=0o700)
+
+        def told() -> dict[str, tuple[str, str, str]]:
+            found = (each for each in soundness.check(here.site) if each.code.startswith("fsck.draft"))
+            return {each.subject.split()[1]: (each.severity, each.code, getattr(each, language)) for each in found}
+
+        known = told()
+        assert {name: each[:2] for name, each in known.items()} == {
+            run: ("info", "fsck.draft"), "killed-at-once": ("info", "fsck.draft"),
+        }  # fmt: skip
+        assert f"sovereign sync run {CONNECTION}" in known[run][2]
+        with hold_of(drafts / run):
+            assert set(told()) == {"killed-at-once"}, "one that a run holds is no leftover"
+        (drafts / run / "checkpoint").write_bytes(b"no checkpoint")
+        severity, code, what = told()[run]
+        assert (severity, code, f".drafts/{run}" in what) == ("warning", "fsck.draft_unread", True)
+        assert here.sync().state == "succeeded"
+        assert set(told()) == {run}
+        assert errors(here) == []

@@ -34,6 +34,7 @@ from vault.cosignatures import Cosignatory
 
 WITNESS_KEY = notes.Verifier("w.example", bytes(32)), Cosignatory("w.example", bytes(32))
 WITNESS = f'[audit.witnesses.w1]\nurl = "https://w.example"\nkey = "{WITNESS_KEY[1].vkey}"\n'
+NAS = '[backup.targets.nas]\nfolder = "../nas"\n[backup]\n'
 ARBRES = '[connections.arbres]\nconnector = "rest"\nurl = "https://api.ville.fr"\n'
 EXPORT = '[audit.export]\nhost = "siem"\nca_bundle = "ca.pem"\n'
 SFTP = ARBRES.replace("https:", "sftp:")
@@ -64,6 +65,11 @@ def wrong(text: str) -> BadSettings:
         (ARBRES + "guards = { max_fall = 2 }", "connections.arbres.guards.max_fall"),
         (ARBRES + 'network = { allow = "x" }', "connections.arbres.network.allow"),
         (ARBRES + 'every = "a"\nschedule = "b"', "connections.arbres.schedule"),
+        (NAS + 'every = "1 day"\nschedule = "every day at 03:30"\nkeys = "k"', "backup.schedule"),
+        (NAS + 'every = "1 day"', "backup.every"),
+        ('[backup]\nschedule = "every day at 03:30"\nkeys = "k"', "backup.schedule"),
+        ("[backup.keep]\ndaily = 0", "backup.keep"),
+        ("[backup.keep]\nyearly = 1", "backup.keep.yearly"),
         (ARBRES + 'zone = "Paris"', "connections.arbres.zone"), (ARBRES + 'mode = "all"', "connections.arbres.mode"),
         (ARBRES + "name = 1", "connections.arbres.name"),
         (ARBRES + 'network = { proxy = "proxy:3128" }', "connections.arbres.network.proxy"),

@@ -48,6 +48,7 @@ def test_intervals_do_not_notice_a_change_of_hour() -> None:
     [
         ("toutes les 15 minutes", "every 15 minutes"),
         ("toutes les heures", "every hour"),
+        ("tous les 3 jours", "every 3 days"),
         ("toutes les 2 heures entre 08:00 et 19:00", "every 2 hours between 08:00 and 19:00"),
         ("toutes les 30 minutes les jours ouvrés entre 8h00 et 19h00", "every 30 minutes on weekdays between 08:00 and 19:00"),
         ("chaque jour à 03:30", "every day at 03:30"),
@@ -88,7 +89,8 @@ def test_starts_are_spread_the_same_way_every_time() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "sometimes", "every 0 minutes", "every day at 25:00", "every day", "every blursday at 06:00", "every -5 minutes",
-     "every day at 03:30 between 08:00 and 19:00", "every 99999 hours", "every saturday at 06:00 on weekdays"],
+     "every day at 03:30 between 08:00 and 19:00", "every 99999 hours", "every 40 days", "every 0 days",
+     "every saturday at 06:00 on weekdays"],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused_with_examples(text: str) -> None:
     with pytest.raises(BadCadence) as refused:
