@@ -18,7 +18,8 @@ from sovereign.state import Jobs as Diary
 from sovereign.sync.fence import lease_of
 from tests.servers.sites import CONNECTION, Town, town
 
-SECONDS = 20.0
+SECONDS = 90.0
+"""Longer than a busy machine keeps a thread waiting."""
 
 
 def until(true: Callable[[], object]) -> None:
