@@ -48,7 +48,8 @@ class Stream:
     classified is `personal`. `found` names the fields of `schema` that nobody declared: a sample showed them, so a change there
     is drift. `cursor` names the field that moves forward, when there is one. Streams of one `group` come out of the same
     responses and are read together. `document` names the field (a string) that holds the `Filed.document` of each record's
-    file, when the records have files; the class of that field is the class of the files.
+    file, when the records have files; the class of that field is the class of the files. `guarded`: False for a table that may
+    fall, or empty itself, from one read to the next and mean no harm: no guard puts it in quarantine.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Stream:
     title: str = ""
     found: frozenset[str] = frozenset()
     document: str | None = None
+    guarded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,10 @@ class Evidence:
     `page_repeated`, `order_unstable`, `invalid_records` (detail: `count`, `rules`), `suspect_values` (the same detail),
     `vanished` (records that no list shows any more, and that nothing says are gone: `count`), `document_differs` and
     `document_missing` (files that are not what their fingerprint says, or that are not given: `count`), `schema_drift`,
-    `went_backwards`, `unchanged` (the vendor holds what it held when the cursor was given: no page comes, and the last snapshot
-    stands). `holds` is False when the fact speaks against completeness, None when it is only a
-    remark. `detail` is JSON without any personal value.
+    `went_backwards`, `file_whole` (by what a file is known to be whole: `by`), `not_taken` (a file is not read: `why`),
+    `unchanged` (the vendor holds what it held when the cursor was given, or what it holds is not taken: no page comes, and the
+    last snapshot stands). `holds` is False when the fact speaks against completeness, None when it is only a remark. `detail`
+    is JSON without any personal value.
     """
 
     stream: str

@@ -17,6 +17,7 @@ KINDS: Final[Mapping[str, str]] = {
     "graph-users": "saas_connectors.identity.graph:make",
     "ldap": "saas_connectors.identity.ldap:make",
     "imap": "saas_connectors.mail.imap:make",
+    "files": "saas_connectors.files.connector:make",
 }
 
 WRITERS: Final[Mapping[str, str]] = {

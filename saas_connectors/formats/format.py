@@ -10,16 +10,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from saas_connectors.connector import Json
 from saas_connectors.errors import ConnectorError
 
-Reason: TypeAlias = Literal["columns", "date", "number", "boolean", "value", "undecodable", "quote", "shape", "too_long"]
+if TYPE_CHECKING:
+    from saas_connectors.formats.columns import Raw
+
+Reason: TypeAlias = Literal[
+    "columns", "date", "number", "boolean", "value", "undecodable", "quote", "shape", "titles", "too_long"
+]
 """Why a row was set aside: its count of columns, a value that is not what its column declares, bytes that are no text, a quote
-out of its place, an element that is no record (`shape`), a text longer than a cell holds."""
+out of its place, an element that is no record (`shape`), titles that come again, a text longer than a cell holds."""
 
 Values: TypeAlias = Mapping[str, Json]
 """A row: values of JSON, and `date`, `datetime` (with its zone) or `Decimal` where the format or a declaration gives them."""
@@ -98,12 +103,19 @@ class Reading:
 class Format(Protocol):
     """A format that files are in. `saas_connectors.formats.of(name)` gives one by its name ("csv", "xlsx", ...)."""
 
-    name: str
-
-    def rows(self, body: bytes, settings: Reading) -> Iterator[Row | Rejected]:
-        """Read records one by one; raises Unreadable, Truncated, SettingsError."""
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
         ...
 
-    def write(self, columns: Sequence[str], rows: Iterable[Values]) -> bytes:
-        """Write records; a value that the format cannot hold becomes text; raises BadPayload."""
+    def rows(self, body: bytes, settings: Reading) -> Iterator[Row | Rejected]:
+        """Read records one by one, before declared types are applied; raises Unreadable, Truncated, Unsettled."""
+        ...
+
+    def columns(self, body: bytes, settings: Reading) -> "Raw":
+        """Read them all at once, as columns; declared types are not applied yet. The same records, and the same errors."""
+        ...
+
+    def write(self, columns: Sequence[str], rows: Iterable[Values], settings: Reading | None = None) -> bytes:
+        """Write records; a value that the format cannot hold becomes text. Raises SettingsError, Unreadable."""
         ...

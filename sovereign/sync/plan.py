@@ -113,6 +113,7 @@ class _Stream(msgspec.Struct, frozen=True):
     title: str
     found: tuple[str, ...] = ()
     document: str | None = None
+    guarded: bool = True
 
 
 class _Slice(msgspec.Struct, frozen=True):
@@ -135,7 +136,7 @@ def to_json(plan: Plan) -> Json:
     streams = tuple(
         _Stream(
             s.name, s.primary_key, base64.b64encode(s.schema.serialize().to_pybytes()).decode(), dict(s.classes), s.modes,
-            s.cursor, s.contract, s.group, s.title, tuple(sorted(s.found)), s.document,
+            s.cursor, s.contract, s.group, s.title, tuple(sorted(s.found)), s.document, s.guarded,
         )
         for s in plan.read.streams
     )  # fmt: skip
@@ -160,6 +161,7 @@ def from_json(document: Json) -> Plan:
             s.title,
             frozenset(s.found),
             s.document,
+            s.guarded,
         )
         for s in held.streams
     )

@@ -107,7 +107,7 @@ class Publisher:
         after = {"previous": measure.previous_rows, "rows": measure.rows_after, "deleted": measure.deleted}
         current = self.repository.head(dataset, known.manifest) if known else None
         news = partial(self._news, drift, drifting.before(self.repository, current), stream, mode)
-        held = hold(**after, guards=self.guards) if self.guards else None
+        held = hold(**after, guards=self.guards) if self.guards and stream.guarded else None
         if held is not None:
             return self._hold(draft, dataset, measure, verdict, held, news(changed=True))
         if verdict.state == "partial" and mode == "full_refresh" and measure.deleted and stream.primary_key:
@@ -132,11 +132,12 @@ class Publisher:
         return None if known and gone(self.repository, DatasetId(self.connection, stream), known.manifest) else known
 
     def _unmoved(self, known: LastCommit, stream: Stream, mode: SyncMode, evidence: Sequence[Evidence]) -> StreamOutcome:
-        """The vendor holds what it held when the last snapshot was taken: no page came, and that snapshot stands."""
+        """No page came, and the last snapshot stands: the vendor holds what it held then, or what it holds was not taken."""
         head = self.repository.head(DatasetId(self.connection, stream.name), known.manifest)
         rows = head.counts.rows if head else 0
         seen = tuple(note for note in evidence if note.stream == stream.name)
-        verdict = Verdict(head.verdict.state if head else "unverified", seen)
+        stands = head.verdict.state if head else "unverified"
+        verdict = Verdict("partial" if any(note.holds is False for note in seen) else stands, seen)
         counts = {"rows": rows, "inserted": 0, "updated": 0, "deleted": 0, "unchanged": rows}
         return self._unchanged(known, stream.name, mode, verdict, counts, ())
 

@@ -120,6 +120,20 @@ def _decp() -> Misbehaving:
     )
 
 
+def _files() -> Misbehaving:
+    files = ["marches_avec_modifications.json", "marches_concessions.json"]
+    streams = {
+        f"contracts_{n}": {"files": name, "primary_key": ["id"], "rows": "marches.marche"} for n, name in enumerate(files)
+    }
+    return Misbehaving(
+        Vendor({}),
+        (Lists(r"\.json$", "marches.marche", plain="objet"),),
+        "/files/decp/",
+        root="/files/decp/",
+        settings={"place": {"kind": "http", "files": files}, "streams": streams},
+    )
+
+
 def _features() -> Misbehaving:
     server = Places({n: place(n) for n in range(130)})
 
@@ -317,6 +331,7 @@ VENDORS: Final[Mapping[str, Callable[[], Misbehaving]]] = {
     "open311": _open311,
     "scim": _scim,
     "graph-users": _graph,
+    "files": _files,
 }
 """One a kind of the registry that speaks HTTP."""
 SESSIONS: Final = frozenset({"imap", "ldap"})
