@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 
 WRITERS: Final[Mapping[str, str]] = {
+    "files": "saas_connectors.files.writing:make",
     "rest": "saas_connectors.rest.writer:make",
     "decp": "saas_connectors.procurement.publication:make",
     "ogc-features": "saas_connectors.urban.editing:make",

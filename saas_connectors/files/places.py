@@ -17,6 +17,8 @@ PLACES: Final[Mapping[str, str]] = {
     "https": "saas_connectors.files.https:make",
     "http": "saas_connectors.files.https:make",
     "sftp": "saas_connectors.files.sftp:make",
+    "imaps": "saas_connectors.files.attachments:make",
+    "imap": "saas_connectors.files.attachments:make",
     "webdav": "saas_connectors.files.webdav:make",
     "s3": "saas_connectors.files.s3:make",
 }

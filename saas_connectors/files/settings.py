@@ -120,6 +120,8 @@ def load(at: str, table: Mapping[str, Json]) -> tuple[Settings, tuple[Dataset, .
     """Read a connection's settings; at: their dotted place. Raises `SettingsError`."""
     asked = read(Settings, at, table, SAYS)
     streams = asked.streams
+    if streams is None and asked.writes is not None:
+        return asked, ()
     if not isinstance(streams, dict) or not streams or not all(isinstance(held, dict) for held in streams.values()):
         raise _wrong(f"{at}.streams", "streams")
     return asked, tuple(_dataset(f"{at}.streams.{name}", name, held) for name, held in streams.items())
