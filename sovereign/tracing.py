@@ -38,7 +38,10 @@ MOST: Final = 10_000
 
 
 class Tracing:
-    """Traces the flows of a site. names: whether keys of records are told, beside their pseudonyms."""
+    """Traces the flows of a site. names: whether keys of records are told, beside their pseudonyms.
+
+    whole: whether the last look at what is pending saw every record.
+    """
 
     def __init__(self, site: "Site", *, names: bool = False) -> None:
         self._site, self._names = site, names
@@ -46,6 +49,7 @@ class Tracing:
         self._files = dict(self._read())
         self._force = {each.flow: each.digest for each in self._ledger.enabled()}
         self._owners = dict(self._policies())
+        self.whole = True
 
     def record(self, flow: str, key: Sequence[str]) -> Trace:
         """All that a flow did for one record. Errors: UnknownRecord."""
@@ -69,6 +73,7 @@ class Tracing:
         query = select(flow_rows.c.flow, flow_rows.c.record).select_from(joined).where(*mine, ~over | over.is_(None))
         with self._site.state.read() as reader:
             found = reader.execute(query.distinct().order_by(flow_rows.c.flow, flow_rows.c.record).limit(MOST)).all()
+        self.whole = len(found) < MOST
         kept: list[Kept] = []
         for name in dict.fromkeys(row.flow for row in found):
             records = [row.record for row in found if row.flow == name]

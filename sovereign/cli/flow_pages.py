@@ -32,7 +32,7 @@ def record_page(door: Door, flow: str, key: Sequence[str], path: Path, *, names:
 
 def pending(door: Door, flow: str | None, *, late: bool, grace: int, html: Path | None, names: bool) -> None:
     """Tell what is not over, as rows, or write its page; the latter is entered, and that names were shown."""
-    from sovereign.reports.departing import PENDING, lines, of_all
+    from sovereign.reports.departing import CUT, PENDING, lines, of_all
     from sovereign.tracing import Tracing, made
 
     if html is not None:
@@ -48,11 +48,16 @@ def pending(door: Door, flow: str | None, *, late: bool, grace: int, html: Path 
     if html is not None:
         settings = site.settings.site
         troubled = tracing.troubled(flow)
-        page(door, html, of_all(steps, troubled, site=settings.name, zone=settings.zone, now=now, grace=patience))
+        told = of_all(
+            steps, troubled, site=settings.name, zone=settings.zone, now=now, grace=patience, whole=tracing.whole
+        )  # fmt: skip
+        page(door, html, told)
         return
     columns = [Column(each.key, each.title.fr, each.title.en, "time" if each.kind == "time" else "text") for each in PENDING]
-    rows = [plainly(line) if door.out.json else said(line) for line in lines(steps, now, patience)]
+    rows = [plainly(line) if door.out.json else _shorter(line) for line in lines(steps, now, patience)]
     door.out.table("flow.pending", columns, rows, empty=("Tout est fait.", "All is done."))
+    if not tracing.whole:
+        door.out.remark(CUT.label.fr, CUT.label.en)
 
 
 def page(door: Door, path: Path, told: "Dossier", figure: str = "") -> None:
@@ -83,3 +88,9 @@ def said(line: dict[str, Any]) -> dict[str, Any]:
         return "; ".join(str(word(each)) for each in value) if isinstance(value, tuple) else value
 
     return {name: word(value) for name, value in line.items()}
+
+
+def _shorter(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of what is pending, as a terminal shows it: the first thing to do, and how many more like it."""
+    first, *others = line["what"]
+    return {**said(line), "what": f"{first.label} (+{len(others)})" if others else str(first.label)}

@@ -1,5 +1,6 @@
 """The page of one record of a flow, and that of every record that is not over, as dossiers. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -57,21 +58,18 @@ def of_record(trace: Trace, *, site: str, zone: str, now: datetime, grace: timed
 
 
 def _standing(steps: Sequence[Step], now: datetime, grace: timedelta) -> Cell:
-    """One sentence on a record."""
-    done = [step for step in steps if step.stage(now) == "done"]
-    left = [step for step in steps if step.open(now)]
-    late = [step.late(now, grace) or 0.0 for step in left if step.late(now, grace)]
-    said = Words(f"{len(done)} étape(s) faites sur {len(steps)}", f"{len(done)} of {len(steps)} step(s) done")
+    """One sentence on a record: how many steps stand where, how late, or how long it took."""
+    stages = Counter(step.stage(now) for step in steps)
+    told = [(f"{stages[each]} {words.fr}", f"{stages[each]} {words.en}") for each, words in STAGES.items() if stages[each]]  # type: ignore[index]
+    late = max((step.late(now, grace) or 0.0 for step in steps), default=0.0)
+    spent = max((step.seconds or 0.0 for step in steps if step.stage(now) == "done"), default=None)
     if late:
-        told = alarm(max(late)).label
-        return Alarm("late", Words(f"{said.fr} ; {len(late)} {told.fr}", f"{said.en}; {len(late)} {told.en}"))
-    if left:
-        return Code("open", Words(f"{said.fr} ; {len(left)} à venir", f"{said.en}; {len(left)} to come"))
-    spent = max((step.seconds or 0.0 for step in done), default=None)
-    if spent is None:
-        return Code("over", Words(f"{said.fr} ; rien à venir", f"{said.en}; nothing to come"))
-    told = lasting(spent)
-    return Code("over", Words(f"{said.fr}, en {told.fr}", f"{said.en}, in {told.en}"))
+        told.append((alarm(late).label.fr, alarm(late).label.en))
+    elif spent is not None and set(stages) == {"done"}:
+        took = lasting(spent)
+        told.append((f"en {took.fr}", f"in {took.en}"))
+    said = Words(" ; ".join(fr for fr, _ in told), "; ".join(en for _, en in told))
+    return Alarm("late", said) if late or stages["failed"] else Code("open" if set(stages) & OPEN else "over", said)
 
 
 def _occasions(seen: Sequence[Seen]) -> Table:
@@ -225,6 +223,8 @@ PENDING: Final = (
     Column("who", Words("qui décide", "who decides")),
 )
 """The columns of what is not over."""
+CUT: Final = Alarm("cut", Words("il y a plus d'enregistrements que cette liste n'en tient",
+                                "there are more records than this list holds"))  # fmt: skip
 
 
 def lines(steps: Sequence[Step], now: datetime, grace: timedelta = GRACE) -> list[dict[str, Any]]:
@@ -256,13 +256,24 @@ def _left(step: Step, now: datetime) -> Code:
     stage, told = STAGES[step.stage(now)], step.standing.label
     if step.stage(now) == "dated":
         return Code("dated", Words(f"{step.name} : {stage.fr}", f"{step.name}: {stage.en}"))
-    return Code(step.state, Words(f"{step.name} : {told.fr}", f"{step.name}: {told.en}"))
+    said = Words(f"{step.name} : {told.fr}", f"{step.name}: {told.en}")
+    return Alarm(step.state, said) if step.stage(now) == "failed" else Code(step.state, said)
 
 
 def of_all(
-    steps: Sequence[Step], troubled: Sequence[Seen], *, site: str, zone: str, now: datetime, grace: timedelta = GRACE
+    steps: Sequence[Step],
+    troubled: Sequence[Seen],
+    *,
+    site: str,
+    zone: str,
+    now: datetime,
+    grace: timedelta = GRACE,
+    whole: bool = True,
 ) -> Dossier:
-    """The page of every record that is not over: what is late first, then what is under way, then what waits for its date."""
+    """The page of every record that is not over: what is late first, then what is under way, then what waits for its date.
+
+    whole: whether every record was looked at; if not, the page says so.
+    """
     found = lines(steps, now, grace)
     late, dated = [line for line in found if line["late"]], [line for line in found if _waits(line)]
     going = [line for line in found if not line["late"] and not _waits(line)]
@@ -275,12 +286,13 @@ def of_all(
         Fact("going", Words("en cours", "under way"), len(going), "number"),
         Fact("dated", Words("attendent leur date", "waiting for their date"), len(dated), "number"),
         Fact("troubled", Words("occasions à regarder", "occasions to look at"), len(troubled), "number"),
+        *([] if whole else [Fact("cut", Words("attention", "beware"), CUT)]),
     )
     sections = (
         Section("late", Words("En retard", "Late"),
                 (_table("late", Words("Ce qui est le plus en retard d'abord", "What is latest first"), late),)),
         Section("going", Words("En cours", "Under way"),
-                (_table("going", Words("Dans les temps", "In time"), going),)),
+                (_table("going", Words("Ce qui n'est pas encore en retard", "What is not late yet"), going),)),
         Section("dated", Words("À leur date", "At their date"),
                 (_table("dated", Words("Ce qui attend une date", "What waits for a date"), dated),)),
         Section("troubled", Words("Occasions à regarder", "Occasions to look at"), (_troubled(troubled),)),

@@ -224,10 +224,12 @@ def _of_write(step: Step) -> tuple[Code, Code]:
         line = f"sovereign delivery replay {step.intent} --reason …"
         return Code("replay", Words(f"lever la cause, puis « {line} »", f"remove the cause, then `{line}`")), _OPERATOR
     if step.state == "denied":
-        line = f"sovereign policy open {step.write.replace('.', ' ', 1)} --client flow-{step.flow} --add"
-        asked = Words(f"ouvrir l'écriture si elle est voulue : « {line} »", f"open the write if it is wanted: `{line}`")
         named = ", ".join(dict.fromkeys(f"{owner} ({policy})" for policy, owner in step.policies if owner))
-        return Code("open", asked), Code("policy", Words(named, named) if named else _POLICY)
+        if named:
+            return _ASK, Code("policy", Words(named, named))
+        line = f"sovereign policy open {step.write.replace('.', ' ', 1)} --client flow-{step.flow} --add"
+        wanted = Words(f"ouvrir l'écriture si elle est voulue : « {line} »", f"open the write if it is wanted: `{line}`")
+        return Code("open", wanted), Code("policy", _POLICY)
     return (_ANEW, _owner(step)) if step.state in ("refused", "expired") else (_WAIT, _NOBODY)
 
 
@@ -247,6 +249,13 @@ _STOPPED: Final[Mapping[str, Code]] = {
         "loop", Words("chercher qui change cet enregistrement sans cesse", "find what changes this record again and again")
     ),
 }
+_ASK: Final = Code(
+    "ask",
+    Words(
+        "une politique la refuse : faire à la main, ou demander à qui en répond",
+        "a policy denies it: do it by hand, or ask whoever answers for the policy",
+    ),
+)
 _ANEW: Final = Code(
     "anew",
     Words("faire à la main, ou changer la source, qui le redemandera", "do it by hand, or change the source, which asks anew"),
