@@ -48,6 +48,16 @@ class Limited(VendorError):
     todo_en = "Raise the account's limit in the directory (`limits` of OpenLDAP), or lower `page`."
 
 
+class NoBase(VendorError):
+    """The directory does not show an entry that something is looked for below."""
+
+    code = "vendor.no_base"
+    fr = "L'annuaire ne montre pas l'une des entrées sous lesquelles chercher ({status})."
+    en = "The directory does not show one of the entries to look below ({status})."
+    todo_fr = "Vérifiez « bases » et « destinations », puis ce que le compte a le droit de voir."
+    todo_en = "Check `bases` and `destinations`, then what the account may see."
+
+
 class Denied(VendorError):
     """The account may not ask the directory what changed."""
 
@@ -144,8 +154,10 @@ def write(url: str, method: Literal["MODIFY", "MOVE", "ADD"], **said: Json) -> R
     return Request(method, f"{url}/", headers=(_JSON,), body=encode(said))
 
 
-def read(request: Request, response: Response, stream: str = "") -> Found:
-    """Read what a search gave; raises `VendorError`, `ResumeLost`."""
+def read(request: Request, response: Response, stream: str = "", *, below: bool = False) -> Found:
+    """Read what a search gave; raises `VendorError`, `ResumeLost`. below: it looked below an entry of the settings."""
+    if response.status == 404 and below:
+        raise NoBase(method=request.method, path="/", status=404)
     if response.status == 410:
         raise ResumeLost(stream=stream)
     if response.status == 413:
@@ -191,10 +203,10 @@ def _strange(request: Request, response: Response) -> Malformed:
     return malformed(request, response, "les entrées d'un annuaire étaient attendues", "entries of a directory were expected")
 
 
-def ask(request: Request) -> Exchange[Found]:
+def ask(request: Request, *, below: bool = False) -> Exchange[Found]:
     """Send one search, outside of a read."""
     (response,) = yield Fetch((request,))
-    return read(request, response)
+    return read(request, response, below=below)
 
 
 def gather(url: str, bases: Sequence[str], tree: Tree, attributes: Sequence[str], page: int) -> Exchange[tuple[Entry, ...]]:
@@ -203,7 +215,7 @@ def gather(url: str, bases: Sequence[str], tree: Tree, attributes: Sequence[str]
     for base in bases:
         cookie = ""
         while True:
-            told = yield from ask(search(url, base, tree, attributes, page=page, cookie=cookie))
+            told = yield from ask(search(url, base, tree, attributes, page=page, cookie=cookie), below=True)
             found += told.entries
             if not told.cookie or told.cookie == cookie:
                 break
@@ -263,7 +275,7 @@ def walk(
     while True:
         request = search(url, base, tree, attributes, page=page, cookie=cookie, show_deleted=show_deleted)
         (response,) = yield from fetch(request)
-        told = read(request, response, stream)
+        told = read(request, response, stream, below=True)
         yield from take(request, response, told)
         referrals += told.referrals
         if not told.cookie:

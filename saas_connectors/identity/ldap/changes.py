@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from saas_connectors.answer import accept, malformed
+from saas_connectors.answer import malformed
 from saas_connectors.asking import Answer, fetch
 from saas_connectors.connector import Evidence, Json, Page
 from saas_connectors.identity.ldap import calls, filters, names
@@ -34,6 +34,8 @@ _AT_ONCE: Final = 40
 _MOST: Final = 100_000
 USERS: Final = filters.equals("objectClass", "user")
 _REFUSED: Final = (400, 403, 422, 501)
+_PLACED: Final = ("name", "parentGUID", "isDeleted", "isRecycled", "objectClass")
+"""What changes in an entry that is moved, renamed or deleted."""
 _WAYS: Final = ("dirsync", "usn")
 
 
@@ -52,8 +54,11 @@ class Changes:
     _keys: dict[str, None] = field(default_factory=dict)
     _gone: list[str] = field(default_factory=list)
 
-    def pages(self, position: Json, past: Json) -> Answer[None]:
-        """Give the pages, then what was found; `cursor` is then the next one, None when the next read must be a full one."""
+    def pages(self, position: Json, past: Json, known: Json) -> Answer[None]:
+        """Give the pages, then what was found; `cursor` is then the next one, None when the next read must be a full one.
+
+        past: the cursor to ask for changes since, None to read all. known: the last cursor, whichever is read.
+        """
         pull = self.pull
         pull.start(position)
         more = pull.state.more
@@ -65,7 +70,8 @@ class Changes:
                     yield from self._told()
                     return
                 more["why"] = "expired"
-            more["token"] = yield from self._begun()
+            trusted = isinstance(known, Mapping) and not more["why"] and not self._doubt(known)
+            more["token"] = yield from self._begun(known.get("token", "") if trusted else "")
         elif more.get("ended"):
             self.cursor = more["cursor"]
             yield from self._told()
@@ -85,11 +91,16 @@ class Changes:
             return "server"
         return "backwards" if past["usn"] > where.usn else ""
 
-    def _begun(self) -> Answer[Json]:
-        """Take where changes will be asked from, before anyone is listed: a token of DIRSYNC, or None for uSNChanged."""
+    def _begun(self, known: str) -> Answer[Json]:
+        """Take where changes will be asked from, before anyone is listed: a token of DIRSYNC, or None for uSNChanged.
+
+        known: a token to go on from, empty to walk all.
+        """
         if self.way == "usn" or not self._whole:
             return None
-        token = yield from self._dirsync("", keep=False)
+        token = yield from self._dirsync(known, keep=False)
+        if token is None and known:
+            token = yield from self._dirsync("", keep=False)
         if token is None and self.way == "dirsync":
             raise calls.Denied(method="SEARCH", path="/", status=403)
         return token
@@ -131,11 +142,11 @@ class Changes:
     def _dirsync(self, token: str, *, keep: bool) -> Answer[str | None]:
         """Walk what DIRSYNC tells since a token, keeping the keys or not; gives its last token, None when it is refused."""
         pull, given = self.pull, set[str]()
-        wanted = [name for name in pull.shape.attributes("people") if name != pull.shape.key]
+        wanted = [pull.shape.key]
+        if keep:
+            wanted += [*pull.shape.attributes("people"), *_PLACED, *sorted(filters.attributes(pull.tree))]
         while True:
-            request = calls.search(
-                pull.url, pull.where.top, self.classes, [pull.shape.key, *wanted], dirsync=token
-            )  # fmt: skip
+            request = calls.search(pull.url, pull.where.top, self.classes, list(dict.fromkeys(wanted)), dirsync=token)
             (response,) = yield from fetch(request)
             if response.status in _REFUSED and not given:
                 return None
@@ -184,9 +195,7 @@ class Changes:
             for base in pull.where.bases:
                 request = self._some(base, several)
                 (response,) = yield from fetch(request)
-                if response.status == 404:  # a base that is not there says nothing of who left it
-                    accept(request, response)
-                for entry in calls.read(request, response, "people").entries:
+                for entry in calls.read(request, response, "people", below=True).entries:  # no base, no word of who left
                     key = pull.shape.id(entry)
                     if key in several:
                         rows[key] = pull.shape.person(entry)

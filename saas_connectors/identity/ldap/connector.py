@@ -65,7 +65,7 @@ class Ldap:
         shape, seen = self.said.shape(active=where.active), 0
         for base in where.bases:
             tree = self.said.tree("people", active=where.active)
-            told = yield from calls.ask(calls.search(self.said.url, base, tree, [shape.key], page=2))
+            told = yield from calls.ask(calls.search(self.said.url, base, tree, [shape.key], page=2), below=True)
             seen += len(told.entries)
         remarks = [] if seen else [_EMPTY]
         if not where.active:
@@ -106,8 +106,8 @@ class Ldap:
             return {}
         classes = USERS if self.said.settings.people is None else calls.ANY
         changes = Changes(pull, self._scope(where), self.said.settings.changes, classes)
-        past = plan.cursors.get("people") if plan.modes.get("people") == "incremental" else None
-        yield from changes.pages(position, past)
+        known = plan.cursors.get("people")
+        yield from changes.pages(position, known if plan.modes.get("people") == "incremental" else None, known)
         return {"people": changes.cursor}
 
     def _stream(self, name: str, *, active: bool) -> Stream:

@@ -113,6 +113,16 @@ def _bytes(text: str) -> Iterator[bytes]:
         at += 1
 
 
+def attributes(tree: Tree) -> frozenset[str]:
+    """The attributes that a filter looks at."""
+    ((kind, held),) = tree.items()
+    if kind in ("and", "or"):
+        return frozenset[str]().union(*map(attributes, held))
+    if kind == "not":
+        return attributes(held)
+    return frozenset({held if kind == "present" else held[0]})
+
+
 def equals(attribute: str, value: str | bytes) -> Tree:
     """Those that bear a value."""
     return {"equals": [attribute, value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}]}

@@ -20,6 +20,7 @@ from saas_connectors.identity.ldap.settings import Said
 from saas_connectors.request import Request
 from saas_connectors.writing import refused
 
+_GROUP: Final = ("objectClass", "cn", "sAMAccountName", "adminCount")
 _CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUid"}
 
 
@@ -104,7 +105,7 @@ class Looks:
             both = ("sAMAccountName", "cn") if self.where.active else ("cn",)
             sought = filters.either(*(filters.equals(name, value) for name in both))
         tree = filters.every(self.said.tree("groups", active=self.where.active), sought)
-        found = yield from self.gather(self.everywhere, tree, [self.shape.key, "objectClass", "cn", "sAMAccountName"])
+        found = yield from self.gather(self.everywhere, tree, [*_GROUP, self.shape.key])
         if len(found) != 1:
             raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
         return found[0]
@@ -135,7 +136,7 @@ class Looks:
             borne.append(filters.equals("uniqueMember", person.dn))
             borne += [filters.equals("memberUid", login)] if login else []
         tree = filters.every(self.said.tree("groups", active=self.where.active), filters.either(*borne))
-        found = yield from self.gather(self.everywhere, tree, [self.shape.key, "objectClass", "cn", "sAMAccountName"])
+        found = yield from self.gather(self.everywhere, tree, [*_GROUP, self.shape.key])
         return tuple(entry for entry in found if not self._kept(entry))
 
     def _kept(self, group: Entry) -> bool:

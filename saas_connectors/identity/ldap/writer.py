@@ -8,7 +8,8 @@
 4. LDAP ends no session. `revoke_sessions` makes the password one that nobody knows, over TLS alone, where the settings say so;
    tickets and sessions that are open last as long as they last. It is not read back.
 5. A creation looks for its login, and is refused (`exists`) where anything bears it. The account has no password: it is shut.
-6. Groups are left one after the other by one request. When it stops halfway it is asked again: what is left already is left.
+6. Nobody is put in a group that Active Directory protects (adminCount): whoever is in one rules the domain, or a part of it.
+7. Groups are left one after the other by one request. When it stops halfway it is asked again: what is left already is left.
 """
 
 import base64
@@ -175,6 +176,8 @@ class Editing(Unmirrored):
         comes = operation == "add_to_group"
         if (yield from looks.holds(group, person)) == comes:
             return None
+        if comes and group.text("adminCount") == "1":
+            raise refused(calls.write(url, "MODIFY", dn=group.dn), 403, "protected")
         change = _change("add" if comes else "delete", attribute, value)
         return calls.write(url, "MODIFY", dn=group.dn, changes=[change], **loose)
 

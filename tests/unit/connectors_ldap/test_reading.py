@@ -1,5 +1,6 @@
 """What an Active Directory does that one does not expect of a directory, one test each: all of it, then what changed."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from saas_connectors.errors import Rejected, ResumeLost, SettingsError, Unauthorized, VendorError
-from saas_connectors.identity.ldap.calls import Limited
+from saas_connectors.identity.ldap.calls import Limited, NoBase
 from saas_connectors.request import Request, Response
 from tests.servers.active_directory import GROUPS, LEFT, PEOPLE, TOP
 from tests.unit.connectors_ldap.conftest import Directory, facts, removed, rows
@@ -95,6 +96,36 @@ def test_who_is_in_a_group_is_right_when_someone_moved_though_the_group_says_it_
     here.vendor.transfer(key, LEFT)
     (member,) = rows(here.pull("groups"), "group_members")
     assert member["member"] == f"CN=Agent 50,{LEFT}"
+
+
+@WAYS
+def test_who_no_longer_satisfies_the_filter_leaves_the_copy_and_who_comes_to_satisfy_it_joins(
+    opened: Opened, replicates: bool
+) -> None:  # fmt: skip
+    here = opened(10, replicates=replicates).tuned(people="(&(objectClass=user)(department=Voirie*))")
+    keys = sorted(
+        entry.attributes["objectGUID"][0]
+        for entry in here.vendor.entries.values()
+        if b"user" in entry.attributes["objectClass"]
+    )
+    one, two, three = (str(uuid.UUID(bytes_le=key)) for key in keys[:3])
+    for key in (one, two):
+        here.vendor.change(key, department="Voirie nord")
+    first = here.pull()
+    assert {row["id"] for row in rows(first)} == {one, two}
+    here.vendor.change(two, department="Écoles")
+    here.vendor.change(three, department="Voirie")
+    second = here.again(first)
+    assert ({row["id"] for row in rows(second)} >= {three}, two in removed(second)) == (True, True)
+
+
+def test_a_full_read_goes_on_from_the_token_that_is_known(opened: Opened) -> None:
+    here = opened(40)
+    first = here.pull()
+    walked = sum(b'"dirsync"' in (request.body or b"") for request in here.asked)
+    second = here.pull(cursors=first.cursors)
+    assert len(rows(second)) == 40
+    assert sum(b'"dirsync"' in (request.body or b"") for request in here.asked) == 1 < walked
 
 
 @pytest.mark.parametrize("replicates", [True, False])
@@ -191,7 +222,7 @@ def test_dirsync_that_is_wanted_and_denied_is_a_fault(opened: Opened) -> None:
 
 def test_a_base_that_is_not_there_or_not_ours_to_see_is_no_empty_list(opened: Opened) -> None:
     here = opened(3)
-    with pytest.raises(VendorError):
+    with pytest.raises(NoBase):
         here.tuned(bases=[f"OU=Ailleurs,{TOP}"]).pull()
     first = here.pull()
     here.vendor.change(rows(first)[0]["id"], title="x")

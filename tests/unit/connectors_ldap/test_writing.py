@@ -176,6 +176,16 @@ def test_all_groups_are_left_but_those_that_are_kept_and_nobody_else_leaves_one(
     assert not sent(here)
 
 
+def test_nobody_is_put_in_a_group_that_rules_the_domain(opened: Opened) -> None:
+    here = opened(1)
+    key = rows(here.pull())[0]["id"]
+    rulers = here.vendor.group("Admins du domaine")
+    here.vendor.change(rulers, adminCount="1")
+    with pytest.raises(Rejected) as refusal:
+        here.apply("add_to_group", id=key, group_name="admins du domaine")
+    assert (refusal.value.reason, refusal.value.definitive, sent(here)) == ("protected", True, [])
+
+
 def test_an_account_is_given_an_end_and_the_end_is_taken_away(opened: Opened) -> None:
     here = opened(1)
     key = rows(here.pull())[0]["id"]
