@@ -215,7 +215,7 @@ class _Filter:
                 raise Misasked
             return ber.sequence(ber.octets(oid, 0x81), ber.octets(_name(name), 0x82), ber.octets(_held(value), 0x83), tag=0xA9)
         name, value = _listed(held, 2)
-        if kind == "starts":
+        if kind == "starts" and value != "":  # what starts with nothing would be everything
             return ber.sequence(ber.octets(_name(name)), ber.sequence(ber.octets(_held(value), 0x80)), tag=0xA4)
         tag = {"equals": 0xA3, "at_least": 0xA5, "at_most": 0xA6}.get(kind)
         if tag is None:
@@ -244,4 +244,4 @@ def _value(value: _Value) -> bytes:
 
 
 def _decoded(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    return base64.b64decode(text.encode(), validate=True)

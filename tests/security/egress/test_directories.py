@@ -1,17 +1,28 @@
 """The LDAP way out: whom it dials, what can be asked there, what is known of a write, and what a hostile server makes of it."""
 
+import json
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trustme
 
+from saas_connectors.auth import bearer
 from saas_connectors.connector import Json
-from sovereign.egress.errors import Broken, Refused, TlsFailed
-from tests.servers.directory import ALL, asked, code, search, way_out
+from saas_connectors.request import Request
+from sovereign.egress import ber, open_transport
+from sovereign.egress.errors import Broken, EgressError, NoCredential, NotSent, Refused, TimedOut, TlsFailed, TooLarge
+from sovereign.egress.policy import EgressPolicy
+from tests.servers import ldap_wire as wire
+from tests.servers.directory import ALL, CONNECTION, asked, code, search, way_out
 from tests.servers.ldap import Served, serving
-from tests.servers.ldap_tree import Code, Hangup, Outcome, Session, Tree
-from tests.servers.ldap_wire import Bind, Modify, Search
+from tests.servers.ldap_tree import PASSWORD, USER, Code, Hangup, Outcome, Session, Tree
+from tests.servers.ldap_wire import Add, Bind, Modify, Move, Search
+from tests.servers.sites import Wandering
 
 BASE = "dc=ville,dc=example"
 JEANNE = f"cn=jeanne,{BASE}"
@@ -112,3 +123,330 @@ def test_a_write_on_a_session_that_was_let_go_is_sent_on_a_new_one(served: Serve
         answer = way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled()))
     assert code(answer) == (200, "0", "")
     assert len([each for each in served.directory.asked if isinstance(each, Modify)]) == 1
+
+
+def test_a_login_that_was_refused_is_not_tried_again_while_directories_count(served: Served) -> None:
+    with way_out(served.url, served.authority, password="autre", attempts=4) as way:
+        answers = [way.send(asked(served.url, "SEARCH", base=BASE, scope="base", filter=ALL)) for _ in range(3)]
+    assert [code(answer) for answer in answers] == [(401, "49", "")] * 3
+    assert len(served.directory.asked) == 1
+
+
+@pytest.mark.parametrize("detail", ["52e", "532", "533", "701", "773", "775"])
+def test_the_reason_of_active_directory_for_a_refused_login_is_read(served: Served, detail: str) -> None:
+    words = f"80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data {detail}, v3839\0"
+    town(served).refusal = Code(49, words)
+    with way_out(served.url, served.authority) as way:
+        answer = way.send(asked(served.url, "SEARCH", base=BASE, scope="base", filter=ALL))
+    assert (code(answer), answer.body) == ((401, "49", detail), b"")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data canari-7d1f02, v3839",
+        "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 52e, v3839 canari-7d1f02",
+        "canari-7d1f02, data 52e, v3839",
+        "data 52e",
+    ],
+    ids=["value", "after", "before", "alone"],
+)
+def test_other_words_of_a_refusal_are_not_given_on(served: Served, words: str) -> None:
+    town(served).refusal = Code(49, words)
+    with way_out(served.url, served.authority) as way:
+        answer = way.send(asked(served.url, "SEARCH", base=BASE, scope="base", filter=ALL))
+    assert (dict(answer.headers), answer.body) == ({"ldap-code": "49"}, b"")
+
+
+STATUSES = {
+    1: 502, 2: 400, 3: 413, 4: 413, 8: 403, 10: 421, 11: 413, 12: 501, 13: 403, 16: 409, 18: 400, 19: 409, 20: 409, 21: 400,
+    32: 404, 34: 400, 50: 403, 51: 503, 52: 503, 53: 422, 64: 409, 65: 409, 66: 409, 68: 409, 71: 409, 80: 502, 99: 502,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", STATUSES)
+def test_a_result_code_has_its_status_and_no_word_of_the_server(served: Served, number: int) -> None:
+    with way_out(served.url, served.authority) as way:
+        search(way, served.url, BASE, scope="base")
+        town(served).refusal = Code(number, "canari-7d1f02")
+        answer = way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled()))
+    assert (code(answer), answer.body) == ((STATUSES[number], str(number), ""), b"")
+    assert "canari" not in f"{dict(answer.headers)}"
+    assert ("retry-after" in answer.headers) is (answer.status == 503)
+
+
+def test_an_empty_password_never_leaves(served: Served) -> None:
+    for user, password in ((USER, ""), ("", PASSWORD)):
+        with way_out(served.url, served.authority, user=user, password=password) as way, pytest.raises(NoCredential):
+            search(way, served.url, BASE)
+    assert served.directory.asked == []
+
+
+def test_only_a_login_and_a_password_can_be_shown(served: Served) -> None:
+    policy = EgressPolicy(CONNECTION, served.url, loopback=True, ca_bundle=served.authority)
+    for shown in (bearer("jeton"), None):
+        with open_transport(policy, shown, Wandering()) as way, pytest.raises(Refused) as refusal:
+            search(way, served.url, BASE)
+        assert refusal.value.rule == "egress.credential"
+    assert served.sessions == 0
+
+
+NESTED: dict[str, Json] = {"present": "cn"}
+for _ in range(40):
+    NESTED = {"not": NESTED}
+DEEP = b'{"base":"","scope":"base","filter":' + b'{"not":' * 100_000 + b"}" * 100_001
+FIND: dict[str, Json] = {"base": BASE, "scope": "base", "filter": ALL}
+CHANGE: dict[str, Json] = {"dn": JEANNE, "changes": disabled()}
+MISASKED: dict[str, tuple[str, dict[str, Json] | bytes]] = {
+    "not-json": ("SEARCH", b"(objectClass=*)"),
+    "no-body": ("SEARCH", b""),
+    "deep-json": ("SEARCH", DEEP),
+    "filter-text": ("SEARCH", {**FIND, "filter": "(objectClass=*)"}),
+    "filter-deep": ("SEARCH", {**FIND, "filter": NESTED}),
+    "filter-wide": ("SEARCH", {**FIND, "filter": {"or": [ALL] * 10_001}}),
+    "filter-two": ("SEARCH", {**FIND, "filter": {"present": "cn", "not": ALL}}),
+    "filter-unknown": ("SEARCH", {**FIND, "filter": {"approx": ["cn", "a"]}}),
+    "filter-number": ("SEARCH", {**FIND, "filter": {"equals": ["cn", 5]}}),
+    "starts-with-nothing": ("SEARCH", {**FIND, "filter": {"starts": ["cn", ""]}}),
+    "attribute-syntax": ("SEARCH", {**FIND, "filter": {"equals": ["cn=a)(cn", "a"]}}),
+    "attribute-star": ("SEARCH", {**FIND, "filter": {"present": "*"}}),
+    "listed-syntax": ("SEARCH", {**FIND, "attributes": ["cn,dn"]}),
+    "rule-syntax": ("SEARCH", {**FIND, "filter": {"rule": ["cn", "1.2:=", "a"]}}),
+    "scope": ("SEARCH", {**FIND, "scope": "children"}),
+    "unknown-field": ("SEARCH", {**FIND, "size": 5}),
+    "cookie-unpaged": ("SEARCH", {**FIND, "cookie": "AAAA"}),
+    "cookie-base64": ("SEARCH", {**FIND, "page": 5, "cookie": "é"}),
+    "page-zero": ("SEARCH", {**FIND, "page": 0}),
+    "no-entry": ("MODIFY", {**CHANGE, "dn": ""}),
+    "no-change": ("MODIFY", {**CHANGE, "changes": []}),
+    "verb": ("MODIFY", {**CHANGE, "changes": [{"do": "increment", "attribute": "uid", "values": ["1"]}]}),
+    "option-syntax": ("MODIFY", {**CHANGE, "changes": [{"do": "delete", "attribute": "cn;a b"}]}),
+    "base64": ("ADD", {"dn": JEANNE, "attributes": {"cn": [{"base64": "?"}]}}),
+    "surrogate": ("MODIFY", b'{"dn": "cn=\\ud800", "changes": [{"do": "delete", "attribute": "cn"}]}'),
+    "whoami": ("WHOAMI", {"dn": JEANNE}),
+}
+
+
+@pytest.mark.parametrize("name", MISASKED)
+def test_a_body_that_is_not_its_methods_is_refused_before_anything_is_dialled(served: Served, name: str) -> None:
+    method, body = MISASKED[name]
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with way_out(served.url, served.authority) as way, pytest.raises(Refused) as refusal:
+        way.send(Request(method, f"{served.url}/", body=sent))
+    assert (refusal.value.rule, served.sessions) == ("egress.body", 0)
+
+
+@pytest.mark.parametrize("method", ["DELETE", "GET", "POST", "BIND", "PASSWORD", "ABANDON"])
+def test_nothing_deletes_an_entry_and_no_other_method_is_known(served: Served, method: str) -> None:
+    with way_out(served.url, served.authority) as way, pytest.raises(Refused) as refusal:
+        way.send(asked(served.url, method, dn=JEANNE))
+    assert (refusal.value.rule, served.sessions) == ("egress.method", 0)
+
+
+def test_a_write_that_passes_for_a_read_is_refused(served: Served) -> None:
+    write = Request("MODIFY", f"{served.url}/", body=json.dumps(CHANGE).encode(), reads=True)
+    with way_out(served.url, served.authority) as way, pytest.raises(Refused) as refusal:
+        way.send(write)
+    assert (refusal.value.rule, served.sessions) == ("egress.method", 0)
+
+
+@pytest.mark.parametrize("path", ["/cn=jeanne", "/?filter=a", "/dc=ville??sub?(uid=*)"])
+def test_an_address_names_no_entry(served: Served, path: str) -> None:
+    with way_out(served.url, served.authority) as way, pytest.raises(Refused) as refusal:
+        way.send(Request("SEARCH", f"{served.url}{path}", body=json.dumps(FIND).encode(), reads=True))
+    assert refusal.value.rule == "egress.url"
+
+
+def test_another_origin_is_refused(served: Served) -> None:
+    with way_out(served.url, served.authority) as way, pytest.raises(Refused) as refusal:
+        way.send(asked("ldaps://autre.example", "SEARCH", **FIND))
+    assert refusal.value.rule == "egress.origin"
+
+
+def test_a_read_is_tried_again_and_a_write_is_not(served: Served) -> None:
+    served.raw += [None, None]
+    with way_out(served.url, served.authority, attempts=4) as way:
+        assert search(way, served.url, BASE, scope="base")["entries"] != []
+        served.raw += [None]
+        with pytest.raises(Broken):
+            way.send(asked(served.url, "MODIFY", **CHANGE))
+        served.raw += [None]
+        with pytest.raises(Broken):
+            way.send(asked(served.url, "ADD", dn=f"cn=a,{BASE}", attributes={"cn": ["a"]}))
+        served.raw += [None]
+        with pytest.raises(Broken):
+            way.send(asked(served.url, "MOVE", dn=JEANNE, rdn="cn=a", delete_old=True))
+    assert [each for each in served.directory.asked if isinstance(each, Modify | Add | Move)] == []
+
+
+def test_a_write_whose_login_finds_no_answer_did_not_leave(tmp_path: Path) -> None:
+    with hostile(tmp_path, None) as place, way_out(*place, timeout=1.0) as way, pytest.raises(NotSent) as fault:
+        way.send(asked(place[0], "MODIFY", **CHANGE))
+    assert not fault.value.may_have_arrived
+
+
+def test_a_way_out_that_closes_lets_nobody_wait(served: Served) -> None:
+    town(served).lock.acquire()
+    faults: list[EgressError] = []
+    way = way_out(served.url, served.authority)
+
+    def ask() -> None:
+        try:
+            search(way, served.url, BASE)
+        except EgressError as fault:
+            faults.append(fault)
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    while served.sessions == 0:
+        waiting.join(0.05)
+    way.close()
+    town(served).lock.release()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def test_referrals_are_counted_and_not_followed(served: Served) -> None:
+    class Referring(Town):
+        def search(self, session: Session, asked: Search) -> Outcome:
+            return Outcome(entries=[self.find(JEANNE)], referrals=["ldap://autre.example/dc=autre", "ldap://b.example/dc=b"])
+
+    served.directory = Referring()
+    with way_out(served.url, served.authority) as way:
+        found = search(way, served.url, BASE)
+    assert (len(found["entries"]), found["referrals"]) == (1, 2)
+
+
+def test_the_range_of_a_value_stays_in_its_attributes_name(served: Served) -> None:
+    served.directory.find(JEANNE).attributes = {"member;range=0-1499": [b"cn=a", b"cn=b"], "userCertificate;binary": [b"ab"]}
+    with way_out(served.url, served.authority) as way:
+        found = search(way, served.url, JEANNE, scope="base")
+    assert found["entries"][0]["attributes"] == {
+        "member;range=0-1499": ["cn=a", "cn=b"], "userCertificate;binary": [{"base64": "YWI="}],
+    }  # fmt: skip
+
+
+def test_dirsync_deleted_objects_and_permissive_changes_are_asked_by_critical_controls(served: Served) -> None:
+    seen: list[tuple[int, int, bytes]] = []
+
+    class Syncing(Town):
+        known = Town.known | {wire.DIRSYNC, wire.SHOW_DELETED}
+
+        def search(self, session: Session, asked: Search) -> Outcome:
+            assert asked.controls[wire.SHOW_DELETED].critical
+            seen.append(wire.dirsync(asked.controls[wire.DIRSYNC].value))
+            done = super().search(session, asked)
+            done.controls = {wire.DIRSYNC: wire.synced(b"\0cookie", more=True)}
+            return done
+
+    served.directory = Syncing()
+    with way_out(served.url, served.authority) as way:
+        sync: Json = {"flags": 0x80000001, "max": 1000, "cookie": "AGE="}
+        found = search(way, served.url, BASE, dirsync=sync, show_deleted=True)
+        again = way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled("512"), permissive=True))
+    assert found["dirsync"] == {"more": True, "cookie": "AGNvb2tpZQ=="}
+    assert seen == [(0x80000001, 1000, b"\0a")]
+    assert again.status == 200
+    assert [each.controls[wire.PERMISSIVE].critical for each in served.directory.asked if isinstance(each, Modify)] == [True]
+
+
+@contextmanager
+def hostile(tmp_path: Path, *answers: bytes | None, drip: bool = False) -> Iterator[tuple[str, Path]]:
+    """A server that says each of these once something came; None: it waits. drip: then a byte at a time."""
+    ca = trustme.CA()
+    authority = tmp_path / "hostile-ca.pem"
+    ca.cert_pem.write_to_path(str(authority))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                plain, _ = listening.accept()
+                with plain, context.wrap_socket(plain, server_side=True) as sock:
+                    for each in answers:
+                        sock.recv(65536)
+                        if each is None:
+                            over.wait(60)
+                        sock.sendall(each or b"")
+                    while drip and not over.wait(0.05):
+                        sock.sendall(b"\0")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"ldaps://localhost:{listening.getsockname()[1]}", authority
+        over.set()
+        thread.join(60)
+
+
+BOUND = wire.ended(1, 0x61, 0, "", {})
+ENTRY = wire.entry(2, JEANNE, {"cn": [b"x" * 2000]})
+DONE = wire.ended(2, 0x65, 0, "", {})
+DEEPLY = b"\x30\x83\x01\x86\xa0" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (b"\x30\x84\xff\xff\xff\xff", TooLarge),
+        (b"\x30\x84\x00\x0f\xff\xff" + b"x" * 1000, TooLarge),
+        (ENTRY * 100, TooLarge),
+        (wire.entry(2, JEANNE, {"cn": [b"\x01" * 40_000]}) + DONE, TooLarge),
+        (DEEPLY, (Broken, TooLarge)),
+        (b"\x30\x80\x02\x01\x02\x65\x80", Broken),
+        (b"\x30\x85\x00\x00\x00\x00\x05hello", Broken),
+        (b"HTTP/1.1 200 OK\r\n\r\n", Broken),
+        (b"\x30\x0c\x02\x01\x02\x65\x17\x0a\x01\x00\x04\x00\x04\x00", Broken),
+        (b"\x30\x05\x02\x01\x02\x65\x00", Broken),
+        (b"\x1f\xff\xff\xff\xff\xff\xff", Broken),
+        (wire.ended(3, 0x65, 0, "", {}), Broken),
+        (wire.ended(0, 0x78, 52, "canari-7d1f02", {}, "1.3.6.1.4.1.1466.20036"), Broken),
+        (wire.ended(2, 0x61, 0, "", {}), Broken),
+        (wire.entry(2, "cn=canari-7d1f02", {"é": [b"a"]}) + DONE, Broken),
+        (ber.sequence(ber.integer(2), ber.sequence(ber.octets(b"\xff\xfe"), ber.sequence(), tag=0x64)) + DONE, Broken),
+        (wire.ended(2, 0x65, 0, "", {wire.PAGED: b"canari-7d1f02"}), Broken),
+        (DONE[:-4], TimedOut),
+        (None, TimedOut),
+    ],
+    ids=["length", "long", "many", "escaped", "deep", "indefinite", "length-of-length", "http", "beyond", "no-result", "tags",
+         "number", "notice", "kind", "attribute", "name", "control", "half", "silence"],
+)  # fmt: skip
+def test_a_hostile_answer_ends_in_a_fault_that_shows_nothing(
+    tmp_path: Path, answer: bytes | None, fault: type[EgressError]
+) -> None:
+    caps: dict[str, Json] = {"max_bytes": 100_000, "timeout": 1.0}
+    with hostile(tmp_path, BOUND, answer, None) as place, way_out(*place, **caps) as way, pytest.raises(fault) as failure:
+        search(way, place[0], BASE, page=5)
+    assert "canari" not in f"{failure.value!r} {failure.value} {failure.value.fields}"
+
+
+def test_a_server_that_drips_is_cut_off_at_the_end_of_the_calls_time(tmp_path: Path) -> None:
+    caps: dict[str, Json] = {"timeout": 30.0, "total_timeout": 2.0}
+    with hostile(tmp_path, BOUND, b"\x30\x83\x00\xff\xff", drip=True) as place, way_out(*place, **caps) as way:  # noqa: SIM117
+        with pytest.raises(TimedOut) as failure:
+            search(way, place[0], BASE)
+    assert failure.value.fields["phase"] == "total"
+
+
+def test_bytes_that_come_before_tls_are_not_read_as_if_they_came_after(tmp_path: Path) -> None:
+    answer = wire.ended(1, 0x78, 0, "", {}) + wire.ended(2, 0x61, 0, "", {})
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                sock, _ = listening.accept()
+                with sock:
+                    sock.recv(65536)
+                    sock.sendall(answer)
+                    sock.recv(65536)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        url = f"ldap://localhost:{listening.getsockname()[1]}"
+        with way_out(url, tmp_path / "ca.pem") as way, pytest.raises(TlsFailed) as failure:
+            search(way, url, BASE)
+        thread.join(60)
+    assert "bytes before TLS" in str(failure.value)
