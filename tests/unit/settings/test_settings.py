@@ -321,6 +321,15 @@ def test_a_folder_is_taken_relative_to_the_site(tmp_path: Path) -> None:
         assert policy_of(connection, tmp_path, lambda _: b"").url == f"folder:{tmp_path}/decp"
 
 
+@pytest.mark.parametrize("scheme", ["imaps", "imap", "ldaps", "ldap"])
+def test_what_is_spoken_to_by_sessions_passes_a_proxy_over_http_alone(scheme: str, tmp_path: Path) -> None:
+    text, path = ARBRES.replace("https://api.ville.fr", f"{scheme}://serveur.ville.fr"), tmp_path / "sovereign.toml"
+    assert parse(text + 'network = { proxy = "http://proxy:3128" }', path).connections["arbres"].url.startswith(f"{scheme}:")
+    with pytest.raises(BadSettings) as fault:
+        parse(text + 'network = { proxy = "https://proxy:3128" }', path)
+    assert fault.value.fields["field"] == "connections.arbres.network.proxy"
+
+
 def test_words_refused_as_names_are_those_that_sql_does_not_read_as_a_schema() -> None:
     words = [word for (word,) in duckdb.sql("SELECT DISTINCT keyword_name FROM duckdb_keywords()").fetchall()]
     for word in words:
