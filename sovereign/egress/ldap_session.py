@@ -137,7 +137,7 @@ class Session(Link):
             while (size := ber.announced(self._buffer)) is None:
                 self._more()
             if self._buffer[0] != ber.SEQUENCE:
-                raise Malformed  # not a message: its length is not to be waited for
+                raise self._broken("malformed")  # not a message: its length is not to be waited for
             if size > most:
                 raise self._too_large(most, "message")
             said = ldap.message(self._exactly(size))

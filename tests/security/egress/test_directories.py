@@ -176,8 +176,8 @@ def test_a_result_code_has_its_status_and_no_word_of_the_server(served: Served, 
 
 
 def test_an_empty_password_never_leaves(served: Served) -> None:
-    for user, password in ((USER, ""), ("", PASSWORD)):
-        with way_out(served.url, served.authority, user=user, password=password) as way, pytest.raises(NoCredential):
+    for user, password, fault in ((USER, "", NoCredential), ("", PASSWORD, Refused)):
+        with way_out(served.url, served.authority, user=user, password=password) as way, pytest.raises(fault):
             search(way, served.url, BASE)
     assert served.directory.asked == []
 

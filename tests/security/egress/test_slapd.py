@@ -141,9 +141,8 @@ def test_an_entry_is_changed_moved_and_read_back_by_another_client(server: slapd
             asked(server.url, "MOVE", dn=f"uid=agent00003,{LEFT}", rdn="uid=agent00003", delete_old=True, parent=PEOPLE)
         )
         missing = way.send(asked(server.url, "MODIFY", dn=f"uid=agent00003,{LEFT}", changes=changes))
-        there = way.send(
-            asked(server.url, "ADD", dn=person(3), attributes={"objectClass": ["inetOrgPerson"], "cn": ["a"], "sn": ["a"], "uid": ["agent00003"]})
-        )
+        whole: Json = {"objectClass": ["inetOrgPerson"], "cn": ["a"], "sn": ["a"], "uid": ["agent00003"]}
+        there = way.send(asked(server.url, "ADD", dn=person(3), attributes=whole))
         twice = way.send(asked(server.url, "MODIFY", dn=person(3), changes=[changes[1]]))
     assert [code(each)[:2] for each in (changed, moved, back)] == [(200, "0")] * 3
     assert (code(missing)[:2], code(there)[:2], code(twice)[:2]) == ((404, "32"), (409, "68"), (409, "20"))
