@@ -193,11 +193,11 @@ class Contradicted(WitnessError):
 
 
 class Awaited(AuditError):
-    """What is old enough to be pruned was not confirmed by the receiver of events. Field `seq`: the first such entry."""
+    """What is old enough to be pruned is still awaited by the receiver of events, or by subscribers. Field `seq`: its first."""
 
     code = "audit.awaited"
     kind = "partial"
-    fr = "Rien n'est élagué : le récepteur d'[audit.export] n'a rien confirmé à partir de l'entrée {seq}."
-    en = "Nothing is pruned: the receiver of [audit.export] has confirmed nothing from entry {seq} on."
-    todo_fr = "Rétablissez le récepteur, ou retirez [audit.export] s'il n'en faut plus."
-    todo_en = "Restore the receiver, or take [audit.export] out when it is no longer wanted."
+    fr = "Rien n'est élagué : à partir de l'entrée {seq}, le récepteur d'[audit.export] ou les abonnés attendent encore."
+    en = "Nothing is pruned: from entry {seq} on, the receiver of [audit.export] or subscribers are still waiting."
+    todo_fr = "Rétablissez le récepteur, ou retirez [audit.export] s'il n'en faut plus ; pour les abonnés, lancez « sovereign serve »."
+    todo_en = "Restore the receiver, or take [audit.export] out if it is not wanted; for subscribers, run `sovereign serve`."

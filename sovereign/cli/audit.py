@@ -237,7 +237,7 @@ def _export_events(door: Door, path: Path, first: int) -> None:
 @option("--yes", is_flag=True, fr="Ne demande pas de confirmation.", en="Ask for no confirmation.")
 def prune(door: Door, before: str, reason: str, yes: bool) -> None:
     """What is gone is gone: a person confirms."""
-    from sovereign import exporting
+    from sovereign import eventing, exporting
     from sovereign.cli.keys import confirm
 
     site = door.site()
@@ -248,5 +248,6 @@ def prune(door: Door, before: str, reason: str, yes: bool) -> None:
             f"Les entrées antérieures au {before} seront perdues ; leurs empreintes restent.",
             f"The entries older than {before} will be lost; their hashes stay.",
         )
-    gone = site.audit.prune(instant, reason, unconfirmed=exporting.unconfirmed(site))
+    awaited = [each for each in (exporting.unconfirmed(site), eventing.subscribers(site).awaited()) if each is not None]
+    gone = site.audit.prune(instant, reason, unconfirmed=min(awaited, default=None))
     door.out.done("audit.pruned", f"{number(gone)} entrées élaguées", f"{number(gone)} entries pruned", entries=gone)

@@ -137,6 +137,13 @@ class Subscribers:
             return Standing(0, 0, 0, counts, None)
         return Standing(row.since, row.sequence, row.lost, counts, oldest)
 
+    def awaited(self) -> int | None:
+        """The first entry of the log that was not looked at for them, which is not to be pruned; None when nobody is told."""
+        with self._state.read() as reader:
+            live = reader.execute(select(subscribers.c.name).where(subscribers.c.removed_at.is_(None)).limit(1)).first()
+            seen = reader.execute(select(counters.c.value).where(counters.c.name == CURSOR)).scalar()
+        return None if live is None or seen is None else int(seen) + 1
+
     def keys(self, name: str) -> tuple[bytes, ...]:
         """The keys that sign at this instant, the newest first. Errors: NoSecret."""
         return self.signing.keys(name)

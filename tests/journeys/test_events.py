@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import b64encode
+from datetime import timedelta
 from pathlib import Path
 
 import requests
@@ -85,3 +86,24 @@ def test_an_event_that_its_flow_cannot_read_keeps_none_of_the_others_waiting(tmp
             here.until(["compte-003"])
         told = {row["standing"] for row in here.run("flow", "show", "depart")}
         assert told == {"failed", "taken"}
+
+
+def test_the_service_prunes_an_event_in_its_time_and_it_stays_known_when_it_is_sent_again(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW) as here:
+        ready(here, tmp_path)
+        data = {"event": "departure", "matricule": "m003", "compte": "compte-003"}
+        with here.site.serving() as door:
+            told = post(door.address, "msg-1", data).json()
+            here.until(["compte-003"])
+            assert post(door.address, "msg-2", {"event": "arrival", "matricule": "m9", "compte": "c9"}).status_code == 202
+        assert here.run("event", "prune")[0]["events"] == 0
+        here.site.clock = lambda: now() + timedelta(days=91)
+        with here.site.site() as site:
+            site.housekeep()
+        here.site.clock = now
+        assert [each["kind"] for each in here.run("event", "list")] == ["rh.arrival"]
+        with here.site.serving() as door:
+            again = post(door.address, "msg-1", data)
+            assert (again.status_code, again.json()) == (200, {"event": told["event"], "new": False})
+            time.sleep(1.5)
+        here.until(["compte-003"])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sovereign.access import BadRight
+from sovereign.audit.errors import Awaited
 from sovereign.events.errors import UnknownMessage, UnknownSubscriber
 from sovereign.events.gathering import Rows
 from sovereign.events.news import News
@@ -363,3 +364,23 @@ def test_changed_rows_are_told_after_their_copy_and_what_keeps_them_is_entered(h
     assert [int(each["sequence"]) for each in said] == [1, 2, 3, 4, 5, 9]
     assert [each.facts["why"] for each in here.acts("subscriber.withheld")] == ["clearance"]
     assert said[-1]["data"]["lost"] == 3
+
+
+def test_no_entry_that_subscribers_have_yet_to_be_told_of_may_be_pruned(here: House) -> None:
+    here.declare()
+    assert here.subscribers is not None
+    assert here.subscribers.awaited() is None
+    here.declare(si=subscriber("http://127.0.0.1:9/"))
+    entry = here.commit(1)
+    assert here.subscribers.awaited() == entry - 1, "the secret that was made is an entry too"
+    gather(here)
+    assert here.subscribers.awaited() == entry + 1
+    for number in range(600):
+        here.commit(number)
+    here.ahead = timedelta(days=400)
+    with pytest.raises(Awaited):
+        here.audit.prune(here.clock() - timedelta(days=1), unconfirmed=here.subscribers.awaited())
+    gather(here)
+    assert here.audit.prune(here.clock() - timedelta(days=1), unconfirmed=here.subscribers.awaited()) > 0
+    here.declare()
+    assert here.subscribers.awaited() is None
