@@ -199,5 +199,5 @@ class Awaited(AuditError):
     kind = "partial"
     fr = "Rien n'est élagué : à partir de l'entrée {seq}, le récepteur d'[audit.export] ou les abonnés attendent encore."
     en = "Nothing is pruned: from entry {seq} on, the receiver of [audit.export] or subscribers are still waiting."
-    todo_fr = "Rétablissez le récepteur, ou retirez [audit.export] s'il n'en faut plus ; pour les abonnés, lancez « sovereign serve »."
+    todo_fr = "Rétablissez le récepteur, ou retirez [audit.export] s'il ne sert plus ; pour les abonnés : « sovereign serve »."
     todo_en = "Restore the receiver, or take [audit.export] out if it is not wanted; for subscribers, run `sovereign serve`."
