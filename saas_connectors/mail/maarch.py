@@ -8,6 +8,7 @@
 5. No page of an error is shown or kept: Maarch's show the password.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,7 @@ from saas_connectors.connector import (
 from saas_connectors.errors import Malformed, Unauthorized, VendorError
 from saas_connectors.mail.maarch_attached import ROUTES, Attached
 from saas_connectors.mail.maarch_calls import LIST, Calls, ListRefused, admit, rows
+from saas_connectors.mail.maarch_files import algorithm_of
 from saas_connectors.mail.maarch_letters import CONTENT, Letters
 from saas_connectors.mail.maarch_planning import Planning
 from saas_connectors.mail.maarch_referred import Referred, request, route
@@ -44,6 +46,10 @@ _CHANGE_KEY: Final = (
 _NOTHING: Final = (
     "Ce compte ne voit aucun courrier : la clause de son groupe est sans doute restée à « 1=0 », celle des services web.",
     "This account sees no letter: the clause of its group is probably still `1=0`, that of web services.",
+)
+_ALTERED: Final = (
+    "Un fichier servi diffère de son empreinte : si Maarch y met un filigrane, ou le chiffre, réglez verify = false.",
+    "A file that is served differs from its fingerprint: if Maarch marks its files, or encrypts them, set verify = false.",
 )
 _UNCHECKED: Final = (
     "Les empreintes des fichiers ne sont pas des SHA-512 : les fichiers seront gardés sans être contrôlés.",
@@ -164,7 +170,12 @@ class Maarch:
                 remarks += yield from _tried(self.calls.get(f"resources/{identifier}/{name}"), ROUTES[name], name)
         if "documents" in self.names and (found[0].get("filename") or fingerprint):
             probe = self.calls.get(f"resources/{identifier}/originalContent", document=True)
-            remarks += yield from _tried(probe, CONTENT, "documents")
+            (served,) = yield Fetch((probe,))
+            remarks += _told(probe, served, CONTENT, "documents")
+            algorithm = algorithm_of(str(fingerprint)) if self.settings.verify and fingerprint else None
+            if algorithm and 200 <= served.status < 300:
+                altered = hashlib.new(algorithm, served.body).hexdigest() != str(fingerprint).lower()
+                remarks += [_ALTERED] if altered else []
         return remarks
 
     def _columns_or_remark(self) -> Exchange[tuple[str, ...] | list[Remark]]:
@@ -190,6 +201,10 @@ def _listed(asked: Request, response: Response) -> bool:
 def _tried(asked: Request, named: str, name: str) -> Exchange[list[Remark]]:
     """Call a route once; what stops it is a remark, a refused credential is raised."""
     (response,) = yield Fetch((asked,))
+    return _told(asked, response, named, name)
+
+
+def _told(asked: Request, response: Response, named: str, name: str) -> list[Remark]:
     try:
         admit(asked, response, named)
     except VendorError as fault:

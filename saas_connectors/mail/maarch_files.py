@@ -4,14 +4,17 @@
    its list: its tag is its number, its version and when it last changed.
 2. A SHA-512 or SHA-256 fingerprint is checked on the bytes that came. A file that differs is not kept: the record says so, the
    verdict weighs it, and the next read asks again.
-3. A file that the vendor refuses to give is told, and the others are fetched; a route that is not allowed, a credential that is
+3. Where none of the first files of a part, `ENOUGH` or more, is what its fingerprint says, one is fetched again: when it comes
+   the same, the server alters what it serves (a watermark, encryption at rest). Files are then kept, unverified, under a tag
+   of their own, and it is told once, with the setting that says so.
+4. A file that the vendor refuses to give is told, and the others are fetched; a route that is not allowed, a credential that is
    refused, or a vendor that gives none of a whole batch, stops the read.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from saas_connectors.asking import Answer, fetch, file, holding
@@ -20,6 +23,9 @@ from saas_connectors.mail.maarch_calls import ROUTE_DENIED, admit, sentence
 from saas_connectors.request import Request, Response
 
 AT_ONCE: Final = 16
+ENOUGH: Final = 3
+ALTERED: Final = "altered"
+"""Of `Files.troubles`: files that are kept although they differ."""
 BYTES: Final = 32 << 20
 LARGEST: Final = 1 << 28
 """A file said to be larger is not asked for: no answer may be."""
@@ -55,12 +61,20 @@ class Files:
     route: str
     verify: bool = True
     troubles: Counter[str] = field(default_factory=Counter)
+    _altered: bool | None = None
+    _served: set[str] = field(default_factory=set)
 
     def held(self, wanted: Sequence[Wanted | None]) -> Answer[dict[str, Filed]]:
         """Ask the store which of these it holds, by tag."""
         tags = tuple(dict.fromkeys(each.tag for each in wanted if each is not None and each.tag is not None))
         found = yield from holding(self.stream, *tags)
-        return {tag: filed for tag, filed in zip(tags, found, strict=True) if filed is not None}
+        held = {tag: filed for tag, filed in zip(tags, found, strict=True) if filed is not None}
+        left = [tag for tag in tags if tag not in held]
+        for tag, filed in zip(left, (yield from holding(self.stream, *map(_as_served, left))), strict=True):
+            if filed is not None:
+                held[tag] = filed
+                self._served.add(tag)
+        return held
 
     def take(self, wanted: Sequence[Wanted | None], held: dict[str, Filed]) -> Answer[list[Taken]]:
         """Give what became of each; those not held are fetched at once, and enter `held`."""
@@ -70,6 +84,7 @@ class Files:
                 asked.setdefault(n if each.tag is None else each.tag, each)
         responses = yield from fetch(*(each.request for each in asked.values()))
         self._alive(tuple(asked.values()), responses)
+        yield from self._learn(tuple(asked.values()), responses)
         taken: dict[str | int, Taken] = {}
         for (key, each), response in zip(asked.items(), responses, strict=True):
             taken[key] = yield from self._one(each, response)
@@ -85,7 +100,8 @@ class Files:
         if found is None and each.tag not in held:
             found = Taken("missing")
         if found is None:
-            state = "filed" if self.verify and _algorithm(each.fingerprint) else "unverified"
+            sure = self.verify and algorithm_of(each.fingerprint) and each.tag not in self._served
+            state = "filed" if sure else "unverified"
             found = Taken(state, held.get(each.tag or ""))
         if found.state in ("differs", "missing"):
             self.troubles[found.state] += 1
@@ -99,16 +115,39 @@ class Files:
         if len(asked) == AT_ONCE and all(response.status >= 500 for response in responses):
             admit(asked[0].request, responses[0], self.route)
 
+    def _learn(self, asked: Sequence[Wanted], responses: Sequence[Response]) -> Answer[None]:
+        """Find out whether the server gives files as they were filed."""
+        came = [(each, response) for each, response in zip(asked, responses, strict=True) if _came(response)]
+        checked = [(each, response, self._same(each, response)) for each, response in came if algorithm_of(each.fingerprint)]
+        if not self.verify or self._altered is not None or not checked:
+            return
+        if any(same for *_, same in checked):
+            self._altered = False
+        elif len(checked) >= ENOUGH:
+            wanted, first, _ = checked[0]
+            (again,) = yield from fetch(replace(wanted.request, document=False))
+            self._altered = _came(again) and again.body == first.body
+            self.troubles[ALTERED] += len(checked) if self._altered else 0
+
+    def _same(self, wanted: Wanted, response: Response) -> bool:
+        """Whether a file is what its fingerprint says, or has none."""
+        algorithm = algorithm_of(wanted.fingerprint) if self.verify else None
+        return not algorithm or hashlib.new(algorithm, response.body).hexdigest() == (wanted.fingerprint or "").lower()
+
     def _one(self, wanted: Wanted, response: Response) -> Answer[Taken]:
-        if not 200 <= response.status < 300 or not response.body:
+        if not _came(response):
             return Taken("missing")
-        algorithm = _algorithm(wanted.fingerprint) if self.verify else None
-        if algorithm and hashlib.new(algorithm, response.body).hexdigest() != (wanted.fingerprint or "").lower():
+        same = self._same(wanted, response)
+        if not same and not self._altered:
             return Taken("differs")
+        sure = self.verify and same and algorithm_of(wanted.fingerprint) is not None
         tag = wanted.tag or f"sha512:{hashlib.sha512(response.body).hexdigest()}"
+        if not same:
+            self._served.add(tag)
+            tag = _as_served(tag)
         kind = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip()
         filed = yield from file(Document(self.stream, tag, response.body, kind, wanted.name))
-        return Taken("filed" if algorithm else "unverified", filed)
+        return Taken("filed" if sure else "unverified", filed)
 
 
 def batches(wanted: Sequence[Wanted | None], held: dict[str, Filed]) -> Iterator[slice]:
@@ -125,7 +164,16 @@ def batches(wanted: Sequence[Wanted | None], held: dict[str, Filed]) -> Iterator
         yield slice(start, len(wanted))
 
 
-def _algorithm(fingerprint: str | None) -> str | None:
+def _came(response: Response) -> bool:
+    return 200 <= response.status < 300 and bool(response.body)
+
+
+def _as_served(tag: str) -> str:
+    return f"served:{tag}"
+
+
+def algorithm_of(fingerprint: str | None) -> str | None:
+    """How a fingerprint was made, by its length; None when it is of no kind that we check."""
     if fingerprint is None or any(letter not in "0123456789abcdefABCDEF" for letter in fingerprint):
         return None
     return {128: "sha512", 64: "sha256"}.get(len(fingerprint))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from saas_connectors.asking import Answer
 from saas_connectors.connector import Evidence, Filed, Json, Page, Reading, Slice, Stream
 from saas_connectors.mail.maarch_calls import Calls
-from saas_connectors.mail.maarch_files import Files, Taken, Wanted, batches
+from saas_connectors.mail.maarch_files import ALTERED, Files, Taken, Wanted, batches
 from saas_connectors.mail.maarch_settings import Settings
 from saas_connectors.mail.maarch_streams import Tables
 from saas_connectors.mail.maarch_walk import Letter, Walk
@@ -85,7 +85,10 @@ class _Reader:
     ) -> Answer[None]:
         taken = yield from self._files.take(wanted, held)
         for state, count in sorted(self._files.troubles.items()):
-            yield Evidence("documents", f"document_{state}", False, {"count": count})
+            if state == ALTERED:
+                yield Evidence("documents", "document_differs", False, {"count": count, "kept": True, "setting": "verify"})
+            else:
+                yield Evidence("documents", f"document_{state}", False, {"count": count})
         self._files.troubles.clear()
         if "resources" in self.streams:
             yield from self._page("resources", [row for _, row in letters], None)

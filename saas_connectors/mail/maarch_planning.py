@@ -31,6 +31,7 @@ _OF_FILES: Final = ("res_id", "fingerprint", "modification_date")
 _PARTS: Final = 16
 _LOOKED_FOR: Final = 64
 _MOST_LIGHT: Final = 5_000
+_LARGEST: Final = 50_000
 
 Surveys = Mapping[str, Survey]
 
@@ -51,7 +52,8 @@ class Planning:
         past = self._past(plan)
         if past and not full and not self._due(past, plan.started_at):
             return (self._moved(past, names),)
-        now, facts = yield from self._survey(plan.started_at)
+        large = min((each.page for each in (past or {}).values()), default=0)
+        now, facts = yield from self._survey(plan.started_at, large)
         gone: dict[str, list[int]] = {}
         told: dict[str, list[Fact]] = {}
         for name, before in (past or {}).items():
@@ -104,15 +106,18 @@ class Planning:
         except (ValueError, TypeError):
             return True
 
-    def _survey(self, at: datetime) -> Exchange[tuple[Surveys, list[Fact]]]:
+    def _survey(self, at: datetime, large: int) -> Exchange[tuple[Surveys, list[Fact]]]:
         tomorrow = local(at + timedelta(days=1), self.settings.server_zone)
         found = {each.name: Survey(self._compared(each.name), at=at.isoformat(), ceiling=tomorrow) for each in self.streams}
         columns = tuple(dict.fromkeys(name for each in found.values() for name in each.columns[:-1]))
-        walk = Walk(self.calls, columns, min(_MOST_LIGHT, 10 * self.settings.limit))
+        limit = self.settings.limit
+        walk = Walk(self.calls, columns, min(_MOST_LIGHT, 10 * limit), most=min(_LARGEST, 100 * limit), large=large)
         while letters := (yield from walk.page()):
             for number, row in letters:
                 for each in found.values():
                     each.look(number, row)
+        for each in found.values():
+            each.page = walk.large
         return {name: each.done() for name, each in found.items()}, walk.facts
 
     def _vanished(self, past: Survey, now: Survey, *, full: bool) -> Exchange[tuple[list[int], list[Fact]]]:

@@ -92,6 +92,8 @@ class Survey:
     """When it was made (ISO 8601, UTC)."""
     ceiling: str = "9"
     """Later than this, an instant is a mistake: it is no `latest`."""
+    page: int = 0
+    """The largest page that the server gave whole."""
     overflown: bool = False
     _open: dict[int, Any] = field(default_factory=dict)
 
@@ -142,7 +144,7 @@ class Survey:
             "columns": list(self.columns), "latest": self.latest, "at": self.at, "width": WIDTH,
             "buckets": Bitmap.to_json(_set(buckets)),
             "digests": base64.b64encode(b"".join(self.digests[each] for each in buckets)).decode(),
-            "ids": self.ids.to_json(), "missing": self.missing.to_json(),
+            "ids": self.ids.to_json(), "missing": self.missing.to_json(), "page": self.page,
         }  # fmt: skip
 
     @classmethod
@@ -157,7 +159,8 @@ class Survey:
                 return None
             known = {each: digests[_SIZE * n : _SIZE * (n + 1)] for n, each in enumerate(buckets)}
             ids, missing = Bitmap.from_json(written["ids"]), Bitmap.from_json(written["missing"])
-            return cls(tuple(columns), known, ids, missing, str(written["latest"]), str(written["at"]))
+            page = int(written.get("page", 0))
+            return cls(tuple(columns), known, ids, missing, str(written["latest"]), str(written["at"]), page=page)
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -1,7 +1,8 @@
 """A walk over letters in the order of their identifiers, each page held against what was asked.
 
 A page shorter than asked is not the end: the walk ends on an empty page, or on the last identifier it was to reach. Rows that
-the clause does not allow are dropped and told; a page that brings nothing new ends the walk, and is told.
+the clause does not allow are dropped and told; a page that brings nothing new ends the walk, and is told. A walk that may
+grow asks four times as much after each page that came whole; a server that fails at a large page is asked small ones again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,10 @@ Fact = tuple[str, bool | None, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Walk:
-    """The letters after `after`, up to `until` when it is said, that satisfy `conditions`; `facts` is what was found out."""
+    """The letters after `after`, up to `until` when it is said, that satisfy `conditions`; `facts` is what was found out.
+
+    limit: letters a page. most: what a page may grow to. large: a page that came whole in an earlier walk, to begin with.
+    """
 
     calls: Calls
     columns: Sequence[str]
@@ -28,6 +32,9 @@ class Walk:
     until: int | None = None
     conditions: tuple[str, ...] = ()
     facts: list[Fact] = field(default_factory=list)
+    most: int = 0
+    large: int = 0
+    _asked: int = 0
     _short: int | None = None
 
     def page(self) -> Exchange[list[Letter]]:
@@ -35,8 +42,14 @@ class Walk:
         if self.until is not None and self.after >= self.until:
             return []
         bounds = [f"res_id > {self.after}", *([f"res_id <= {self.until}"] if self.until is not None else [])]
-        request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self.limit)
+        self._asked = self._asked or max(self.limit, min(self.large, self.most))
+        request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self._asked)
         (response,) = yield Fetch((request,))
+        if response.status >= 500 and self._asked > self.limit:
+            self._tell("page_cap", None, {"asked": self._asked, "given": 0})
+            self._asked, self.most, self.large = self.limit, 0, 0
+            request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self._asked)
+            (response,) = yield Fetch((request,))
         found: list[Letter] = []
         for row in rows(request, response, LIST, "resources"):
             identifier = number(row.get("res_id"))
@@ -49,8 +62,11 @@ class Walk:
         if not found:
             return []
         if self._short is not None:
-            self._tell("page_cap", None, {"asked": self.limit, "given": self._short})
-        self._short = len(found) if len(found) < self.limit else None
+            self._tell("page_cap", None, {"asked": self._asked, "given": self._short})
+        self._short = len(found) if len(found) < self._asked else None
+        if self._short is None:
+            self.large = max(self.large, self._asked)
+            self._asked = max(self._asked, min(4 * self._asked, self.most))
         inside = [each for each in found if self.after < each[0] and (self.until is None or each[0] <= self.until)]
         if len(inside) < len(found):
             self._tell("filter_ignored", False, {"field": "res_id"})

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -150,6 +151,62 @@ def test_a_file_that_is_not_what_its_fingerprint_says_is_not_kept_and_is_asked_a
     assert "GET/rest/resources/102/originalContent" in here.pull("full_refresh").calls
 
 
+def checked(here: Town) -> tuple[tuple[str, str], ...]:
+    found = converse(make("maarch", "courrier", {"url": URL, **here.settings}).check(), sender(here.server))
+    return tuple(found.remarks)
+
+
+def watermarked(here: Town) -> None:
+    """Have the server put the same words on each file that it serves."""
+    for letter in range(101, 121):
+        here.server.store.keep("letter", letter, b"%%PDF-1.4 copie %d" % letter)
+
+
+def test_files_that_a_server_alters_are_kept_and_it_is_told_once_with_the_setting() -> None:
+    here = town(20)
+    watermarked(here)
+    first = here.pull()
+    assert {row["state"] for row in first.rows("documents")} == {"unverified"}
+    assert all(row["document"] for row in first.rows("documents"))
+    (note,) = [each for each in first.evidence("documents") if each.check == "document_differs"]
+    assert (note.holds, note.detail["kept"], note.detail["setting"]) == (False, True, "verify")
+    assert len([call for call in first.calls if call.endswith("/originalContent")]) == 21
+    again = here.pull("full_refresh")
+    assert not [call for call in again.calls if call.endswith("/originalContent")]
+    assert {row["state"] for row in again.rows("documents")} == {"unverified"}
+    here.settings["verify"] = False
+    assert not [call for call in here.pull("full_refresh").calls if call.endswith("/originalContent")]
+
+
+def test_files_that_do_not_come_twice_the_same_are_not_kept() -> None:
+    here = town(20)
+    watermarked(here)
+    real, served = here.server.respond, iter(range(1000))
+
+    def unsteady(request: Request) -> Response:
+        response = real(request)
+        return replace(response, body=b"%d" % next(served)) if request.url.endswith("/originalContent") else response
+
+    here.server.respond = unsteady
+    first = here.pull()
+    assert {(row["state"], row["document"]) for row in first.rows("documents")} == {("differs", None)}
+
+
+def test_one_file_that_differs_among_others_is_not_kept_however_often_it_comes() -> None:
+    here = town(20)
+    for letter in (101, 102, 103, 104):
+        here.server.store.keep("letter", letter, b"something else")
+    states = {row["res_id"]: row["state"] for row in here.pull().rows("documents")}
+    assert [states[letter] for letter in (101, 104, 105, 120)] == ["differs", "differs", "filed", "filed"]
+
+
+def test_check_says_that_a_served_file_is_not_the_one_of_its_fingerprint() -> None:
+    here = town(20)
+    assert not [en for _, en in checked(here) if "verify" in en]
+    watermarked(here)
+    assert [en for _, en in checked(here) if "verify = false" in en]
+
+
 def test_files_are_kept_unchecked_where_a_setting_says_so() -> None:
     here = town(3)
     here.settings["verify"] = False
@@ -190,6 +247,34 @@ def test_a_silent_cap_is_not_an_end() -> None:
     first = here.pull()
     assert len(first.rows("resources")) == 30
     assert ("page_cap", None) in {(each.check, each.holds) for each in first.evidence("resources")}
+
+
+def test_surveys_ask_larger_pages_as_long_as_they_come_and_begin_with_them_the_next_time() -> None:
+    here = town(400)
+    here.settings |= {"limit": 5, "streams": ["resources"]}
+    first, second = here.pull(), here.pull()
+    assert len(second.rows("resources")) == 0
+    assert len(first.calls) == 1 + 4 + 400 // 5  # 50, 200, 150 of 500, none; the rows, five a page
+    assert len(second.calls) == 1 + 3  # 200 came whole: 200, 200, none
+    assert len(first.rows("resources")) == 400
+    assert not [each for each in first.evidence("resources") if each.check == "page_cap"]
+
+
+def test_a_server_that_fails_at_a_large_page_is_asked_small_ones_again() -> None:
+    here = town(400)
+    here.settings |= {"limit": 5, "streams": ["resources"]}
+    real = here.server.respond
+
+    def weak(request: Request) -> Response:
+        asked = json.loads(request.body) if request.body else {}
+        return Response(500, request.url, b"") if asked.get("limit", 0) > 50 else real(request)
+
+    here.server.respond = weak
+    first = here.pull()
+    assert len(first.rows("resources")) == 400
+    assert ("page_cap", None) in {(each.check, each.holds) for each in first.evidence("resources")}
+    here.server.respond = real
+    assert here.pull().rows("resources") == []
 
 
 def test_a_server_that_ignores_the_clause_is_found_out_and_the_read_ends() -> None:
