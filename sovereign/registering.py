@@ -21,6 +21,11 @@ COPY: Final = Code("copy", Words("copie locale", "local copy"))
 WRITTEN: Final = Code("writes", Words("écritures d'une application", "writes of an application"))
 FLOW: Final = Code("flow", Words("flux", "flow"))
 TOLD: Final = Code("changes", Words("changements envoyés à un abonné", "changes sent to a subscriber"))
+EVENTS: Final = Code("events", Words("événements reçus", "events taken"))
+BACKUP: Final = Code("backup", Words("sauvegardes", "backups"))
+_ALL: Final = Code("all", Words("tout ce que le site tient", "all that the site holds"))
+_SEALED_WHOLE: Final = Code("sealed", Words("chiffrement au repos", "encryption at rest"))
+_SIGNED: Final = Code("signed", Words("messages signés par leur émetteur", "messages signed by their sender"))
 _SEALED: Final = Code("sealed", Words("chiffrement au repos, une clé par classe et par période",
                                       "encryption at rest, a key a class and a period"))  # fmt: skip
 _CLEARED: Final = Code("cleared", Words("habilitations par classe, qui échoient", "clearances by class, which expire"))
@@ -61,6 +66,8 @@ class Register:
                 )  # fmt: skip
         for file in self._survey.files.values():
             yield self._flow(file)
+        yield from self._events()
+        yield from self._backups()
         for name, each in sorted(self._site.settings.subscribers.items()):
             read = [dataset.partition(".")[0] for dataset in each.changes]
             if read:
@@ -70,6 +77,28 @@ class Register:
                     (Place(urlsplit(each.url).hostname or "?"),), kept=(_days(each.keep_days, "événements", "events"),),
                     measures=(_CLEARED, _TLS if each.url.startswith("https:") else _CLEAR, _LOGGED),
                 )  # fmt: skip
+
+    def _events(self) -> Iterator[Processing]:
+        """What others tell, kept sealed."""
+        for name, source in sorted(self._site.settings.events.items()):
+            types = [edge.target.partition(":")[2] for edge in self._chart.edges if edge.source == f"sender:{name}"]
+            woken = [file.name for file in self._survey.files.values() if file.flow.on.event in types]
+            yield Processing(
+                name, EVENTS, controller=self._controller, data=tuple(sorted({*types, *filter(None, [source.type])})),
+                sources=(name,), recipients=tuple(_woken(each) for each in woken),
+                places=(Place("", ours=True),), kept=(_days(source.keep_days, "événements", "events"),),
+                measures=(_SEALED_WHOLE, _SIGNED, _LOGGED),
+            )  # fmt: skip
+
+    def _backups(self) -> Iterator[Processing]:
+        """Where whole copies of the site are kept."""
+        copies = tuple(CLASSES) if any(node.kind == "dataset" for node in self._chart.nodes) else ()
+        for name, target in sorted(self._site.settings.backup.targets.items()):
+            place = Place("", ours=True) if target.folder else Place(urlsplit(target.url or "").hostname or "?")
+            yield Processing(
+                name, BACKUP, controller=self._controller, data=(_ALL,), classes=copies, places=(place,), recipients=(name,),
+                measures=(_SEALED, _LOGGED) if target.folder else (_SEALED, _TLS, _LOGGED),
+            )  # fmt: skip
 
     def _copy(self, name: str, settings: Connection, copies: Iterable[Node]) -> Processing:
         said, held = settings.treatment or Treatment(), list(copies)
@@ -143,7 +172,11 @@ class Register:
                 yield Code(f"cleared:{class_}:{len(people)}", said)
         for file in self._survey.files.values():
             if name in {each.partition(".")[0] for each in read_by(file)}:
-                yield Code(f"flow:{file.name}", Words(f"flux {file.name}", f"flow {file.name}"))
+                yield _woken(file.name)
+
+
+def _woken(flow: str) -> Code:
+    return Code(f"flow:{flow}", Words(f"flux {flow}", f"flow {flow}"))
 
 
 def _days(count: int, fr: str, en: str) -> Code:

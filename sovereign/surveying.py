@@ -86,15 +86,17 @@ class Survey:
     def _copies(self) -> None:
         """The local copies, and the streams that are declared and gave none."""
         seen, settings = self._seen.committed(), self._site.settings.connections
-        heads = self._site.heads({})
+        damaged: dict[DatasetId, Fault] = {}
+        heads = self._site.heads(damaged)
         wanted = {DatasetId(name, stream) for name, each in settings.items() for stream in _named(each)}
-        for dataset in sorted({*heads, *wanted}):
+        for dataset in sorted({*heads, *damaged, *wanted}):
             head, name = heads.get(dataset), f"{dataset.connection}.{dataset.stream}"
             connection = settings.get(dataset.connection)
             found = _classes(head) if head else ()
             classes = _declared(connection, dataset.stream) if connection else None
-            last = (seen.get(name) or datetime.fromisoformat(head.created)) if head else None
-            given = marks(declared=_wanted(connection, dataset.stream), observed=head is not None, classes=classes, found=found)
+            there = head is not None or dataset in damaged
+            last = seen.get(name) or (datetime.fromisoformat(head.created) if head else None)
+            given = marks(declared=_wanted(connection, dataset.stream), observed=there, classes=classes, found=found)
             size = (head.rows, head.bytes) if head else (None, None)
             self._node("dataset", name, "", classes=found, rows=size[0], bytes=size[1], last=last, marks=given)
             if f"connection:{dataset.connection}" not in self._nodes:
@@ -129,15 +131,18 @@ class Survey:
     def _writing(self) -> None:
         """Applications, what policy opens to them, and what they wrote."""
         site, written = self._site, self._written
-        clients = {each.id: each for each in site.outbound.clients.list()}
+        clients, reads = {each.id: each for each in site.outbound.clients.list()}, self._seen.asked()
         opened = set(self._opened())
         reach = {(name, to) for name, each in clients.items() for to in each.connections if each.lives(self._now) and to != "*"}
         flow_clients = {file.client for file in self.files.values()}
         pairs = {*written, *((client, to) for client, to, _ in opened), *reach}
-        for name in sorted({*clients, *(client for client, _ in pairs)}):
+        for name in sorted({*clients, *(client for client, _ in (*pairs, *reads))}):
             if _flow(name) or name in flow_clients:
                 continue
-            last = max((each.last for (client, _), each in written.items() if client == name and each.last), default=None)
+            ever = [
+                each.last for seen in (written, reads) for (client, _), each in seen.items() if client == name and each.last
+            ]
+            last = max(ever, default=None)
             lives = name in clients and clients[name].lives(self._now)
             if lives or last:
                 purpose = clients[name].purpose if name in clients else ""
@@ -151,6 +156,12 @@ class Survey:
             self._write(
                 client, to, made, what, declared=lives and clients[client].reaches(to) and to in site.settings.connections
             )
+        for (client, to), each in sorted(reads.items()):
+            declared = client in clients and clients[client].reaches(to) and to in site.settings.connections
+            if f"door:{to}" not in self._nodes:
+                self._node("door", to, f"→ {to}")
+            given = marks(declared=declared, observed=True)
+            self._edge(f"client:{client}", f"door:{to}", "ask", declared=declared, rows=each.rows, last=each.last, marks=given)
         for to in sorted({to for _, to in pairs if f"door:{to}" in self._nodes}):
             mine = [each for (client, where), each in written.items() if where == to and not _flow(client)]
             self._edge(f"door:{to}", f"target:{to}", "deliver", declared=to in site.settings.connections, **_summed(mine))
@@ -165,7 +176,7 @@ class Survey:
         if _flow(client):
             source, target = f"flow:{client.removeprefix('flow-')}", f"target:{to}"
         else:
-            self._node("door", to, say_door(to))
+            self._node("door", to, f"→ {to}")
         given = marks(
             declared=declared, observed=made.last is not None, classes=frozenset(made.classes) if made.last else None,
             found=made.found,
@@ -278,11 +289,6 @@ def read_by(file: FlowFile) -> set[str]:
                 f"{schema}.{table}" for schema, table in parse(readable(sql)).tables if schema and schema != files.CHANGES
             }
     return found
-
-
-def say_door(to: str) -> str:
-    """What the gateway's box in front of a connection says."""
-    return f"→ {to}"
 
 
 def _flow(client: str) -> bool:

@@ -10,7 +10,7 @@ from sovereign.reports.model import Words
 NodeKind = Literal[
     "vendor", "sender", "connection", "client", "dataset", "event", "door", "flow", "news", "target", "subscriber"
 ]
-EdgeKind = Literal["pull", "copy", "read", "send", "wake", "write", "deliver", "tell"]
+EdgeKind = Literal["pull", "copy", "read", "send", "wake", "write", "ask", "deliver", "tell"]
 Mark = Literal["unseen", "undeclared", "above", "silent"]
 CLASSES: Final = ("internal", "personal", "sensitive")
 
@@ -45,6 +45,7 @@ ARROWS: Final[Mapping[str, Words]] = {
     "send": Words("événement reçu", "event taken"),
     "wake": Words("déclenche un flux", "wakes a flow"),
     "write": Words("écriture demandée", "write asked for"),
+    "ask": Words("lecture par la passerelle", "read through the gateway"),
     "deliver": Words("écriture remise", "write delivered"),
     "tell": Words("événement envoyé", "event sent"),
 }

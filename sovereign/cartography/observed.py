@@ -1,13 +1,14 @@
 """What the state of a site saw go by: pulls, copies, events, writes, occasions of flows, events sent. Counts, names, instants.
 
 1. Volumes are those since an instant; when something was last seen is told whatever the period.
-2. Classes found in writes are those of the latest ones, `LATEST` of them at most.
+2. Classes found in writes are those of the latest ones, and so are reads through the gateway: `LATEST` of them at most.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import orjson
 from sqlalchemy import case, func, select
 
 from sovereign.cartography.marks import FOUND
@@ -19,9 +20,10 @@ from sovereign.state.schema import audit_entries, runs
 from sovereign.state.telling import subscriber_messages
 
 LATEST: Final = 10_000
-"""Writes whose classes and findings are looked at."""
+"""Writes whose classes and findings are looked at; reads that are counted."""
 GOOD: Final = ("succeeded", "partial")
 """How a run ends that brought something."""
+READS: Final = ("read.passed", "read.mirrored")
 SEEN: Final = ("sync.committed", "sync.unchanged")
 
 
@@ -123,6 +125,18 @@ class Observed:
                 made = found[client, to]
                 made.classes |= {str(each) for each in question.get("classes", ())}
                 made.found |= {FOUND[kind] for kind, _, sure in findings if sure and kind in FOUND}
+        return found
+
+    def asked(self) -> dict[tuple[str, str], Seen]:
+        """The reads that applications passed through the gateway, by application and connection; of the latest ones."""
+        kept, found = audit_entries.c, dict[tuple[str, str], Seen]()
+        query = select(kept.entry, kept.at).where(kept.act.in_(READS)).order_by(kept.seq.desc()).limit(LATEST)
+        with self._state.read() as reader:
+            for text, at in reader.execute(query):
+                entry = orjson.loads(text)
+                key = str(entry["facts"].get("client", "")), str(entry["subject"].get("connection", ""))
+                known = found.get(key, Seen())
+                found[key] = Seen(known.rows + (at >= self._since), 0, max(filter(None, (known.last, at))))
         return found
 
     def _sums(self, at: Any, *values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - columns, or one for each row

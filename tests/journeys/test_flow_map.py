@@ -73,6 +73,29 @@ def test_the_map_counts_what_went_by_and_marks_what_never_did(tmp_path: Path) ->
         )
 
 
+def test_reads_through_the_gateway_events_and_backups_are_on_the_map_or_in_the_record(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        more = '\n[events.rh]\ntype = "rh.departure"\n[backup.targets.loin]\nurl = "https://s3.example"\nbucket = "ville"\n'
+        settle(here, lambda held: held + more + 'access_key = "k"\nsecret = "s3"\n')
+        with here.site.serving() as door:
+            got = requests.get(
+                f"{door.address}/v1/connections/annuaire/http/lines", headers=door.headers("app", "", {}), timeout=60
+            )
+            assert got.status_code == 200
+            here.site.settled()
+        items, edges, record = survey(here)
+        kinds = [each for each in here.run("flow", "map") if each.get("kind") == "ask"]
+        assert [(each["source"], each["target"], each["rows"]) for each in kinds] == [("client:app", "door:annuaire", 1)]
+        assert edges["client:app", "door:annuaire"]["last"] is not None
+        assert items["sender:rh"]["marks"] == items["event:rh.departure"]["marks"] == ["unseen"]
+        assert items["client:app"]["marks"] == []
+        kept = {line["name"]: line for line in here.run("flow", "map") if line.get("kind") in ("events", "backup")}
+        assert (kept["rh"]["data"], kept["rh"]["retention"]) == (["rh.departure"], ["to_complete", "events:90"])
+        assert kept["loin"]["transfers"] == ["s3.example:to_complete"]
+        assert "safeguards" in kept["loin"]["missing"]
+        assert {"depart", "loin"} <= set(record)
+
+
 def test_what_settings_no_longer_name_and_what_went_silent_is_marked(tmp_path: Path) -> None:
     with town(tmp_path) as here:
         here.run("flow", "enable", "depart")
