@@ -10,9 +10,11 @@ from sovereign.backup.errors import Altered, Forged, KeysWithin, NotRecoverable
 from sovereign.backup.folder import FolderTarget
 from sovereign.backup.reading import ids, opened_listing, verify
 from sovereign.backup.restoring import restore
+from sovereign.backup.target import record_name
 from sovereign.errors import NoSite
 from sovereign.site import Site
 from tests.security.canaries.search import search
+from tests.servers.places import Place
 from tests.servers.sites import CANARIES, CONNECTION, held, town
 
 
@@ -59,22 +61,18 @@ def test_what_was_destroyed_since_a_backup_stays_destroyed_when_it_is_restored(t
 
 
 @pytest.mark.parametrize("how", ["flipped", "missing", "cut", "swapped"])
-def test_an_object_that_was_altered_is_named_and_no_site_is_made(tmp_path: Path, how: str) -> None:
-    target, keys, again = FolderTarget(tmp_path / "data"), tmp_path / "keys", tmp_path / "again"
+def test_an_object_that_was_altered_is_named_and_no_site_is_made(tmp_path: Path, how: str, place: Place) -> None:
+    target, keys, again = place.open(), tmp_path / "keys", tmp_path / "again"
     with town(tmp_path, 60) as here:
         here.sync()
         here.site.export_recovery(threshold=2, shares=3)
         made = create(here.site, target, keys)
-        objects = sorted(each for each in (tmp_path / "data" / "data").rglob("*") if each.is_file())
+        objects = sorted(target.sizes("data/"))
         victim, other = objects[len(objects) // 2], objects[0]
-        data = bytearray(victim.read_bytes())
+        data = bytearray(b"".join(target.get(victim)))
         data[len(data) // 2] ^= 1
-        {
-            "flipped": lambda: victim.write_bytes(data),
-            "missing": victim.unlink,
-            "cut": lambda: victim.write_bytes(data[:-1]),
-            "swapped": lambda: victim.write_bytes(other.read_bytes()),
-        }[how]()
+        bad = {"flipped": bytes(data), "missing": None, "cut": bytes(data[:-1]), "swapped": b"".join(target.get(other))}
+        place.write(victim, bad[how])
         found = list(verify(target, made.record.id, here.site.keys.verifier, here.site.keys.derive("backup"), read_all=True))
         assert [each.code for each in found] == ["backup.altered"]
         with pytest.raises(Altered):
@@ -84,13 +82,13 @@ def test_an_object_that_was_altered_is_named_and_no_site_is_made(tmp_path: Path,
 
 
 @pytest.mark.parametrize("how", ["cut", "forged"])
-def test_a_record_that_the_site_did_not_sign_is_refused(tmp_path: Path, how: str) -> None:
-    target, keys = FolderTarget(tmp_path / "data"), tmp_path / "keys"
+def test_a_record_that_the_site_did_not_sign_is_refused(tmp_path: Path, how: str, place: Place) -> None:
+    target, keys = place.open(), tmp_path / "keys"
     with town(tmp_path, 20) as here:
         here.site.export_recovery(threshold=2, shares=3)
         create(here.site, target, keys)
         (name,) = ids(target)
-        path = tmp_path / "data" / "backups" / f"{name}.backup"
-        path.write_bytes(path.read_bytes()[:-60] if how == "cut" else path.read_bytes().replace(b'"files":', b'"files":1', 1))
+        data = b"".join(target.get(record_name(name)))
+        place.write(record_name(name), data[:-60] if how == "cut" else data.replace(b'"files":', b'"files":1', 1))
         with pytest.raises(Forged):
             restore(target, tmp_path / "again", keys, clock=here.clock)

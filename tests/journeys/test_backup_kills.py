@@ -1,5 +1,7 @@
 """Backups are taken while all else runs, and killed at random instants: each that is there comes back as a sound site.
 
+The kills strike over a folder, and over a real object store.
+
 SOVEREIGN_KILLS says how many kills in all (20 by default, of which a fifth here); SOVEREIGN_SEED makes a series happen again.
 """
 
@@ -25,11 +27,13 @@ from sovereign.backup.folder import FolderTarget
 from sovereign.backup.reading import ids, verify
 from sovereign.backup.restoring import restore
 from sovereign.backup.staging import Staged
+from sovereign.backup.target import Target
 from sovereign.errors import NoSite
 from sovereign.site import Site
 from tests.journeys.test_kills import KILLS, Puller
 from tests.servers.ledger import Ledger, serving
 from tests.servers.papers import Archive, archive, content
+from tests.servers.places import Place
 from tests.servers.served import Door, served
 from tests.servers.sites import CONNECTION, SECRET, agents, held, settings, town
 
@@ -84,7 +88,7 @@ def meanwhile(*acts: Callable[[], object]) -> Iterator[list[int]]:
 
 
 @contextmanager
-def sound(made: Created, target: FolderTarget, keys: Path, place: Path, seed: str = "") -> Iterator[Site]:
+def sound(made: Created, target: Target, keys: Path, place: Path, seed: str = "") -> Iterator[Site]:
     """Restore a backup, read to its last byte; give the site."""
     done = restore(target, place, keys, id_=made.record.id, read_all=True)
     assert (done.proof.findings, done.proof.entries) == ((), made.record.log.size), seed
@@ -217,10 +221,12 @@ def test_packs_that_are_merged_while_a_backup_is_taken_cost_it_no_document(
 
 
 @pytest.mark.timeout(300 + 10 * KILLS)
-def test_a_backup_killed_at_any_instant_leaves_the_former_ones_whole_and_the_next_one_little_to_do(tmp_path: Path) -> None:
+def test_a_backup_killed_at_any_instant_leaves_the_former_ones_whole_and_the_next_one_little_to_do(
+    tmp_path: Path, place: Place
+) -> None:
     seed = os.environ.get("SOVEREIGN_SEED") or "7"
     chance = random.Random(seed)  # noqa: S311 — a drill, not a secret
-    target, keys = FolderTarget(tmp_path / "data"), tmp_path / "keys"
+    target, keys = place.open(), tmp_path / "keys"
     with town(tmp_path, 600) as here:
         here.sync()
         here.site.export_recovery(threshold=2, shares=3)
@@ -231,7 +237,7 @@ def test_a_backup_killed_at_any_instant_leaves_the_former_ones_whole_and_the_nex
             for turn in range(STRUCK):
                 here.table.put(*agents(600, mark=f"round {turn}"))
                 assert here.sync().state == "succeeded", seed
-                saver.struck(chance, 2 * lasted, "create", target.folder, keys)
+                saver.struck(chance, 2 * lasted, "create", place, keys)
                 for each in made:
                     found = verify(
                         target, each.record.id, here.site.keys.verifier, here.site.keys.derive("backup"), read_all=True
@@ -255,10 +261,10 @@ def test_a_backup_killed_at_any_instant_leaves_the_former_ones_whole_and_the_nex
 
 
 @pytest.mark.timeout(300 + 10 * KILLS)
-def test_a_restore_killed_at_any_instant_is_no_site_and_goes_on_when_done_again(tmp_path: Path) -> None:
+def test_a_restore_killed_at_any_instant_is_no_site_and_goes_on_when_done_again(tmp_path: Path, place: Place) -> None:
     seed = os.environ.get("SOVEREIGN_SEED") or "7"
     chance = random.Random(seed)  # noqa: S311 — a drill, not a secret
-    target, keys = FolderTarget(tmp_path / "data"), tmp_path / "keys"
+    target, keys = place.open(), tmp_path / "keys"
     with town(tmp_path, 600) as here:
         here.sync()
         here.site.export_recovery(threshold=2, shares=3)
@@ -268,19 +274,19 @@ def test_a_restore_killed_at_any_instant_is_no_site_and_goes_on_when_done_again(
         saver = Saver(here.root)
         try:
             began = time.monotonic()
-            assert saver.do("restore", target.folder, keys, tmp_path / "first") == 0
+            assert saver.do("restore", place, keys, tmp_path / "first") == 0
             lasted = time.monotonic() - began
             for turn in range(STRUCK):
-                place = tmp_path / f"again-{turn}"
-                saver.struck(chance, 1.2 * lasted, "restore", target.folder, keys, place)
-                if (place / "sovereign.toml").exists():
-                    with Site.open(place) as site:  # struck once it was a site: then it is the whole of it
+                folder = tmp_path / f"again-{turn}"
+                saver.struck(chance, 1.2 * lasted, "restore", place, keys, folder)
+                if (folder / "sovereign.toml").exists():
+                    with Site.open(folder) as site:  # struck once it was a site: then it is the whole of it
                         assert held(site) == now, seed
                     continue
                 with pytest.raises(NoSite):
-                    Site.open(place)
-                with sound(made, target, keys, place, seed) as site:
+                    Site.open(folder)
+                with sound(made, target, keys, folder, seed) as site:
                     assert held(site) == now, seed
-                    assert not (place / ".restore").exists()
+                    assert not (folder / ".restore").exists()
         finally:
             saver.close()

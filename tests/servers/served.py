@@ -204,11 +204,15 @@ def served(
     clients: Mapping[str, Limits] | None = None,
     policy: str = OPEN,
     limits: Mapping[str, Any] | None = None,
+    limits_of: Mapping[str, Mapping[str, Any]] | None = None,
     root: Path | None = None,
     clock: Clock = now,
     **more: Any,  # noqa: ANN401 - settings of each connection
 ) -> Iterator[Served]:
-    """Make a site over ledgers (name → address). limits: of each connection; root: where, a folder of its own unless told."""
+    """Make a site over ledgers (name → address). limits: of each connection; limits_of: of one.
+
+    root: where, a folder of its own unless told.
+    """
     place = root or folder / "site"
     environment = os.environ | {
         "CREDENTIALS_DIRECTORY": str(credentials(folder)),
@@ -222,7 +226,7 @@ def served(
             with (place / "sovereign.toml").open("a") as file:
                 file.write('\n[gateway]\nlisten = "127.0.0.1:0"\n')
             for name, url in ledgers.items():
-                site.add_connection(name, _connection(url, limits, more))
+                site.add_connection(name, _connection(url, {**(limits or {}), **(limits_of or {}).get(name, {})}, more))
             tokens = {
                 name: site.outbound.clients.add(name, owner="agathe", purpose="p", connections=["*"], limits=own).token
                 for name, own in (clients or {"app": PLENTY}).items()
