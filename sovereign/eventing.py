@@ -79,6 +79,23 @@ def outbox(site: "Site", known: "Subscribers") -> "Outbox":
     return Outbox(site.state, site.audit, site.keys, site.clock, gathering, known.all, known.ready)
 
 
+def gauges(site: "Site") -> str:
+    """How many events wait for subscribers, and how long; how many were never taken: in the text format of Prometheus."""
+    if not site.settings.subscribers:
+        return ""
+    known = subscribers(site)
+    standings = [known.standing(name) for name in known.declared]
+    waiting, dead = (sum(each.counts.get(outcome, 0) for each in standings) for outcome in ("waiting", "given_up"))
+    oldest = min((each.oldest for each in standings if each.oldest is not None), default=site.clock())
+    told = {
+        "waiting": ("Events that wait for a subscriber.", waiting),
+        "given_up": ("Events that a subscriber never took.", dead),
+        "oldest_seconds": ("For how long the oldest event has waited.", round((site.clock() - oldest).total_seconds())),
+    }
+    made = ((f"sovereign_subscribers_{name}", said, value) for name, (said, value) in told.items())
+    return "".join(f"# HELP {name} {said}\n# TYPE {name} gauge\n{name} {value}\n" for name, said, value in made)
+
+
 def prune(site: "Site") -> "Pruned":
     """Remove the events, in and out, that had their time."""
     from sovereign.events.pruning import prune as removed

@@ -14,7 +14,7 @@ from sovereign.cli.sync import stopped_by_signals
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
-    from sovereign import backed_up, exporting, service
+    from sovereign import backed_up, eventing, exporting, service
     from sovereign.audit.publication import Publisher
     from sovereign.audit.witnessing import Witnessing
     from sovereign.cli.progress import Lines
@@ -35,6 +35,9 @@ def command(door: Door) -> None:
     def back(name: str) -> None:
         door.out.done("witness", f"Le témoin {name} cosigne à nouveau", f"Witness {name} cosigns again", witness=name)
 
+    def gauges() -> str:
+        return witnessing.gauges() + exporting.gauges(site) + backed_up.gauges(site) + eventing.gauges(site)
+
     site.witnesses.check()
     with (
         stopped_by_signals() as stop,
@@ -42,7 +45,7 @@ def command(door: Door) -> None:
         Publisher(lambda: witnessing.wake(site.audit.publication.publish()), door.out.fault),
         service.stamping(site, stop, door.out.fault),
         service.exporting(site, door.out.fault),
-        service.door(site, stop, lambda: witnessing.gauges() + exporting.gauges(site) + backed_up.gauges(site)) as address,
+        service.door(site, stop, gauges) as address,
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)

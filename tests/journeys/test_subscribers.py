@@ -135,11 +135,19 @@ def test_what_is_to_be_told_survives_a_kill_and_a_subscriber_that_is_down_slows_
             until(lambda: len(here.states("si")) == 5)
             process.kill()
         assert set(here.states("si")) == {"waiting"}
-        with there.listening(), here.site.serving():
+        with there.listening(), here.site.serving() as address:
             until(lambda: here.states("si") == ["told"] * 5)
             assert [each["data"]["intent"] for each in events(there)] == intents
             assert here.states("down") == ["waiting"] * 5
             assert down.heard == []
+            shown = requests.get(f"{address}/metrics", timeout=30).text
+            assert "\nsovereign_subscribers_waiting 5\n" in shown
+            first = here.site.run("subscriber", "show", "down", "--state", "waiting")[-1]["event"]
+            here.site.run("subscriber", "drop", "down", first)
+            assert here.states("down") == ["dropped"] + ["waiting"] * 4
+            here.site.run("subscriber", "drop", "down", first, code=2)
+            assert here.site.run("subscriber", "replay", "down", first)[0]["events"] == 1
+            here.site.run("subscriber", "replay", "nobody", code=2)
             with down.listening():
                 until(lambda: here.states("down") == ["told"] * 5)
         assert [int(each["sequence"]) for each in events(down)] == [1, 2, 3, 4, 5]
