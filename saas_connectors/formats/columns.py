@@ -7,6 +7,7 @@
    classed as the row is, and never in an error or a log.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,6 +28,7 @@ from saas_connectors.values import INSTANT, arrow_type
 _TEXT: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MOST_REJECTED: Final = 100_000
 """Rows that are set aside of one file; beyond, the file is not what its settings say, and none of it is read."""
+_LONE: Final = re.compile("[\ud800-\udfff]")
 _PLAIN: Final = frozenset({type(None), bool, int, str, float, Decimal, list, dict})
 _RESERVED: Final = frozenset({"_key", "_op"})
 
@@ -82,6 +84,8 @@ def named(names: Sequence[str], limits: Limits) -> None:
         raise Unreadable(
             why_fr="une colonne n'a pas de nom, ou l'a trop long", why_en="a column has no name, or one that is too long"
         )
+    if any(_LONE.search(name) for name in names):
+        raise Unreadable(why_fr="le nom d'une colonne n'est pas du texte", why_en="the name of a column is not text")
     if _RESERVED & set(names):
         raise Unreadable(why_fr="une colonne a un nom réservé (_key, _op)", why_en="a column has a reserved name (_key, _op)")
 

@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from saas_connectors.formats.columns import content
+from saas_connectors.formats.columns import content, named
 from saas_connectors.formats.format import Limits, Rejected, Row, Truncated, Unreadable
 from saas_connectors.formats.text import shown, undecoded
 
@@ -52,9 +52,10 @@ def records(text: str, separator: str, quote: str | None, limits: Limits) -> Ite
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
+        except csv.Error as error:
+            open_ = "end of data" in str(error)
             long = max(map(len, lines.held[began : lines.at]), default=0) > limits.cell
-            if lines.at >= len(lines.held) and began == len(lines.held) - 1 and not long:
+            if open_ and began == len(lines.held) - 1 and not long:
                 raise Truncated(
                     why_fr="un guillemet n'est pas fermé à la fin", why_en="a quote is not closed at its end"
                 ) from None
@@ -99,6 +100,7 @@ def rows(
             yield Rejected(first + line, cells.reason, "", cells.content)
         elif titles is None and names is None:
             titles = titled(cells)
+            named(titles[:-1] if titles[-1] == "" else titles, limits)
         else:
             titles = list(names) if titles is None and names is not None else titles
             waiting = (first + line, cells)

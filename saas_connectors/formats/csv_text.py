@@ -30,6 +30,8 @@ SEPARATORS: Final = (";", ",", "\t", "|")
 _SAMPLE: Final = 200
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_BLANK: Final = (b"\n\n", b"\n\r", b"\r\r")
+"""Blank lines, which Arrow takes for rows of nulls, and which are no rows."""
 _DENSE: Final = 8
 """Quotes are checked one by one where there is at most one in so many bytes; beyond, the exact way is as quick."""
 
@@ -163,6 +165,8 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
         return None
     named(titles, limits)
     body = held.text.encode()
+    if any(blank in body for blank in _BLANK) or body.startswith((b"\n", b"\r")):
+        return None
     marks = quote.encode() if quote is not None else b""
     quoted = bool(marks) and marks in body
     if quoted and not _well_quoted(body, separator, marks):
