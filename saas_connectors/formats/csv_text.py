@@ -30,8 +30,6 @@ SEPARATORS: Final = (";", ",", "\t", "|")
 _SAMPLE: Final = 200
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_BLANK: Final = (b"\n\n", b"\n\r", b"\r\r")
-"""Blank lines, which Arrow takes for rows of nulls, and which are no rows."""
 _DENSE: Final = 8
 """Quotes are checked one by one where there is at most one in so many bytes; beyond, the exact way is as quick."""
 
@@ -139,7 +137,7 @@ def _manner(held: text.Text, options: Mapping[str, Json]) -> tuple[str, str | No
     quote = options.get("quote", '"')
     mark = quote if isinstance(quote, str) and quote != "none" else None
     asked, names = options.get("separator"), options.get("columns")
-    if not held.text.strip():
+    if not held.text or held.text.isspace():
         raise Truncated(why_fr="il est vide", why_en="it is empty")
     separator = asked if isinstance(asked, str) else separator_of(held.text, mark) or ";"
     return separator, mark, [str(name) for name in names] if isinstance(names, list) else None
@@ -165,8 +163,6 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
         return None
     named(titles, limits)
     body = held.text.encode()
-    if any(blank in body for blank in _BLANK) or body.startswith((b"\n", b"\r")):
-        return None
     marks = quote.encode() if quote is not None else b""
     quoted = bool(marks) and marks in body
     if quoted and not _well_quoted(body, separator, marks):
@@ -194,11 +190,21 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
         )  # fmt: skip
     except pa.ArrowInvalid:
         return None
-    if broken or table.num_rows > limits.rows:
+    if broken or table.num_rows > limits.rows or _blank(table):
         return None
     again = pc.any(pc.equal(pc.utf8_trim_whitespace(table.column(0)), titles[0])).as_py() if names is None else False
     longest = max((pc.max(pc.binary_length(column)).as_py() or 0 for column in table.columns), default=0)
     return None if again or longest > limits.cell else table
+
+
+def _blank(table: pa.Table) -> bool:
+    """Whether a row is all nulls: Arrow takes a blank line, which is no row, for one."""
+    if not all(column.null_count for column in table.columns):
+        return False
+    empty = pc.is_null(table.column(0))
+    for column in table.columns[1:]:
+        empty = pc.and_(empty, pc.is_null(column))
+    return bool(pc.any(empty).as_py())
 
 
 def _well_quoted(body: bytes, separator: str, quote: bytes) -> bool:
