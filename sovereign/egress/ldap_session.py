@@ -80,7 +80,7 @@ class Session(Link):
         entries: list[bytes] = []
         referrals = received = written = 0
         while True:
-            said = self._answer(cap - received)
+            said = self._answer(cap - received, cap)
             received += len(said.data)
             try:
                 if said.tag == ldap.SEARCH_ENTRY and order.answer == ldap.SEARCH_DONE:
@@ -122,7 +122,7 @@ class Session(Link):
 
     def _end(self, tag: int) -> ldap.Result:
         """The one answer to what was asked."""
-        said = self._answer(_SMALL)
+        said = self._answer(_SMALL, _SMALL)
         try:
             if said.tag != tag:
                 raise self._broken("malformed")
@@ -130,16 +130,15 @@ class Session(Link):
         except Malformed:
             raise self._broken("malformed") from None
 
-    def _answer(self, most: int) -> ldap.Message:
-        """Read one message that answers what was asked last."""
-        most = min(most, MESSAGE)
+    def _answer(self, left: int, cap: int) -> ldap.Message:
+        """Read one message that answers what was asked last. left: what the cap leaves."""
         try:
             while (size := ber.announced(self._buffer)) is None:
                 self._more()
             if self._buffer[0] != ber.SEQUENCE:
                 raise self._broken("malformed")  # not a message: its length is not to be waited for
-            if size > most:
-                raise self._too_large(most, "message")
+            if size > left or size > MESSAGE:
+                raise self._too_large(cap, "received") if size > left else self._too_large(MESSAGE, "message")
             said = ldap.message(self._exactly(size))
         except Malformed:
             raise self._broken("malformed") from None

@@ -45,6 +45,7 @@ class Link:
         self.received = self.sent = 0
         self._buffer = bytearray()
         self._deadline = 0.0
+        self._interrupted = False
         self._sock: socket.socket | None = None
 
     def begin(self) -> None:
@@ -73,6 +74,7 @@ class Link:
 
     def interrupt(self) -> None:
         """End the connection under whoever reads or writes on it, from another thread: for them it broke."""
+        self._interrupted = True  # before the socket is looked at: during a handshake there is none to end
         sock = self._sock
         if sock is not None:
             with suppress(OSError):
@@ -154,7 +156,7 @@ class Link:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise errors.TimedOut(host=host, connection=connection, phase="total", seconds=policy.total_timeout)
-        if self._sock is None:
+        if self._sock is None or self._interrupted:
             raise self._broken("closed")
         try:
             self._sock.settimeout(min(left, policy.timeout))
@@ -171,7 +173,7 @@ class Link:
         self._buffer += data
 
     def _send(self, data: bytes) -> None:
-        if self._sock is None:
+        if self._sock is None or self._interrupted:
             raise self._broken("closed")
         try:
             self._sock.settimeout(min(max(self._deadline - time.monotonic(), 0.05), self._policy.timeout))

@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +154,11 @@ FIELDS = st.sampled_from(["base", "scope", "filter", "attributes", "page", "cook
 def test_whatever_is_asked_is_an_order_or_misasked(method: str, body: object) -> None:
     with suppress(Misasked):
         assert order(method, json.dumps(body).encode(), 60) is not None
+
+
+def test_a_message_that_holds_more_values_than_it_may_is_malformed() -> None:
+    empty = ber.octets(b"") * (ldap_messages.VALUES + 1)
+    held = ber.sequence(ber.sequence(ber.octets("cn"), ber.element(ber.SET, empty)))
+    data = ber.sequence(ber.integer(2), ber.sequence(ber.octets("cn=a"), held, tag=0x64))
+    with pytest.raises(Malformed):
+        ldap_messages.entry(ldap_messages.message(data))

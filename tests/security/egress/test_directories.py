@@ -22,6 +22,7 @@ from tests.servers.directory import ALL, CONNECTION, asked, code, search, way_ou
 from tests.servers.ldap import Served, serving
 from tests.servers.ldap_tree import PASSWORD, USER, Code, Hangup, Outcome, Session, Tree
 from tests.servers.ldap_wire import Add, Bind, Modify, Move, Search
+from tests.servers.proxy import tinyproxy
 from tests.servers.sites import Wandering
 
 BASE = "dc=ville,dc=example"
@@ -286,7 +287,6 @@ def test_a_write_whose_login_finds_no_answer_did_not_leave(tmp_path: Path) -> No
 
 
 def test_a_way_out_that_closes_lets_nobody_wait(served: Served) -> None:
-    town(served).lock.acquire()
     faults: list[EgressError] = []
     way = way_out(served.url, served.authority)
 
@@ -297,13 +297,30 @@ def test_a_way_out_that_closes_lets_nobody_wait(served: Served) -> None:
             faults.append(fault)
 
     waiting = threading.Thread(target=ask)
-    waiting.start()
-    while served.sessions == 0:
-        waiting.join(0.05)
-    way.close()
-    town(served).lock.release()
-    waiting.join(60)
-    assert not waiting.is_alive()
+    with town(served).lock:  # the server answers nothing meanwhile
+        waiting.start()
+        while served.sessions == 0:
+            waiting.join(0.05)
+        way.close()
+        waiting.join(50)
+        assert not waiting.is_alive()
+    assert [type(fault) for fault in faults] == [NotSent]
+
+
+def test_what_is_asked_in_turn_shares_a_session(served: Served) -> None:
+    with way_out(served.url, served.authority) as way:
+        search(way, served.url, BASE, scope="base")
+        assert code(way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled()))) == (200, "0", "")
+        assert code(way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled("512")))) == (200, "0", "")
+        assert len(search(way, served.url, BASE)["entries"]) == 27
+    assert served.sessions == 1
+
+
+def test_a_proxy_sees_the_name_of_the_server_and_nothing_of_what_is_said(served: Served, tmp_path: Path) -> None:
+    with tinyproxy(tmp_path) as proxy:
+        with way_out(served.url, served.authority, proxy=proxy.url) as way:
+            assert len(search(way, served.url, BASE)["entries"]) == 27
+        assert proxy.connects() == [f"localhost:{served.port}"]
 
 
 def test_referrals_are_counted_and_not_followed(served: Served) -> None:
@@ -418,6 +435,7 @@ def test_a_hostile_answer_ends_in_a_fault_that_shows_nothing(
     caps: dict[str, Json] = {"max_bytes": 100_000, "timeout": 1.0}
     with hostile(tmp_path, BOUND, answer, None) as place, way_out(*place, **caps) as way, pytest.raises(fault) as failure:
         search(way, place[0], BASE, page=5)
+    assert failure.value.fields.get("limit", 100_000) == 100_000
     assert "canari" not in f"{failure.value!r} {failure.value} {failure.value.fields}"
 
 
