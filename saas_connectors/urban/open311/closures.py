@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Generator, Sequence
+from itertools import accumulate
 from typing import Final
 from urllib.parse import quote
 
@@ -146,9 +147,11 @@ class Closures(Reading):
                 self.state.count(at, at + 1, rows)
 
     def _span(self, most: int) -> list[Leaf]:
-        """The next leaves that one window may hold."""
+        """The next leaves that one window may hold, and whose open requests one answer may."""
         left = [leaf for leaf in self.state.leaves if leaf[0] >= self.state.leaf_at]
-        return [leaf for leaf in left[: max(1, most)] if leaf[1] - left[0][0] <= self.widest or leaf is left[0]]
+        held = list(accumulate(leaf[2] for leaf in left))
+        fits = [leaf for leaf, known in zip(left, held, strict=True) if known < self.state.cap or leaf is left[0]]
+        return [leaf for leaf in fits[: max(1, most)] if leaf[1] - left[0][0] <= self.widest or leaf is left[0]]
 
     def _reread(self) -> Finding:
         """Read the first of the windows to read again; False when the filter turns out not to be honoured."""

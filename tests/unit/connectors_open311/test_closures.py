@@ -126,3 +126,19 @@ def test_catalogues_that_did_not_move_make_no_page_and_attributes_are_asked_agai
 
     here.change = renamed
     assert len(here.pull("services", cursor=services.cursors["services"]).pages) == 1
+
+
+def test_no_list_of_open_requests_is_asked_twice_because_it_was_full() -> None:
+    """How many are open in each window is known: lists are cut before they are asked."""
+    (model, *_) = reports(until=NOW)
+    made = [NOW - timedelta(hours=6 * n) for n in range(400, 0, -1)]
+    held = [
+        replace(model, id=n, status="open" if n % 2 else "closed", made=at, changed=at) for n, at in enumerate(made, start=1)
+    ]
+    here = City(Open311(held, moods=["no_lists"], now=NOW, cap=40), {"cap": 40})
+    found = here.again(here.pull())
+    lists = [request for request in here.asked if dict(request.params).get("status") == "open"]
+    given = [len(msgspec.json.decode(here.vendor.respond(request).body)) for request in lists]
+    assert max(given) < 40
+    assert {name for name, row in named(found).items() if row["status"] == "open"} == {str(n) for n in range(1, 401, 2)}
+    assert len(lists) <= 2 * 200 // 40
