@@ -50,7 +50,7 @@ class Ways:
         for transport in self._transports:
             transport.close()
         for workers in self._workers:
-            workers.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown(wait=False)  # what waits there is told that it was not sent
 
     def _beside(self, name: str, concurrency: int) -> Send:
         """Send on threads of the connection's own, so that a slow server holds up no other."""

@@ -117,9 +117,15 @@ class SessionsTransport(Generic[S]):
         while True:
             attempt += 1
             last = not again or attempt >= self._policy.attempts
-            if self._stop.is_set():
-                raise errors.Interrupted
-            patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
+            try:
+                if self._stop.is_set():
+                    raise errors.Interrupted
+                patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
+            except errors.Interrupted:
+                if again:
+                    raise
+                # What is tried once has not left yet, and whoever asked must know.
+                raise errors.NotSent(host=self._own.host, connection=self._policy.connection, reason="stopped") from None
             try:
                 return once()
             except LoginRefused as refusal:

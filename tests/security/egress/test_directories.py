@@ -11,11 +11,21 @@ from pathlib import Path
 import pytest
 import trustme
 
-from saas_connectors.auth import bearer
+from saas_connectors.auth import basic, bearer
 from saas_connectors.connector import Json
 from saas_connectors.request import Request
 from sovereign.egress import ber, open_transport
-from sovereign.egress.errors import Broken, EgressError, NoCredential, NotSent, Refused, TimedOut, TlsFailed, TooLarge
+from sovereign.egress.errors import (
+    Broken,
+    EgressError,
+    Interrupted,
+    NoCredential,
+    NotSent,
+    Refused,
+    TimedOut,
+    TlsFailed,
+    TooLarge,
+)
 from sovereign.egress.policy import EgressPolicy
 from tests.servers import ldap_wire as wire
 from tests.servers.directory import ALL, CONNECTION, asked, code, search, way_out
@@ -305,6 +315,18 @@ def test_a_way_out_that_closes_lets_nobody_wait(served: Served) -> None:
         waiting.join(50)
         assert not waiting.is_alive()
     assert [type(fault) for fault in faults] == [NotSent]
+
+
+def test_a_write_that_a_stop_keeps_from_leaving_is_not_sent(served: Served) -> None:
+    stop = threading.Event()
+    stop.set()
+    policy = EgressPolicy(CONNECTION, served.url, loopback=True, ca_bundle=served.authority)
+    with open_transport(policy, basic(USER, PASSWORD), Wandering(), stop=stop) as way:
+        with pytest.raises(NotSent) as fault:
+            way.send(asked(served.url, "MODIFY", dn=JEANNE, changes=disabled()))
+        with pytest.raises(Interrupted):
+            search(way, served.url, BASE)
+    assert (fault.value.may_have_arrived, served.sessions) == (False, 0)
 
 
 def test_what_is_asked_in_turn_shares_a_session(served: Served) -> None:
