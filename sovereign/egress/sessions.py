@@ -118,8 +118,7 @@ class SessionsTransport(Generic[S]):
             attempt += 1
             last = not again or attempt >= self._policy.attempts
             try:
-                if self._stop.is_set():
-                    raise errors.Interrupted
+                self._unstopped()
                 patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
             except errors.Interrupted:
                 if again:
@@ -213,6 +212,9 @@ class SessionsTransport(Generic[S]):
 
     def _pause(self, seconds: float) -> None:
         self._sleep(min(seconds, threading.TIMEOUT_MAX))
+        self._unstopped()
+
+    def _unstopped(self) -> None:
         if self._stop.is_set():
             raise errors.Interrupted
 
