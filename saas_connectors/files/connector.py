@@ -83,8 +83,8 @@ class Files:
             response = yield from self.place.read(last, LIMITS.unpacked)
             accept(Request("GET", response.url), response)
             remarks += propose(dataset, last.name, response.body)
-        count = len(listing)
-        return Checked(f"{count} fichiers · files", tuple(remarks))
+        remarks.append((f"{len(listing)} fichiers sont là", f"{len(listing)} files lie there"))
+        return Checked("files", tuple(remarks))
 
     def discover(self) -> Exchange[Catalog]:
         """Two streams a dataset; their fields are found in the first file."""
@@ -172,12 +172,15 @@ class _Read:
         return dict.fromkeys(self.part.streams, msgspec.to_builtins(taken))
 
     def _listed(self, entry: Entry, past: Taken | None) -> Why | Literal["same"] | None:
-        """What the listing says against reading a file."""
+        """What the listing says against reading a file; one without a tag is read before it is called older."""
         if past is None:
             return None
         if past.reads == self.reads and entry.tag is not None and entry.tag == past.tag:
             return "same"
-        return "older" if self.dataset.settings.older == "refuse" and older(self.dataset, entry, past) else None
+        return "older" if entry.tag is not None and self._older(entry, past) else None
+
+    def _older(self, entry: Entry, past: Taken) -> bool:
+        return self.dataset.settings.older == "refuse" and older(self.dataset, entry, past)
 
     def _received(
         self, entry: Entry, response: Response, digest: str, past: Taken | None
@@ -186,10 +189,11 @@ class _Read:
         if response.status in GONE:
             return "absent"
         accept(Request("GET", response.url), response)
-        if past is not None and past.sha256 == digest:
-            if past.reads == self.reads:
-                return "same"
-        elif past is not None and digest in past.before and self.dataset.settings.older == "refuse":
+        if past is not None and past.sha256 == digest and past.reads == self.reads:
+            return "same"
+        if past is not None and past.sha256 != digest and self._older(entry, past):
+            return "older"
+        if past is not None and digest in past.before and past.sha256 != digest and self.dataset.settings.older == "refuse":
             return "older"
         return "moving" if (yield from self._moved(entry, response)) else None
 

@@ -53,7 +53,13 @@ def pattern(written: str) -> Pattern:
     form, closed, tail = rest.partition("}")
     if brace and (not closed or "{" in tail or "}" in tail or not form):
         raise BadPattern(written)
-    if "/" in written or "\\" in written or written.count("*") > _STARS or not written.strip("*{}"):
+    if (
+        (not brace and "}" in written)
+        or "/" in written
+        or "\\" in written
+        or written.count("*") > _STARS
+        or not written.strip("*{}")
+    ):
         raise BadPattern(written)
     parts = _DIRECTIVE.findall(form)
     if any(part.startswith("%") and part not in _WIDTHS for part in parts) or (brace and "%Y" not in parts):

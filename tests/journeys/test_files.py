@@ -224,7 +224,7 @@ def test_checking_a_connection_proposes_the_lines_that_say_how_its_file_is_writt
 ) -> None:
     with depot(tmp_path, monkeypatch, types={}, dates=None, decimal=None) as here:
         here.put(written(*map(line, range(100))))
-        _, proposed = here.site.check("rh").remarks[0]
+        proposed = "\n".join(said for _, said in here.site.check("rh").remarks)
         wanted = (
             "[connections.rh.streams.agents]",
             'encoding = "cp1252"',
