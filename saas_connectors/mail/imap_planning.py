@@ -32,6 +32,7 @@ class _Away(Exception):
     """A folder that was listed, and cannot be opened or was made anew since."""
 
 
+FLAGS_AT_ONCE: Final = 100_000
 _MODSEQ: Final = frozenset({"CONDSTORE", "QRESYNC"})
 
 
@@ -176,11 +177,17 @@ class Planning:
         return found
 
     def _flags(self, folder: Folder) -> Answer[Flags]:
-        _, _, lines = yield from self._lines("FETCH", folder, "1:* (UID FLAGS)")
+        """The flags of every message, so many at once that an answer stays within what is read of one."""
+        spans = ["1:*"]
+        if folder.messages > FLAGS_AT_ONCE:
+            uids = sorted((yield from self._listed(folder)))
+            starts = range(0, len(uids), FLAGS_AT_ONCE)
+            spans = [f"{uids[at]}:{uids[min(at + FLAGS_AT_ONCE, len(uids)) - 1]}" for at in starts]
         found: Flags = {}
-        for line in lines:
-            if len(line) == 3 and line[1] == "FETCH":
-                held = items(line[2])
+        for span in spans:
+            _, _, lines = yield from self._lines("FETCH", folder, f"{span} (UID FLAGS)")
+            for line in lines:
+                held = items(line[2]) if len(line) == 3 and line[1] == "FETCH" else {}
                 uid = number(held.get("UID"))
                 if uid is not None:
                     found[uid] = " ".join(flags_of(held.get("FLAGS")))

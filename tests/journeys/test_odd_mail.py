@@ -11,8 +11,9 @@ import pytest
 
 from saas_connectors import registry
 from saas_connectors.conformance import misbehaviour
-from saas_connectors.conformance.driver import converse
+from saas_connectors.conformance.driver import Recorder, converse
 from saas_connectors.connector import Connector, Fetch, Json, Page
+from saas_connectors.mail import imap_planning
 from saas_connectors.request import Request, Response
 from sovereign.egress.transport import Transport
 from tests.journeys.test_kills import Puller
@@ -164,6 +165,26 @@ def test_a_folder_that_goes_during_a_pull_ends_there_and_weighs(
     }[act]  # fmt: skip
     if method != "SEARCH":  # planned before it went
         assert {row[0] for row in removed(second, "messages")} == {"Autre"}
+
+
+def test_the_flags_of_a_large_folder_are_asked_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imap_planning, "FLAGS_AT_ONCE", 2)
+    with dovecot.running(tmp_path, capability="IMAP4rev1 SASL-IR") as server, way_out(server) as way:
+        for n in range(7):
+            server.put(letter(n))
+        connector, asked = connect(server), Recorder(way.send)
+        first = misbehaviour.pull(connector, way.send)
+        assert len(rows(first, "messages")) == 7
+        with server.client() as client:
+            client.select("INBOX")
+            client.uid("STORE", "3,7", "+FLAGS", "(\\Seen)")
+            client.uid("STORE", "1", "+FLAGS", "(\\Deleted)")
+            client.expunge()
+        second = misbehaviour.pull(connector, asked, cursors=first.cursors)
+        assert [row["uid"] for row in rows(second, "messages")] == [3, 7]
+        assert {row[2] for row in removed(second, "messages")} == {1}
+        spans = [request.body for request, _ in asked.exchanges if (request.body or b"").endswith(b" (UID FLAGS)")]
+        assert spans == [b"2:3 (UID FLAGS)", b"4:5 (UID FLAGS)", b"6:7 (UID FLAGS)"]
 
 
 def test_a_folder_that_cannot_be_opened_keeps_what_was_read_of_it(server: dovecot.Dovecot, way: Transport) -> None:
