@@ -1,18 +1,19 @@
 """The bus in `make demo`: someone leaves, each account is disabled and read back, and the record has its page.
 
-Human resources and the two services are sandboxes on loopback; the people are invented. What acts is `sovereign serve`.
+Human resources drop a CSV file in a folder, as many do; the two services are sandboxes on loopback; people are invented. What
+acts is `sovereign serve`.
 """
 
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from saas_connectors.sandbox import Sandbox, Table, Vendor
+from saas_connectors.sandbox import Sandbox
 from saas_connectors.sandbox.scim import ROOT, Scim, user
 from sovereign.cli.demo_writes import Tell, Type, serving
 from sovereign.cli.main import main
@@ -56,19 +57,29 @@ _LOCAL: Final = ("--set", "network.loopback=true", "--set", "network.plaintext=t
 
 def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -> bool:
     """Tell the story of two departures, one of them taken back; gives whether each account ended as it should."""
-    agents = Table.of(map(_agent, range(PEOPLE)), ["matricule"])
+    depot = site.absolute().with_name(f"{site.name}.rh")
+    depot.mkdir(mode=0o700, exist_ok=True)
+    _drop(depot, {})
     directory, mail = Scim(map(user, range(PEOPLE))), Scim(map(user, range(PEOPLE)))
-    with Sandbox(Vendor({"agents": agents})) as rh, Sandbox(directory) as first, Sandbox(mail) as second:
+    with Sandbox(directory) as first, Sandbox(mail) as second:
         tell(
-            "Un logiciel de RH, un annuaire et une messagerie parlant SCIM. Un flux est un fichier qu'une DSI lit : ce qu'il "
-            "attend, une question en SQL, ce qu'il demande. Il n'a pas d'autre porte que la passerelle.",
-            "An HR application, a directory and a mail service that speak SCIM. A flow is a file that a DSI can read: what it "
-            "waits for, a question in SQL, what it asks for. It has no other door than the gateway.",
+            "Les RH déposent un fichier CSV dans un dossier, à leur façon : point-virgules, vieil encodage, dates à la "
+            "française. On ne leur demande rien d'autre ; la vérification propose les réglages, une personne les confirme.",
+            "Human resources drop a CSV file in a folder, in their own way: semicolons, an old encoding, French dates. They "
+            "are asked for nothing else; a check proposes the settings, a person confirms them.",
         )
         type_(
-            "connection", "add", "rh", "--connector", "rest", "--url", rh.url, "--set", "streams.agents.path=/page/agents",
-            "--set", 'streams.agents.primary_key=["matricule"]', *_LOCAL,
+            "connection", "add", "rh", "--connector", "files", "--url", f"folder:{depot}",
+            "--set", "streams.agents.files=agents.csv", "--set", 'streams.agents.primary_key=["matricule"]',
+            "--set", "streams.agents.types.quitte_le=date", "--set", "streams.agents.dates=dd/mm/yyyy",
         )  # fmt: skip
+        type_("connection", "check", "rh")
+        tell(
+            "Un annuaire et une messagerie parlent SCIM. Un flux est un fichier qu'une DSI lit : ce qu'il attend, une question "
+            "en SQL, ce qu'il demande. Il n'a pas d'autre porte que la passerelle.",
+            "A directory and a mail service speak SCIM. A flow is a file that a DSI can read: what it waits for, a question in "
+            "SQL, what it asks for. It has no other door than the gateway.",
+        )
         writes = 'writes=["disable_user", "enable_user"]'
         for name, url in (("annuaire", first.url), ("messagerie", second.url)):
             type_(
@@ -101,7 +112,7 @@ def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
             "Les RH saisissent deux départs : l'un aujourd'hui, l'autre dans un mois.",
             "Human resources enter two departures: one today, one in a month.",
         )
-        agents.put(_agent(7, statut="parti", quitte_le=_day(0)), _agent(12, statut="parti", quitte_le=_day(30)))
+        _drop(depot, {LEAVER: _today(0), LATER: _today(30)})
         type_("sync", "run", "rh")
         type_("flow", "dry-run", "depart")
         with serving():
@@ -113,7 +124,7 @@ def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
                 "Each account is closed, read back at the vendor; the other departure waits for its day. What if they think "
                 "again?",
             )
-            agents.put(_agent(7), _agent(12))
+            _drop(depot, {}, more=1)
             type_("sync", "run", "rh")
             good &= _until(LEAVER, "confirmed", 4) and _until(LATER, "cancelled", 2)
             type_("flow", "show", "depart", "--key", LATER)
@@ -122,8 +133,19 @@ def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
     return good
 
 
-def _agent(number: int, statut: str = "présent", quitte_le: str | None = None) -> dict[str, Any]:
-    return {"matricule": f"M{number:05d}", "nom": f"Agent {number}", "statut": statut, "quitte_le": quitte_le}
+def _drop(depot: Path, leaving: Mapping[str, str], more: int = 0) -> None:
+    """Put the file of human resources there: who leaves, and the day they do."""
+    lines = ["matricule;nom;statut;quitte_le"]
+    for number in range(PEOPLE + more):
+        key = f"M{number:05d}"
+        lines.append(f"{key};Agent n° {number} affecté;{'parti' if key in leaving else 'présent'};{leaving.get(key, '')}")
+    fresh = depot / "agents.csv.part"
+    fresh.write_bytes("".join(f"{line}\r\n" for line in lines).encode("cp1252"))
+    fresh.replace(depot / "agents.csv")
+
+
+def _today(after: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=after):%d/%m/%Y}"
 
 
 def _day(after: int) -> str:
