@@ -52,4 +52,4 @@ lock:
 	! grep -n '://' requirements/*.lock
 
 clean:
-	rm -rf $(VENV) build demo-site *.egg-info
+	rm -rf $(VENV) build demo-site demo-site.* *.egg-info
