@@ -27,6 +27,7 @@ def connect(here: Served, server: slapd.Slapd) -> None:
             "connector": "ldap", "url": server.url, "page": 40, "lock": LOCK, "bases": [slapd.PEOPLE],
             "destinations": [slapd.LEFT], "update": ["title"], "create": {"unit": slapd.PEOPLE}, "writes": WRITES,
             "network": {"loopback": True, "ca_bundle": str(server.authority)}, "secret": "api",
+            "limits": {"attempts": 1},
             "auth": {"kind": "basic", "user": slapd.USER},
         }  # fmt: skip
         site.add_connection("annuaire", settings)
