@@ -1,22 +1,18 @@
 """Subscribers through a whole site: declared in its settings, told by `serve` in their order, whatever is killed or is down."""
 
 import json
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.eventing import described
-from tests.journeys.test_flows import SYSTEMS, agent
+from tests.journeys.test_flows import SYSTEMS, Town, agent
 from tests.journeys.test_flows import town as departures
-from tests.journeys.test_schemathesis import CONNECTION
 from tests.servers.receiver import Receiver, genuine
-from tests.servers.service import Service, service
 from tests.unit.events.test_asyncapi import validator
 
 DECLARED = """
@@ -33,39 +29,24 @@ def declared(name: str, url: str, *types: str, more: str = "") -> str:
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-@dataclass
-class Town:
-    """A site over a vendor, with an application that writes."""
-
-    site: Service
-    token: str
-
-    def write(self, address: str, ref: str) -> str:
-        told = requests.post(
-            f"{address}/v1/connections/guichet/operations/create", json={"ref": ref, "subject": "s"},
-            headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": ref}, timeout=60,
-        )  # fmt: skip
-        assert told.status_code == 200, told.text
-        return str(told.json()["intent"])
-
-    def states(self, name: str) -> list[str]:
-        return [each["outcome"] for each in reversed(self.site.run("subscriber", "show", name))]
+def states(here: Town, name: str) -> list[str]:
+    """Where each event of a subscriber stands, in its order."""
+    return [each["outcome"] for each in reversed(here.run("subscriber", "show", name))]
 
 
-@contextmanager
-def town(folder: Path, settings: str) -> Iterator[Town]:
-    vendor = Vendor({"letters": Table.of(({"id": "l0", "ref": "R0", "subject": "s"},), ["id"])})
-    with Sandbox(vendor) as sandbox:
-        site = service(folder, CONNECTION.format(url=sandbox.url) + settings)
-        token = site.client("desk", "guichet")
-        site.allow("desk", "guichet", "create")
-        yield Town(site, token)
+def declare(here: Town, *tables: str) -> dict[str, str]:
+    """Declare subscribers; gives the secret of each."""
+    with (here.site.root / "sovereign.toml").open("a") as settings:
+        settings.write("".join(tables))
+    with here.site.site() as site:
+        names = sorted(site.settings.subscribers)
+    return {name: here.run("subscriber", "secret", name)[0]["secret"] for name in names}
 
 
 def events(there: Receiver) -> list[dict[str, Any]]:
@@ -80,76 +61,74 @@ def free() -> Receiver:
 
 
 def test_a_subscriber_is_told_in_order_of_writes_and_copies_signed_and_without_a_personal_value(tmp_path: Path) -> None:
-    with Receiver().listening() as there, Receiver().listening() as other:
+    with departures(tmp_path) as here, Receiver().listening() as there, Receiver().listening() as other:
         wanted = declared("si", there.url, "sovereign.write.*", "sovereign.snapshot.committed")
-        wanted += declared("autre", other.url, "sovereign.write.failed")
-        with town(tmp_path, wanted) as here:
-            secret = here.site.run("subscriber", "secret", "si")[0]["secret"]
-            here.site.run("subscriber", "secret", "autre")
-            with here.site.serving() as address:
-                intent = here.write(address, "marie-curie")
-                here.site.run("sync", "run", "guichet")
-                until(lambda: len(there.heard) >= 3)
-                asked = {"Authorization": f"Bearer {here.token}"}
-                document = requests.get(f"{address}/v1/asyncapi.json", headers=asked, timeout=30).json()
-            told = events(there)
-            for each in told:
-                validator(document, each["type"]).validate(each)
-            (whole,) = here.site.run("event", "asyncapi")
-            assert sorted(whole["document"]["operations"]) == ["tell-autre", "tell-si"]
-            assert [each["type"].removeprefix("sovereign.") for each in told] == [
-                "write.delivered", "write.confirmed", "snapshot.committed",
-            ]  # fmt: skip
-            assert [int(each["sequence"]) for each in told] == [1, 2, 3]
-            assert all(genuine(heard, secret) for heard in there.heard)
-            assert all(heard.headers["content-type"] == "application/cloudevents+json" for heard in there.heard)
-            assert [heard.headers["webhook-id"] for heard in there.heard] == [each["id"] for each in told]
-            assert told[0]["data"] == {"intent": intent, "connection": "guichet", "client": "desk", "state": "delivered",
-                                       "why": told[0]["data"]["why"]}  # fmt: skip
-            assert (told[2]["subject"], told[2]["data"]["rows"], told[2]["data"]["snapshot"]) == ("guichet/letters", 2, 1)
-            assert b"marie-curie" not in b"".join(heard.body for heard in there.heard)
-            assert other.heard == []
-            assert here.states("si") == ["told"] * 3
-            here.site.run("audit", "verify")
-            (listed, *_) = [each for each in here.site.run("subscriber", "list") if each["subscriber"] == "si"]
-            assert (listed["told"], listed["waiting"], listed["given_up"]) == (3, 0, 0)
-            renewed = here.site.run("subscriber", "secret", "si")[0]["secret"]
-            here.site.run("subscriber", "test", "si")
-            with here.site.serving():
-                until(lambda: len(there.heard) == 4)
-            assert events(there)[3]["type"] == "sovereign.subscriber.tested"
-            assert genuine(there.heard[3], secret)
-            assert genuine(there.heard[3], renewed)
-            shown = here.site.run("subscriber", "show", "si", "test.4")
-            assert json.loads(shown[0]["body"]) == events(there)[3]
+        secret = declare(here, wanted, declared("autre", other.url, "sovereign.write.failed"))["si"]
+        with here.site.serving() as door:
+            intent = door.write("annuaire", "add", "marie-curie").body["intent"]
+            until(lambda: len(there.heard) >= 2)
+            here.agents.put(agent(50))
+            here.pull()
+            until(lambda: len(there.heard) >= 3)
+            document = door.get("/v1/asyncapi.json").json()
+        told = events(there)
+        for each in told:
+            validator(document, each["type"]).validate(each)
+        (whole,) = here.run("event", "asyncapi")
+        assert sorted(whole["document"]["operations"]) == ["tell-autre", "tell-si"]
+        assert [each["type"].removeprefix("sovereign.") for each in told] == [
+            "write.delivered", "write.confirmed", "snapshot.committed",
+        ]  # fmt: skip
+        assert [int(each["sequence"]) for each in told] == [1, 2, 3]
+        assert all(genuine(heard, secret) for heard in there.heard)
+        assert all(heard.headers["content-type"] == "application/cloudevents+json" for heard in there.heard)
+        assert [heard.headers["webhook-id"] for heard in there.heard] == [each["id"] for each in told]
+        about = {"intent": intent, "connection": "annuaire", "client": "app", "state": "delivered"}
+        assert {name: told[0]["data"][name] for name in about} == about
+        assert (told[2]["subject"], told[2]["data"]["rows"], told[2]["data"]["inserted"]) == ("rh/agents", 21, 1)
+        assert b"marie-curie" not in b"".join(heard.body for heard in there.heard)
+        assert other.heard == []
+        assert states(here, "si") == ["told"] * 3
+        assert here.site.check_log() > 0
+        (listed,) = [each for each in here.run("subscriber", "list") if each["subscriber"] == "si"]
+        assert (listed["told"], listed["waiting"], listed["given_up"]) == (3, 0, 0)
+        renewed = here.run("subscriber", "secret", "si")[0]["secret"]
+        here.run("subscriber", "test", "si")
+        with here.site.serving():
+            until(lambda: len(there.heard) == 4)
+        assert events(there)[3]["type"] == "sovereign.subscriber.tested"
+        assert genuine(there.heard[3], secret)
+        assert genuine(there.heard[3], renewed)
+        (shown,) = here.run("subscriber", "show", "si", "test.4")
+        assert json.loads(shown["body"]) == events(there)[3]
 
 
 def test_what_is_to_be_told_survives_a_kill_and_a_subscriber_that_is_down_slows_no_other(tmp_path: Path) -> None:
     there, down = free(), free()
-    wanted = declared("si", there.url, "sovereign.write.confirmed") + declared("down", down.url, "sovereign.write.confirmed")
-    with town(tmp_path, wanted) as here:
-        for name in ("si", "down"):
-            here.site.run("subscriber", "secret", name)
-        with here.site.process() as (process, address):
-            intents = [here.write(address, f"n{number}") for number in range(5)]
-            until(lambda: len(here.states("si")) == 5)
-            process.kill()
-        assert set(here.states("si")) == {"waiting"}
-        with there.listening(), here.site.serving() as address:
-            until(lambda: here.states("si") == ["told"] * 5)
-            assert [each["data"]["intent"] for each in events(there)] == intents
-            assert here.states("down") == ["waiting"] * 5
+    with departures(tmp_path) as here:
+        declare(
+            here, *(declared(name, each.url, "sovereign.write.confirmed") for name, each in (("si", there), ("down", down)))
+        )
+        with here.site.serving(ends=(-signal.SIGKILL,)) as door:
+            intents = [door.write("annuaire", "add", f"n{number}").body["intent"] for number in range(5)]
+            until(lambda: len(states(here, "si")) == 5)
+            door.process.kill()
+            door.process.wait(60)
+        assert set(states(here, "si")) == {"waiting"}
+        with there.listening(), here.site.serving() as door:
+            until(lambda: states(here, "si") == ["told"] * 5)
+            assert sorted(each["data"]["intent"] for each in events(there)) == sorted(intents)
+            assert states(here, "down") == ["waiting"] * 5
             assert down.heard == []
-            shown = requests.get(f"{address}/metrics", timeout=30).text
-            assert "\nsovereign_subscribers_waiting 5\n" in shown
-            first = here.site.run("subscriber", "show", "down", "--state", "waiting")[-1]["event"]
-            here.site.run("subscriber", "drop", "down", first)
-            assert here.states("down") == ["dropped"] + ["waiting"] * 4
-            here.site.run("subscriber", "drop", "down", first, code=2)
-            assert here.site.run("subscriber", "replay", "down", first)[0]["events"] == 1
-            here.site.run("subscriber", "replay", "nobody", code=2)
+            assert "\nsovereign_subscribers_waiting 5\n" in requests.get(f"{door.address}/metrics", timeout=30).text
+            first = here.run("subscriber", "show", "down", "--state", "waiting")[-1]["event"]
+            here.run("subscriber", "drop", "down", first)
+            assert states(here, "down") == ["dropped"] + ["waiting"] * 4
+            here.run("subscriber", "drop", "down", first, code=2)
+            assert here.run("subscriber", "replay", "down", first)[0]["events"] == 1
+            here.run("subscriber", "replay", "nobody", code=2)
             with down.listening():
-                until(lambda: here.states("down") == ["told"] * 5)
+                until(lambda: states(here, "down") == ["told"] * 5)
         assert [int(each["sequence"]) for each in events(down)] == [1, 2, 3, 4, 5]
 
 
@@ -158,10 +137,7 @@ def test_the_rows_that_changed_and_what_a_flow_did_are_told_to_whom_is_cleared_f
         rows = 'changes = ["rh.agents"]\nclearance = "personal"\nowner = "{}"'
         wanted = declared("si", there.url, "sovereign.flow.*", more=rows.format("agathe"))
         wanted += declared("curieux", curious.url, "sovereign.snapshot.committed", more=rows.format("personne"))
-        with (here.site.root / "sovereign.toml").open("a") as settings:
-            settings.write(wanted)
-        for name in ("si", "curieux"):
-            here.run("subscriber", "secret", name)
+        declare(here, wanted)
         here.run("flow", "enable", "depart")
         with here.site.serving():
             here.agents.put(agent(3, "parti"), agent(50))
