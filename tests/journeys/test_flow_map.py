@@ -2,13 +2,11 @@
 
 import csv
 import io
-from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import pytest
 import requests
 from sqlalchemy import create_engine, text
 
@@ -162,7 +160,7 @@ def test_the_record_says_what_is_declared_and_what_is_left_to_be_completed(tmp_p
 
 
 def test_the_page_and_the_drawing_are_private_whole_in_both_languages_and_entered(tmp_path: Path) -> None:
-    with town(tmp_path) as here, ExitStack():
+    with town(tmp_path) as here:
         here.run("flow", "enable", "depart")
         for tongue, kind in product(("fr", "en"), ("html", "svg")):
             path = tmp_path / f"map-{tongue}.{kind}"
@@ -181,10 +179,3 @@ def test_the_page_and_the_drawing_are_private_whole_in_both_languages_and_entere
         made = [each["facts"] for each in here.run("audit", "show", "--act", "report.made") if each["type"] == "entry"]
         assert [each["kind"] for each in made] == ["map"] * 4
         here.run("flow", "map", "--svg", str(tmp_path / "map-fr.svg"), code=2)
-
-
-@pytest.mark.parametrize("settings", ['country = "France"', "persons = 3", 'purposes = "x"'])
-def test_a_treatment_that_cannot_be_read_is_refused_by_its_field(tmp_path: Path, settings: str) -> None:
-    with town(tmp_path) as here:
-        settle(here, lambda held: held.replace("[connections.rh]", f"[connections.rh]\ntreatment = {{ {settings} }}"))
-        here.run("flow", "map", code=2)
