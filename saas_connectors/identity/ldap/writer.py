@@ -220,14 +220,17 @@ class Editing(Unmirrored):
                 pointer="/to", expected_fr="une unité sous « bases » ou « destinations »",
                 expected_en="a unit below `bases` or `destinations`",
             )  # fmt: skip
-        request = calls.write(
-            self.said.url, "MOVE", dn=person.dn, rdn=names.first(person.dn), delete_old=True, parent=to
-        )  # fmt: skip
+        request = calls.write(self.said.url, "MOVE", dn=person.dn, delete_old=True, parent=to)
+        try:
+            rdn, unit = names.first(person.dn), names.parent(person.dn)
+        except names.BadName:
+            raise refused(request, 422, "unreadable") from None
+        request = calls.write(self.said.url, "MOVE", dn=person.dn, rdn=rdn, delete_old=True, parent=to)
         try:
             yield from calls.ask(calls.search(self.said.url, to, calls.ANY, [looks.shape.key], scope="base"))
         except NotFound:
             raise refused(request, 404, "not_found") from None
-        return None if names.same(names.parent(person.dn), to) else request
+        return None if names.same(unit, to) else request
 
     def _seen(self, operation: str, payload: Json, who: Mapping[str, Json]) -> Exchange[ReadBack]:
         looks = Looks(self.said, (yield from located(self.said)))
