@@ -3,7 +3,7 @@
 1. Every part that can hold cells is read element by element, nothing kept: a cell's place (`XFD1048576`), or how many times
    it is repeated, gives the rectangle that a reader would lay out. Beyond `CELLS` the workbook is refused, before any
    reader sees it.
-2. Parts are UTF-8, without DTD, well formed: two readers then see the same elements.
+2. Parts are UTF-8, without DTD, well formed, and of one format alone: two readers then see the same elements.
 """
 
 import re
@@ -18,6 +18,8 @@ from saas_connectors.formats.wrapping import Archive
 
 CELLS: Final = 10_000_000
 """The most cells of a workbook laid out."""
+_BOOKS: Final = {"xlsx": "xl/workbook.xml", "ods": "content.xml", "xlsb": "xl/workbook.bin"}
+"""The part by which a reader knows each format: with one of them alone, it opens what was measured and nothing else."""
 _PIECE: Final = 1 << 16
 _PLACE: Final = re.compile(r"([A-Z]{1,3})([0-9]{1,7})", re.ASCII)
 _DECLARED: Final = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)[\"']")
@@ -114,18 +116,27 @@ def _letters(column: str) -> int:
 
 def measure(held: Archive, *, ods: bool) -> int:
     """The most cells that a sheet of the workbook lays out; raises Truncated, Unreadable beyond `CELLS`."""
+    names = {entry.filename.lower().replace("\\", "/").lstrip("/") for entry in held.entries}
+    if (_BOOKS["ods" if ods else "xlsx"] not in names) or len(names & set(_BOOKS.values())) != 1:
+        raise Unreadable(why_fr="ce n'est pas un classeur de ce format", why_en="it is not a workbook of this format")
     area = 0
     for entry in held.entries:
         content = held.read(entry)
+        if content[:4].count(0) and content.lstrip(b"\xff\xfe\0")[:1] == b"<":
+            raise _wide()
         if (b"office:" in content or b"table-row" in content) if ods else b"sheetData" in content:
             area = max(area, _scan(content, _Ods() if ods else _Xlsx()))
     return area
 
 
+def _wide() -> Unreadable:
+    return Unreadable(why_fr="le classeur n'est pas en UTF-8", why_en="the workbook is not in UTF-8")
+
+
 def _scan(content: bytes, scan: _Scan) -> int:
     declared = _DECLARED.match(content.removeprefix(b"\xef\xbb\xbf"))
     if declared and declared[1].lower() not in (b"utf-8", b"us-ascii"):
-        raise Unreadable(why_fr="le classeur n'est pas en UTF-8", why_en="the workbook is not in UTF-8")
+        raise _wide()
     parser = etree.XMLParser(target=cast(Any, scan), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False)
     try:
         content.decode()

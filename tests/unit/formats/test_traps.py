@@ -90,6 +90,25 @@ def test_a_workbook_with_a_dtd_or_in_another_encoding_is_refused() -> None:
             of("xlsx").columns(rezipped(sheet(""), {"xl/worksheets/sheet1.xml": part}), Reading())
 
 
+@pytest.mark.parametrize("other", ["content.xml", "xl/workbook.bin", "XL\\Workbook.bin"])
+def test_a_workbook_that_could_be_opened_as_another_format_is_refused(other: str) -> None:
+    sink = io.BytesIO(sheet('<row r="1"><c r="A1"><v>1</v></c></row>'))
+    with zipfile.ZipFile(sink, "a") as held:
+        held.writestr(other, "x")
+    with pytest.raises(Unreadable, match="this format"):
+        of("xlsx").columns(sink.getvalue(), Reading())
+    for name, body in (("xlsx", of("ods").write(["a"], [])), ("ods", of("xlsx").write(["a"], []))):
+        with pytest.raises(Unreadable, match="this format"):
+            of(name).columns(body, Reading())
+
+
+def test_a_part_in_another_encoding_is_not_passed_over() -> None:
+    far = f'<worksheet xmlns="{MAIN}"><sheetData><row r="1"><c r="XFD1048576"><v>1</v></c></row></sheetData></worksheet>'
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(Unreadable, match="UTF-8"):
+            of("xlsx").columns(rezipped(sheet(""), {"xl/worksheets/sheet1.xml": far.encode(encoding)}), Reading())
+
+
 def test_a_workbook_of_two_sheets_says_which_setting_decides() -> None:
     with pytest.raises(Unreadable, match="no sheet"):
         rows("xlsx", of("xlsx").write(["a"], [{"a": 1}]), sheet="Autre")
