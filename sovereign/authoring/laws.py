@@ -194,11 +194,17 @@ def _lenient(send: Send) -> Send:
 
 
 def try_misbehaviour(
-    connector: Connector, send: Callable[[], Send], lists: Sequence[tampering.Lists], *, started_at: datetime = misbehaviour.NOW
+    connector: Connector,
+    send: Callable[[], Send],
+    lists: Sequence[tampering.Lists],
+    *,
+    started_at: datetime = misbehaviour.NOW,
+    closed: bool = False,
 ) -> list[Verdict]:
     """Try each law of a connector whose vendor errs, lies, moves its records, changes its schema or breaks.
 
-    lists: where the vendor's lists are. The vendor must be readable when it is honest: `try_reading` comes first.
+    lists: where the vendor's lists are. closed: the connector names the columns that it asks for.
+    The vendor must be readable when it is honest: `try_reading` comes first.
     """
     trial, vendor = _Trial(), send()
     recorder = Recorder(vendor)
@@ -220,7 +226,7 @@ def try_misbehaviour(
     with trial.of("order"):
         misbehaviour.moved(again, vendor, lists, honest)
     with trial.of("fields"):
-        misbehaviour.changed(again, vendor, lists, honest, total, closed=False)
+        misbehaviour.changed(again, vendor, lists, honest, total, closed=closed)
     with trial.of("breaks"):
         misbehaviour.broken(connector, vendor, honest, 4)
     return trial.verdicts

@@ -22,6 +22,7 @@ from saas_connectors.connector import Connector, Json, Writer
 from saas_connectors.installed import CONNECTORS, WRITERS, one
 from sovereign.authoring.errors import NoTarget
 from sovereign.authoring.fixtures import MANIFEST, Fixtures, load
+from sovereign.authoring.rehearsals import ADDRESS, REHEARSALS, STARTED
 
 _NOON: Final = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -38,6 +39,7 @@ class Case:
     started_at: datetime = _NOON
     fixtures: Fixtures | None = None
     lists: Sequence[Lists] = ()
+    closed: bool = False
 
 
 Make = Callable[[str, Mapping[str, Json]], Connector]
@@ -67,8 +69,8 @@ def _recorded(name: str, fixtures: Fixtures, make: Make) -> Case:
 
 
 def _kind(kind: str) -> Iterator[Case]:
-    if kind == "rest":
-        yield _sandbox()
+    if kind in REHEARSALS:
+        yield _sandbox(kind)
         return
     found = None if kind in registry.KINDS else one(kind, "TARGET")
     if found is None and kind not in registry.KINDS:
@@ -86,18 +88,10 @@ def _kind(kind: str) -> Iterator[Case]:
     yield rehearsed
 
 
-def _sandbox() -> Case:
-    from saas_connectors.sandbox import Bench, Vendor
-
-    settings = {
-        "url": "http://vendor.example",
-        "streams": {"requests": {"path": "/page/requests", "primary_key": ["id"], "paging": {"size": 100}}},
-    }
-    made, lists = (
-        registry.make("rest", "rehearsal", settings),
-        (Lists("/page/requests", "data", counts=("meta.total",), plain="town"),),
-    )
-    return Case("rest", made, lambda: Vendor({"requests": Bench(350)}).respond, lists=lists)
+def _sandbox(kind: str) -> Case:
+    played = REHEARSALS[kind]()
+    made = registry.make(kind, "rehearsal", {"url": ADDRESS, **played.settings})
+    return Case(kind, made, played.send, started_at=STARTED, lists=played.lists, closed=played.closed)
 
 
 def _package(root: Path) -> Iterator[Case]:

@@ -108,7 +108,7 @@ def _tried(case: "Case") -> "tuple[list[Verdict], dict[str, int]]":
     whole = case.fixtures is None or case.fixtures.manifest.whole
     verdicts, rows = try_reading(case.connector, case.send, started_at=case.started_at, whole=whole)
     if case.lists:
-        verdicts += try_misbehaviour(case.connector, case.send, case.lists)
+        verdicts += try_misbehaviour(case.connector, case.send, case.lists, started_at=case.started_at, closed=case.closed)
     if case.writer is not None:
         verdicts += try_writing(case.writer, case.writes or {}, case.send)
     return verdicts, rows

@@ -10,6 +10,7 @@ import pytest
 
 from saas_connectors.registry import KINDS
 from saas_connectors.sandbox import Sandbox, Table
+from sovereign.authoring.rehearsals import REHEARSALS
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -111,11 +112,14 @@ def test_a_connector_that_crashes_is_told_by_a_type_and_a_place_of_its_own(run: 
     assert "Jeanne" not in said.out + said.err
 
 
-def test_a_kind_of_the_product_is_tried_on_the_sandbox(run: Run) -> None:
-    assert run("connector", "test", "rest").code == 0
+@pytest.mark.parametrize("kind", sorted(REHEARSALS))
+def test_a_kind_of_the_product_is_tried_on_the_sandbox(run: Run, kind: str) -> None:
+    said = run("connector", "test", kind, "--json")
+    assert said.code == 0
+    assert [each["outcome"] for each in said.of("law")] == ["kept"] * 13
 
 
-@pytest.mark.parametrize("target", ["nothing", "decp", "."])
+@pytest.mark.parametrize("target", ["nothing", "imap", "."])
 def test_what_cannot_be_tried_says_what_to_give(run: Run, target: str) -> None:
     said = run("connector", "test", target, "--json")
     assert said.code == 2

@@ -29,7 +29,7 @@ from saas_connectors.connector import (
 from saas_connectors.errors import NotFound, Rejected
 from saas_connectors.records import pieces
 from saas_connectors.urban.open311 import records
-from saas_connectors.urban.open311.answers import Speech
+from saas_connectors.urban.open311.answers import Speech, is_error
 from saas_connectors.urban.open311.pull import Pull
 from saas_connectors.urban.open311.settings import DAY, Said, load
 
@@ -110,13 +110,18 @@ class Open311:
         speech = self._speech()
         found = yield from speech.ask("services", "services")
         rows, invalid = records.services(found)
+        untold = 0
         digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:32]
         cursor = {"services": digest, "read": started}
         if past and past.get("services") == digest and (name == "services" or started - past["read"] < _RECENT):
             yield Evidence(name, "unchanged", True, {"services": len(rows)})
             return {name: past}
         if name == "service_definitions":
-            rows, invalid = yield from self._definitions(speech, [row["service_code"] for row in rows if row["metadata"]])
+            codes = [row["service_code"] for row in rows if row["metadata"]]
+            rows, invalid, untold = yield from self._definitions(speech, codes)
+        if untold:
+            yield Evidence(name, "vanished", False, {"count": untold})
+            cursor["read"] = 0  # asked again by the next read
         if invalid:
             rules = {records.stream(name, {}).primary_key[-1]: invalid}
             yield Evidence(name, "invalid_records", False, {"count": invalid, "rules": rules})
@@ -127,10 +132,13 @@ class Open311:
             yield Page(name, tables[-1], cursor)
         return {name: cursor}
 
-    def _definitions(self, speech: Speech, codes: Iterable[str]) -> Exchange[tuple[list[dict[str, Json]], int]]:
-        """The attributes of services; a service that promises some and has none (400, 404) is passed over."""
+    def _definitions(self, speech: Speech, codes: Iterable[str]) -> Exchange[tuple[list[dict[str, Json]], int, int]]:
+        """The attributes of services, how many cannot be read, and how many services gave a page in their stead.
+
+        A service that promises some and has none (400, 404) is passed over, when it says so as the standard does.
+        """
         rows: list[dict[str, Json]] = []
-        invalid = 0
+        invalid = untold = 0
         left = [code for code in codes if code not in (".", "..")]
         while left:
             asked = [(code, f"services/{quote(code, safe='')}") for code in left[:_AT_ONCE]]
@@ -146,9 +154,10 @@ class Open311:
                 except (NotFound, Rejected) as refusal:
                     if response.status not in (400, 404):
                         raise refusal from None
+                    untold += not (is_error("json", response) or is_error("xml", response))
                     continue
                 for definition in told:
                     attributes, wrong = records.definitions(code, definition)
                     rows, invalid = rows + attributes, invalid + wrong
             left = left[_AT_ONCE:]
-        return rows, invalid
+        return rows, invalid, untold

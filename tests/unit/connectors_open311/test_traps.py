@@ -225,6 +225,20 @@ def test_a_service_that_promises_attributes_and_has_none_is_passed_over() -> Non
 
     here.change = without
     assert {row["service_code"] for row in rows(here.pull("service_definitions"))} == {"001", "20"}
+    assert facts(here.pull("service_definitions"), "vanished") == []
+
+
+def test_a_page_in_the_stead_of_a_service_s_attributes_is_told() -> None:
+    here = city(format="json")
+    here.change = lambda request, response: (
+        answered(b"<html>404", "text/html", status=404) if request.url.endswith("services/010.json") else response
+    )
+    found = here.pull("service_definitions")
+    assert {row["service_code"] for row in rows(found)} == {"001", "20"}
+    assert [(fact.holds, fact.detail) for fact in facts(found, "vanished")] == [(False, {"count": 1})]
+    here.change = lambda _, response: response
+    again = here.again(found, "service_definitions")
+    assert {row["service_code"] for row in rows(again)} == {"001", "010", "20"}
 
 
 def test_a_server_that_went_back_in_time_is_read_in_full_and_said() -> None:
