@@ -187,8 +187,8 @@ def test(door: Door, subscriber: str) -> None:
     """Of type sovereign.subscriber.tested."""
     known, box = _opened(door, subscriber)
     known.settle()
-    sequence = box.gathering.test(known.all()[subscriber])
+    event = box.gathering.test(known.all()[subscriber])
     door.out.done(
-        "subscriber.tested", f"En file : test.{sequence}", f"Queued: test.{sequence}", subscriber=subscriber,
-        event=f"test.{sequence}",
+        "subscriber.tested", f"En file : {event}", f"Queued: {event}", subscriber=subscriber,
+        event=event,
     )  # fmt: skip

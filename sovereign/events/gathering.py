@@ -9,6 +9,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -88,10 +89,10 @@ class Gathering:
     def _found(self, reader: Connection, after: int, upto: int) -> list[News]:
         """The events that entries of the log make."""
         c = audit_entries.c
-        query = select(c.seq, c.entry).where((c.seq > after) & (c.seq <= upto) & c.act.in_(_ACTS)).order_by(c.seq)
-        entries = [(seq, read(text.encode(), seq)) for seq, text in reader.execute(query)]
-        writes = self._writes(reader, {intent for _, each in entries if (intent := intent_of(each)) is not None})
-        return [news for seq, each in entries for news in news_of(seq, each, writes)]
+        query = select(c.seq, c.entry, c.leaf).where((c.seq > after) & (c.seq <= upto) & c.act.in_(_ACTS)).order_by(c.seq)
+        entries = [(seq, read(text.encode(), seq), leaf) for seq, text, leaf in reader.execute(query)]
+        writes = self._writes(reader, {intent for _, each, _ in entries if (intent := intent_of(each)) is not None})
+        return [news for seq, each, leaf in entries for news in news_of(seq, each, leaf, writes)]
 
     @staticmethod
     def _writes(reader: Connection, named: Collection[str]) -> dict[str, Write]:
@@ -135,7 +136,7 @@ class Gathering:
         room = max(0, told.declared.most - waiting)
         said, sequence, before = [], row.sequence, row.lost
         if before and room:
-            news = (self._of(told, f"lost.{sequence}", LOST, {"lost": before}), *news)
+            news = (self._of(told, LOST, {"lost": before}), *news)
             before = 0
         kept, over = news[:room], len(news) - len(news[:room]) + lost
         self._add(transaction, told.name, kept, sequence)
@@ -161,21 +162,22 @@ class Gathering:
         if rows:
             transaction.execute(insert(subscriber_messages), rows)
 
-    def _of(self, told: Told, id_: str, type_: str, data: Mapping[str, Any]) -> News:
+    def _of(self, told: Told, type_: str, data: Mapping[str, Any]) -> News:
         """An event of the subscriber itself."""
-        at = instant_text(self._clock())
-        return News(id_, type_, at, told.name, 0, None, {"subscriber": told.name, **data})
+        at, name = instant_text(self._clock()), f"{type_.rpartition('.')[2]}.{token_hex(8)}"
+        return News(name, type_, at, told.name, 0, None, {"subscriber": told.name, **data})
 
-    def test(self, told: Told) -> int:
-        """Tell a subscriber that it is being tried; gives the sequence of that event."""
+    def test(self, told: Told) -> str:
+        """Tell a subscriber that it is being tried; gives the id of that event."""
+        news = self._of(told, TESTED, {})
         with self._state.begin() as transaction:
             where = subscribers.c.name == told.name
             sequence = int(transaction.execute(select(subscribers.c.sequence).where(where)).scalar_one()) + 1
-            self._add(transaction, told.name, [self._of(told, f"test.{sequence}", TESTED, {})], sequence - 1)
+            self._add(transaction, told.name, [news], sequence - 1)
             transaction.execute(update(subscribers).where(where).values(sequence=sequence))
             facts = {"first": sequence, "last": sequence}
             self._audit.append("subscriber.due", {"subscriber": told.name}, facts, within=transaction)
-        return sequence
+        return news.id
 
 
 def context(subscriber: str, sequence: int) -> bytes:

@@ -1,6 +1,7 @@
 """From an entry of the audit log to the events that it makes, and from an event to its bytes (CloudEvents 1.0, JSON). Pure.
 
-1. An event is named by its entry: the same entry gives the same events, under the same ids, whoever asks and however often.
+1. An event is named by its entry, its number and its hash: the same entry gives the same events, under the same ids, however
+   often; a site that was restored, and enters another act under the same number, gives another.
 2. What is told is what the entry says in clear, and to which application and flow a write belongs.
 """
 
@@ -40,8 +41,8 @@ class News:
     data: Mapping[str, Any] = field(repr=False)
 
 
-def news_of(seq: int, entry: Entry, writes: Mapping[str, Write]) -> tuple[News, ...]:
-    """The events that an entry makes. writes: of whom each write that is named is, by intent."""
+def news_of(seq: int, entry: Entry, leaf: bytes, writes: Mapping[str, Write]) -> tuple[News, ...]:
+    """The events that an entry makes. leaf: its hash; writes: of whom each write that is named is, by intent."""
     made = []
     for number, kind in enumerate(_MADE.get(entry.act, ())):
         known = {**entry.facts, **entry.subject}
@@ -53,7 +54,9 @@ def news_of(seq: int, entry: Entry, writes: Mapping[str, Write]) -> tuple[News, 
             known = found
         data = {name: known[name] for name in kind.schema["properties"] if known.get(name) is not None}
         subject = known.get("intent") or known.get("flow") or f"{known.get('connection')}/{known.get('stream')}"
-        made.append(News(f"{seq}.{number}", kind.type, entry.time, subject, seq, known.get("connection"), data))
+        made.append(
+            News(f"{seq}.{leaf[:4].hex()}.{number}", kind.type, entry.time, subject, seq, known.get("connection"), data)
+        )
     return tuple(made)
 
 

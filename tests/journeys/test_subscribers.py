@@ -93,13 +93,13 @@ def test_a_subscriber_is_told_in_order_of_writes_and_copies_signed_and_without_a
         (listed,) = [each for each in here.run("subscriber", "list") if each["subscriber"] == "si"]
         assert (listed["told"], listed["waiting"], listed["given_up"]) == (3, 0, 0)
         renewed = here.run("subscriber", "secret", "si")[0]["secret"]
-        here.run("subscriber", "test", "si")
+        trial = here.run("subscriber", "test", "si")[0]["event"]
         with here.site.serving():
             until(lambda: len(there.heard) == 4)
         assert events(there)[3]["type"] == "sovereign.subscriber.tested"
         assert genuine(there.heard[3], secret)
         assert genuine(there.heard[3], renewed)
-        (shown,) = here.run("subscriber", "show", "si", "test.4")
+        (shown,) = here.run("subscriber", "show", "si", trial)
         assert json.loads(shown["body"]) == events(there)[3]
 
 

@@ -60,7 +60,9 @@ def entries(kind: Kind) -> list[Entry]:
 
 def samples(kind: Kind) -> list[News]:
     if kind.acts:
-        return [each for entry in entries(kind) for each in news_of(7, entry, {"i1": STEP}) if each.type == kind.type]
+        return [
+            each for entry in entries(kind) for each in news_of(7, entry, bytes(32), {"i1": STEP}) if each.type == kind.type
+        ]
     data: dict[str, Any] = {"subscriber": "si", "lost": 4}
     if kind.type == "sovereign.row.changed":
         data = {"connection": "rh", "stream": "agents", "snapshot": 3, "change": "inserted", "before": None, "after": {"a": 1}}

@@ -71,6 +71,8 @@ def test_an_event_is_told_once_signed_and_its_content_is_nowhere_in_clear(here: 
         row = here.rows()[0]
         assert heard.headers["webhook-id"] == heard.json()["id"] == row.id
         assert b"a_stream" not in row.sealed
+        (_, entry) = here.acts("sync.committed")
+        assert row.id == f"{entry.seq}.{entry.leaf[:4].hex()}.0", "restored, another act of that number is another event"
     assert [each.facts for each in here.acts("subscriber.due")] == [{"first": 1, "last": 1}]
     assert [each.facts["status"] for each in here.acts("subscriber.told")] == [204]
 
