@@ -16,6 +16,7 @@ import msgspec
 
 from saas_connectors.connector import Json
 from saas_connectors.errors import Malformed, NotFound, Rejected, Unauthorized, VendorError
+from saas_connectors.lumps import LUMP, lumps
 from saas_connectors.request import Request, Response
 
 MISSING: Final = object()
@@ -119,6 +120,27 @@ def _no_records(request: Request, response: Response, top: Mapping[str, Any], pa
         return malformed(request, response, "une erreur dans une réponse 200", "an error inside a successful answer")
     where = path or "[…]"
     return malformed(request, response, f"aucun enregistrement sous « {where} »", f"no records at `{where}`")
+
+
+def outline(request: Request, response: Response) -> Json:
+    """Decode what a long JSON answer looks like: arrays longer than a lump by their first lump; raises `Malformed`."""
+    body = response.body.removeprefix(b"\xef\xbb\xbf").strip()
+    if len(body) <= LUMP:
+        return decode(request, response)
+    try:
+        body.decode()
+        return _outline(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _not_json(request, response, body) from None
+
+
+def _outline(value: bytes) -> Json:
+    if len(value) > LUMP and value[:1] == b"[":
+        first = next(lumps(value))
+        return _EXACT.decode(first) if len(first) <= 8 * LUMP else []
+    if len(value) > LUMP and value[:1] == b"{":
+        return {name: _outline(bytes(each)) for name, each in _OBJECT.decode(value).items()}
+    return _EXACT.decode(value)
 
 
 def decode(request: Request, response: Response) -> Json:

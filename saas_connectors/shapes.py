@@ -29,10 +29,15 @@ class TooDeep(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most a record may hold: levels of nesting, and fields in all (nested ones counted)."""
+    """The most a record may hold: levels of nesting, and fields in all (nested ones counted).
+
+    cells: the most rows by fields of a page, absent values counted: what a page would become whose first record alone has
+    all of its fields.
+    """
 
     depth: int = 32
     fields: int = 2000
+    cells: int = 1 << 26
 
 
 BOUNDS = Bounds()
@@ -63,7 +68,7 @@ def observe_all(values: Collection[Json], bounds: Bounds = BOUNDS, depth: int = 
         else:
             rows = [value for value in values if type(value) is dict]
             names = dict.fromkeys(name for row in rows for name in row)
-            if len(names) > bounds.fields:
+            if len(names) > bounds.fields or len(names) * len(rows) > bounds.cells:
                 raise TooDeep
             columns = ((name, [row[name] for row in rows if name in row]) for name in names)
             one = pa.struct([pa.field(name, observe_all(column, bounds, depth + 1)) for name, column in columns])

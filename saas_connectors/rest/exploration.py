@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from saas_connectors.answer import accept, cut, decode, malformed
+from saas_connectors.answer import accept, cut, malformed, outline
 from saas_connectors.connector import Exchange, Fetch, Json
 from saas_connectors.errors import ConnectorError
 from saas_connectors.paging import Offset, Page, Paging, Seen, Single
@@ -80,7 +80,7 @@ def _sized(base: Request, table: Mapping[str, Json]) -> Request:
 
 
 def _path(request: Request, response: Response) -> str:
-    document = decode(request, response)
+    document = outline(request, response)
     path = records_path(document)
     if path is None and (named := _named(document)) is not None:
         fr = f"aucune liste, mais des objets nommés par leur clé (records = « {named} », et keyed = le champ qui prend la clé)"
@@ -105,7 +105,7 @@ def _strategy(
     base: Request, settings: StreamSettings, known: Understanding, seen: Seen, first: pa.Table
 ) -> Exchange[tuple[Paging, bool]]:
     """Find how pages follow, and whether the vendor answered probes by its first page again."""
-    document = {} if not known.path else decode(seen.request, seen.response)
+    document = {} if not known.path else outline(seen.request, seen.response)
     last = first.slice(first.num_rows - 1).to_pylist()[0] if first.num_rows else {}
     found = paging_of(document, seen.response, last)
     if found is not None:
@@ -123,6 +123,10 @@ def _strategy(
     return Single(), repeats
 
 
+_COMPARED: Final = 10_000
+"""Rows of two pages that are compared: a vendor that ignores what it is asked begins again at the first."""
+
+
 def _is_same(known: Understanding, request: Request, response: Response, seen: Seen) -> bool:
     try:
         return known.page(request, response)[0].document.records == seen.document.records
@@ -137,8 +141,8 @@ def _is_new(known: Understanding, request: Request, response: Response, first: p
         return False
     if not second.num_rows or not all(name in second.column_names for name in key):
         return False
-    before = {tuple(row.values()) for row in first.select(key).to_pylist()}
-    return before.isdisjoint(tuple(row.values()) for row in second.select(key).to_pylist())
+    before, after = (table.slice(0, _COMPARED).select(key).to_pylist() for table in (first, second))
+    return {tuple(row.values()) for row in before}.isdisjoint(tuple(row.values()) for row in after)
 
 
 def _completed(at: str, found: Paging, table: Mapping[str, Json]) -> Paging:

@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 from saas_connectors.answer import ERRORS, malformed
 from saas_connectors.connector import Stream
 from saas_connectors.errors import SchemaError
+from saas_connectors.lumps import lumps
 from saas_connectors.records import Records
 from saas_connectors.request import Request, Response
 from saas_connectors.urban.portal import DatasetSettings, Note, column, types_of
 from saas_connectors.values import convert
 
 _ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
-_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _TOGETHER: Final = 8 << 20
 """Bytes of records that become one table."""
 _RAW: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -59,15 +59,8 @@ class Rows:
 
     def tables(self, request: Request, response: Response, records: bytes) -> Iterator[pa.Table]:
         """Turn a raw JSON array into tables, a few mebibytes at a time; raises `Malformed`, `SchemaError`."""
-        rows = _ITEMS.decode(records)
-        start = size = 0
-        for number, row in enumerate(rows):
-            size += len(memoryview(row))
-            if size >= _TOGETHER:
-                yield self.table(request, response, b"[" + b",".join(rows[start : number + 1]) + b"]")
-                start, size = number + 1, 0
-        if start < len(rows) or not rows:
-            yield self.table(request, response, b"[" + b",".join(rows[start:]) + b"]")
+        for lump in lumps(records, _TOGETHER):
+            yield self.table(request, response, lump)
 
     def table(self, request: Request, response: Response, records: bytes) -> pa.Table:
         """Turn a raw JSON array into one table; raises `Malformed`, `SchemaError`."""
@@ -116,7 +109,12 @@ class Rows:
         """Those of the contents seen that may still come again: of the records that have what `last` says."""
         if self.note.hashed is None:
             return {}
-        rows = [row for row in _ROWS.decode(records) if all(row.get(name) == value for name, value in last.items())]
+        rows = [
+            row
+            for lump in lumps(records, _TOGETHER)
+            for row in _ROWS.decode(lump)
+            if all(row.get(name) == value for name, value in last.items())
+        ]
         kept = {hashlib.sha256(_SORTED.encode(row)).hexdigest() for row in rows}
         return {content: turn for content, turn in self.twins.items() if content in kept}
 
