@@ -12,7 +12,6 @@
 3. `served.raw` replaces the answer of the next operations by bytes, to play a hostile server.
 """
 
-import secrets
 import socket
 import ssl
 import threading
@@ -155,7 +154,7 @@ class _Talk:
         if outcome.code:
             return outcome
         page, rest = outcome.entries[:size], outcome.entries[size:]
-        following = secrets.token_bytes(8) if rest else b""
+        following = directory.cookie() if rest else b""
         if rest:
             self.session.pages[following] = rest
         outcome.entries = page

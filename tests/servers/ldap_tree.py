@@ -4,6 +4,7 @@ A hook is called under the directory's lock, one operation at a time, and gives 
 entries and referrals. It may raise `Code(n)` for a result code, `Hangup` to close the connection without an answer.
 """
 
+import secrets
 import threading
 from dataclasses import dataclass, field
 from typing import Final
@@ -78,6 +79,10 @@ class Tree:
         self.entries = {key(dn): Entry(dn, attributes) for dn, attributes in (entries or {}).items()}
         self.passwords = {USER: PASSWORD} if passwords is None else passwords
         self.asked: list[Asked] = []
+
+    def cookie(self) -> bytes:
+        """The cookie of a page; those of two sessions may be the same."""
+        return secrets.token_bytes(8)
 
     def root(self, session: Session) -> Attributes:
         """The root DSE."""

@@ -162,3 +162,8 @@ def test_a_message_that_holds_more_values_than_it_may_is_malformed() -> None:
     data = ber.sequence(ber.integer(2), ber.sequence(ber.octets("cn=a"), held, tag=0x64))
     with pytest.raises(Malformed):
         ldap_messages.entry(ldap_messages.message(data))
+
+
+@pytest.mark.parametrize(("flags", "written"), [(1, "020101"), (0x7FFFFFFF, "02047fffffff"), (0x80000001, "020480000001")])
+def test_the_flags_of_dirsync_are_a_signed_integer_of_four_bytes_at_most(flags: int, written: str) -> None:
+    assert ldap_messages.dirsync(flags, 0, b"").hex() == f"30{len(written) // 2 + 5:02x}{written}0201000400"

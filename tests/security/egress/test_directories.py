@@ -118,6 +118,21 @@ def test_a_page_goes_on_where_the_one_before_ended_and_its_cookie_serves_once(se
     assert (second["cookie"], again.status) == ("", 410)
 
 
+def test_two_searches_whose_cookies_are_the_same_go_on_each_on_its_own_session(served: Served) -> None:
+    class Repeating(Town):
+        def cookie(self) -> bytes:
+            return b"the same"
+
+    served.directory = Repeating()
+    trees: list[Json] = [{"starts": ["cn", "agent1"]}, {"starts": ["cn", "agent2"]}]
+    with way_out(served.url, served.authority) as way:
+        pages = [search(way, served.url, BASE, tree, page=4) for tree in trees]
+        assert len({page["cookie"] for page in pages}) == 1
+        rest = [search(way, served.url, BASE, tree, page=20, cookie=pages[0]["cookie"]) for tree in reversed(trees)]
+    assert [len(page["entries"]) for page in rest] == [2, 7]
+    assert all(entry["dn"].startswith("cn=agent2") for entry in rest[0]["entries"])
+
+
 def test_a_write_whose_connection_breaks_may_have_arrived_and_is_not_sent_again(served: Served) -> None:
     town(served).hang = True
     with way_out(served.url, served.authority, attempts=4) as way, pytest.raises(Broken) as fault:
@@ -356,12 +371,15 @@ def test_referrals_are_counted_and_not_followed(served: Served) -> None:
     assert (len(found["entries"]), found["referrals"]) == (1, 2)
 
 
-def test_the_range_of_a_value_stays_in_its_attributes_name(served: Served) -> None:
-    served.directory.find(JEANNE).attributes = {"member;range=0-1499": [b"cn=a", b"cn=b"], "userCertificate;binary": [b"ab"]}
+def test_an_attribute_keeps_its_options_and_what_is_no_text_is_base64(served: Served) -> None:
+    served.directory.find(JEANNE).attributes = {
+        "member;range=0-1499": [b"cn=a", b"cn=b"], "userCertificate;binary": [b"ab"], "info": ["é".encode(), b"a\0b", b"\xff"],
+    }  # fmt: skip
     with way_out(served.url, served.authority) as way:
         found = search(way, served.url, JEANNE, scope="base")
     assert found["entries"][0]["attributes"] == {
         "member;range=0-1499": ["cn=a", "cn=b"], "userCertificate;binary": [{"base64": "YWI="}],
+        "info": ["é", {"base64": "YQBi"}, {"base64": "/w=="}],
     }  # fmt: skip
 
 
