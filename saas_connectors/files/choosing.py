@@ -36,7 +36,7 @@ SAID: Mapping[Why, tuple[str, str]] = {
 class NotTaken(ConnectorError):
     """No file could be taken, and there is no copy before it that could stand."""
 
-    code = "connector.not_taken"
+    code = "vendor.not_taken"
     fr = "Aucun fichier n'est pris pour le flux {stream} : {why_fr}."
     en = "No file is taken for stream {stream}: {why_en}."
     todo_fr = "Faites déposer le fichier entier, puis relancez ; une copie déjà prise reste servie."

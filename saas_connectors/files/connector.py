@@ -83,7 +83,7 @@ class Files:
             response = yield from self.place.read(last, LIMITS.unpacked)
             accept(Request("GET", response.url), response)
             remarks += propose(dataset, last.name, response.body)
-        remarks.append((f"{len(listing)} fichiers sont là", f"{len(listing)} files lie there"))
+        remarks.append((f"fichiers présents : {len(listing)}", f"files there: {len(listing)}"))
         return Checked("files", tuple(remarks))
 
     def discover(self) -> Exchange[Catalog]:

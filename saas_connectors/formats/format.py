@@ -59,7 +59,7 @@ class Table:
 class Unreadable(ConnectorError):
     """The body is not what its format promises, or goes beyond what is read. Never holds a byte of it."""
 
-    code = "connector.format"
+    code = "vendor.format"
     fr = "Fichier illisible : {why_fr}."
     en = "Unreadable file: {why_en}."
     todo_fr = "Vérifiez le format et les réglages du flux ; son contenu n'est pas montré."
@@ -69,7 +69,7 @@ class Unreadable(ConnectorError):
 class Truncated(Unreadable):
     """The body ends before its own end."""
 
-    code = "connector.format.truncated"
+    code = "vendor.format.truncated"
     fr = "Fichier coupé : {why_fr}."
     en = "File cut short: {why_en}."
 

@@ -198,12 +198,12 @@ def test_a_first_file_that_is_cut_leaves_nothing_and_says_why(tmp_path: Path, mo
     with depot(tmp_path, monkeypatch) as here:
         absent = here.pull()
         assert absent.fault is not None
-        assert (absent.state, absent.fault.code) == ("failed", "connector.not_taken")
+        assert (absent.state, absent.fault.code) == ("failed", "vendor.not_taken")
         here.put(written(line(1), "000002;X"))
         here.put(written(line(1), "000002;X")[:-2])
         cut = here.pull()
         assert cut.fault is not None
-        assert (cut.state, cut.fault.code) == ("failed", "connector.format.truncated")
+        assert (cut.state, cut.fault.code) == ("failed", "vendor.format.truncated")
         assert here.site.heads() == {}
 
 
