@@ -1,6 +1,8 @@
 """Odd messages, and mailboxes that move while they are read, on a real Dovecot."""
 
+import os
 import random
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -98,6 +100,21 @@ def test_no_odd_message_is_lost_nor_spoils_another(tmp_path: Path) -> None:
             assert content is not None
             assert content.startswith(CONTENT), name
         assert [row["media_type"] for row in attached["a message inside"]] == ["message/rfc822"]
+
+
+def test_a_message_that_holds_nuls_is_read(server: dovecot.Dovecot, way: Transport) -> None:
+    server.put(letter(1))
+    held = b"Subject: a\x00b\r\nFrom: x\x00@y.z\r\n\r\nun\x00deux\r\n".replace(b"\r\n", b"\n")
+    place = server.maildir / "new" / "1795000000.M1P1.host"
+    place.write_bytes(held)
+    if os.getuid() == 0:
+        shutil.chown(place, "mail", "mail")
+    found = misbehaviour.pull(connect(server), way.send)
+    assert found.error is None
+    assert not found.doubtful
+    (_, row) = rows(found, "messages")
+    assert (row["state"], row["size"]) == ("filed", len(held) + 4)
+    assert "\x00" not in f"{row['subject']}{row['text']}{row['from_addresses']}"
 
 
 def test_an_attachment_is_not_fetched_beside_its_message(server: dovecot.Dovecot, way: Transport) -> None:
