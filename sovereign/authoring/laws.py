@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 from saas_connectors.conformance import misbehaviour, suite, tampering, writing
 from saas_connectors.conformance.driver import Read, Recorder, Send, Shelf, Unrehearsed, converse, read
-from saas_connectors.connector import Checked, Connector, Json, ReadPlan, Slice, Writer
+from saas_connectors.connector import Catalog, Checked, Connector, Json, ReadPlan, Slice, Writer
 from saas_connectors.request import Request, Response
+from sovereign.authoring.beginnings import alike, begun
 from vault.errors import Fault
 
 Outcome = Literal["kept", "broken", "untried"]
@@ -122,7 +123,7 @@ def try_reading(
 ) -> tuple[list[Verdict], dict[str, int]]:
     """Try each law of a connector; gives the verdicts, and how many records each stream gave.
 
-    send: gives a vendor as on the first day. whole: the vendor can be read to its end; else what needs the end is untried.
+    send: gives a vendor as on the first day. whole: the vendor can be read to its end; else laws are held on its beginning.
     """
     trial, recorder, rows = _Trial(), Recorder(send()), dict[str, int]()
     plan = ReadPlan((), {}, {}, started_at)
@@ -143,7 +144,7 @@ def try_reading(
         trial.untried(*READING[2:], detail="there are no slices to read")
         return trial.verdicts, rows
     if not whole:
-        trial.untried("pages", "resume", "repeat", "documents", detail="the recording stops before the end")
+        rows = _try_beginning(trial, connector, plan, catalog, slices, send)
         _modest_and_discreet(trial, connector, plan, slices, recorder, send)
         return trial.verdicts, rows
     reads: dict[str, Read] = {}
@@ -165,6 +166,42 @@ def try_reading(
             suite.held(connector, plan, slices, reads, send(), shelf)
     _modest_and_discreet(trial, connector, plan, slices, recorder, send)
     return trial.verdicts, rows
+
+
+def _try_beginning(
+    trial: _Trial, connector: Connector, plan: ReadPlan, catalog: Catalog, slices: tuple[Slice, ...], send: Callable[[], Send]
+) -> dict[str, int]:
+    """Try on a recording that was cut what its beginning can show; gives how many records each stream gave there."""
+    reads: dict[str, Read] = {}
+    shelf = Shelf()
+    with trial.of("pages"):
+        vendor = send()
+        reads = {part.key: begun(connector, plan, part, None, vendor, shelf) for part in slices}
+        suite.hold("the recording holds a page", any(each.pages for each in reads.values()))
+        suite.paged(plan, slices, reads, whole=True)
+    if not trial.held():
+        trial.untried("resume", "repeat", "documents", detail="no page was read")
+        return {}
+    within = [(part, at) for part in slices for at in range(len(reads[part.key].pages) - 1)]
+    within = [(part, at) for part, at in within if reads[part.key].pages[at].position is not None]
+    if not within:
+        trial.untried("resume", detail="the recording stops before a page that follows another")
+    else:
+        with trial.of("resume", "untried"):
+            for part, at in within[:: max(1, len(within) // 40)]:
+                done = reads[part.key].pages
+                rest = begun(connector, plan, part, done[at].position, send(), Shelf()).pages
+                if not rest:
+                    raise Unrehearsed
+                suite.hold(f"slice {part.key} resumed after page {at} gives exactly the rest", alike(rest, done[at + 1 :]))
+    with trial.of("repeat"):
+        vendor, again = send(), Shelf()
+        for part in slices:
+            once_more = begun(connector, plan, part, None, vendor, again).pages
+            suite.hold(f"slice {part.key} replayed gives the same pages", alike(once_more, reads[part.key].pages))
+    with trial.of("documents"):
+        suite.filed(plan, reads, shelf)
+    return suite.Report(catalog, slices, reads).rows
 
 
 def _modest_and_discreet(

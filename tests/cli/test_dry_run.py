@@ -8,9 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from saas_connectors.sandbox import Sandbox, Table
+from saas_connectors import registry
+from saas_connectors.conformance.driver import Send, Unrehearsed
+from saas_connectors.request import Request, Response
+from saas_connectors.sandbox import Bench, Sandbox, Table, Vendor
 from saas_connectors.sandbox.vendor import SECRET
 from sovereign.authoring import fixtures
+from sovereign.authoring.laws import try_reading
 from tests.cli.conftest import Run
 
 NAMES = ("Jeanne", "Aïcha", "Étienne", "Maëlle", "Firmin", "Zoé")
@@ -116,12 +120,33 @@ def test_a_recording_that_stops_early_says_which_laws_it_could_not_try(run: Run,
     assert run("connector", "dry-run", "hall", "--pages", "1", "--record", "short").code == 0
     tried = run("connector", "test", "short", "--json")
     assert tried.code == 3
-    assert {each["law"] for each in tried.of("law") if each["outcome"] == "untried"} == {
-        "pages",
-        "resume",
-        "repeat",
-        "documents",
-    }
+    assert {each["law"] for each in tried.of("law") if each["outcome"] == "untried"} == {"resume"}
+
+
+def test_laws_are_held_on_the_beginning_of_a_recording_that_stops_early(run: Run, site: Path, vendor: Sandbox) -> None:
+    connect(run, vendor, "cursor")
+    assert run("connector", "dry-run", "hall", "--pages", "2", "--record", "short").code == 0
+    tried = run("connector", "test", "short", "--json")
+    assert {each["outcome"] for each in tried.of("law")} == {"kept"}
+    assert tried.code == 0
+
+
+def test_a_law_that_the_beginning_of_a_recording_breaks_is_said() -> None:
+    stream = {"path": "/page/requests", "primary_key": ["town"], "paging": {"size": 100}}
+
+    def cut() -> Send:
+        vendor, left = Vendor({"requests": Bench(350)}), iter(range(8))
+
+        def send(request: Request) -> Response:
+            if next(left, None) is None:
+                raise Unrehearsed
+            return vendor.respond(request)
+
+        return send
+
+    connector = registry.make("rest", "cut", {"url": "http://vendor.example", "streams": {"requests": stream}})
+    verdicts, _ = try_reading(connector, cut, whole=False)
+    assert {each.law: each.outcome for each in verdicts}["pages"] == "broken"
 
 
 def test_joins_order_and_forms_hold(run: Run, site: Path, vendor: Sandbox) -> None:
