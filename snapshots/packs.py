@@ -42,6 +42,8 @@ _MAGIC = b"SOVPACK\x01"
 EMPTY = len(_MAGIC)
 """Bytes of a pack that holds nothing."""
 _HEAD = 24
+_LONG = 1 << 20
+"""Bytes of a document that is sealed as it is written, rather than whole."""
 _BUFFER = 1 << 20
 
 
@@ -165,7 +167,7 @@ class PackWriter:
         (path.parent / "lock").touch(0o600)  # there before any key file, so that a rotation finds it
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(handle, "wb", _BUFFER)
-        self._write(_MAGIC)
+        self.write(_MAGIC)
 
     def add(self, address: str, about: About, content: bytes, digest: bytes) -> None:
         """Seal a document, under a key of its own."""
@@ -173,14 +175,23 @@ class PackWriter:
         scope = Scope(self.place.connection, self.place.class_name, self.period)
         key, self.wraps[name] = self.keys.new_data_key(scope, name.encode())
         said = msgspec.msgpack.encode(about)
-        sealed = envelope.seal(key, name.encode(), b"".join((len(said).to_bytes(4, "big"), said, content)))
-        self._frame(Entry(address, self.size, _HEAD + len(sealed), len(content), digest, about.media_type), sealed)
+        head = len(said).to_bytes(4, "big") + said
+        size = envelope.length(len(head) + len(content))
+        entry = Entry(address, self.size, _HEAD + size, len(content), digest, about.media_type)
+        self.write(bytes.fromhex(address[1:]) + size.to_bytes(8, "big"))
+        if len(content) < _LONG:
+            self.write(envelope.seal(key, name.encode(), head + content))
+        else:
+            with envelope.Sealer(key, name.encode(), self) as sealer:
+                sealer.write(head)
+                sealer.write(content)
+        self.entries.append(entry)
 
     def copy(self, entry: Entry, frame: memoryview, wrapped: Wrapped) -> None:
         """Take a frame of another pack as it is, with the wrapped key that opens it."""
         self.wraps[self.place.key_name(entry.address)] = wrapped
         moved = msgspec.structs.replace(entry, at=self.size)
-        self._write(frame)
+        self.write(frame)
         self.entries.append(moved)
 
     def close(self) -> Index:
@@ -206,12 +217,8 @@ class PackWriter:
             self._file = None
             self.place.pack(self.name).unlink(missing_ok=True)
 
-    def _frame(self, entry: Entry, sealed: bytes) -> None:
-        self._write(bytes.fromhex(entry.address[1:]) + len(sealed).to_bytes(8, "big"))
-        self._write(sealed)
-        self.entries.append(entry)
-
-    def _write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview) -> None:
+        """Put bytes at the end of the pack."""
         assert self._file is not None  # noqa: S101 - written to before it is closed
         self._file.write(data)
         self.size += len(data)

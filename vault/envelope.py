@@ -69,8 +69,16 @@ def seal(key: bytes, context: bytes, plaintext: Bytes, *, entropy: Callable[[int
     header, cipher = _begin(key, context, entropy(32))
     view = memoryview(plaintext).cast("B")
     final = max(0, (len(view) - 1) // CHUNK)
-    chunks = (cipher.encrypt(_nonce(n, n == final), view[n * CHUNK : (n + 1) * CHUNK], None) for n in range(final + 1))
-    return b"".join((header, *chunks))
+    sealed = io.BytesIO()  # chunks in a list, joined at the end, would be held twice
+    sealed.write(header)
+    for n in range(final + 1):
+        sealed.write(cipher.encrypt(_nonce(n, n == final), view[n * CHUNK : (n + 1) * CHUNK], None))
+    return sealed.getvalue()
+
+
+def length(plaintext: int) -> int:
+    """How long what seals so many bytes is, in bytes."""
+    return HEADER + plaintext + TAG * max(1, -(-plaintext // CHUNK))
 
 
 def open(key: bytes, context: bytes, sealed: Bytes, *, what: str = FORMAT) -> bytes:  # noqa: A001 - the word of the field: seal, open
@@ -82,7 +90,10 @@ def open(key: bytes, context: bytes, sealed: Bytes, *, what: str = FORMAT) -> by
     cipher = _resume(key, context, bytes(view[:HEADER]), what)
     body = view[HEADER:]
     final = max(0, (len(body) - 1) // _BLOCK)
-    return b"".join(_decrypt(cipher, n, body[n * _BLOCK : (n + 1) * _BLOCK], n == final, what) for n in range(final + 1))
+    opened = io.BytesIO()
+    for n in range(final + 1):
+        opened.write(_decrypt(cipher, n, body[n * _BLOCK : (n + 1) * _BLOCK], n == final, what))
+    return opened.getvalue()
 
 
 class Sealer:

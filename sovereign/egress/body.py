@@ -4,8 +4,9 @@
 refused before a byte is read; a bomb is refused as soon as it passes the cap, with at most the cap in memory.
 """
 
+import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from urllib3 import BaseHTTPResponse
 
@@ -23,7 +24,7 @@ def read(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> bytes:
         raise TooLarge(host=host, connection=connection, limit=cap, what="content-length")
     if encoding in ("", "identity"):
         if length is None:
-            return b"".join(_pieces(raw, cap, host, connection))
+            return _joined(_pieces(raw, cap, host, connection))
         # With nothing to read, an unbounded read is what lets the connection be used again.
         data = raw.read(length or None, decode_content=False)
         if len(data) != length:
@@ -56,9 +57,17 @@ def _pieces(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> Iter
 def inflate(pieces: Iterator[bytes], encoding: str, cap: int) -> bytes:
     """Decompress to at most `cap` bytes; errors: OverflowError beyond, EOFError when cut, zlib.error when damaged."""
     inflater = Inflater(encoding, cap)
-    out = [done for piece in pieces for done in inflater.feed(piece)]
+    out = _joined(done for piece in pieces for done in inflater.feed(piece))
     inflater.finish()
-    return b"".join(out)
+    return out
+
+
+def _joined(pieces: Iterable[bytes]) -> bytes:
+    """Put pieces together as they come: a list of them, joined at the end, would be held twice."""
+    held = io.BytesIO()
+    for piece in pieces:
+        held.write(piece)
+    return held.getvalue()
 
 
 class Inflater:

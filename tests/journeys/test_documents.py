@@ -14,6 +14,7 @@ from snapshots import document_keeping, keyfile
 from snapshots.dataset import CLASSES
 from snapshots.documents import Documents
 from snapshots.packs import Index, Place, read_index
+from sovereign import soundness
 from sovereign.sync.replay import Tape
 from tests.journeys.test_kills import Puller
 from tests.security.canaries.search import search
@@ -350,3 +351,13 @@ def test_nothing_is_destroyed_while_a_pack_is_damaged_and_the_days_count_anew_wi
         here.clock.offset = timedelta(days=62)
         here.site.housekeep()
         assert Documents(here.site.repository, CONNECTION).read(gone) is None
+
+
+@pytest.mark.parametrize("size", [2**20 - 1, 2**20, 2**20 + 65_536, 3_000_001])
+def test_a_long_document_is_sealed_as_it_is_written_and_given_back_bit_for_bit(tmp_path: Path, size: int) -> None:
+    letters = {0: content(0, size), 1: content(1, 40), 2: content(2, size)}
+    with archive(tmp_path, letters=letters) as here:
+        assert here.sync().state == "succeeded"
+        store = Documents(here.reopen().repository, CONNECTION)
+        assert {number: store.read(row["document"]) for number, row in here.rows().items()} == letters
+        assert [each for each in soundness.check(here.site) if each.severity == "error" and "document" in each.code] == []

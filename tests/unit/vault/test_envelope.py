@@ -180,3 +180,8 @@ def test_a_stream_is_sealed_and_opened_in_bounded_memory() -> None:
     tracemalloc.stop()
     assert kept.size > 64 << 20
     assert peak < 4 << 20
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_the_length_of_an_envelope_is_known_before_it_is_sealed(size: int) -> None:
+    assert envelope.length(size) == len(envelope.seal(bytes(32), b"context", bytes(size)))
