@@ -19,11 +19,12 @@ from saas_connectors.payloads import encode
 from snapshots.dataset import DatasetId, visible
 from snapshots.statement import parse
 from sovereign.flows.bus import Bus
-from sovereign.flows.errors import NotCleared
+from sovereign.flows.errors import NotCleared, NothingFailed, UnknownRecord
 from sovereign.flows.flow import CHANGES, EVENT, FlowFile, changed, readable
 from sovereign.flows.ledger import Ledger
 from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
+from sovereign.flows.undoing import WITHOUT_EFFECT
 from sovereign.gateway.intent import FIRST, USUAL, WriteIntent
 from sovereign.state.outbound import deliveries, delivery_events
 from vault.errors import Fault
@@ -57,6 +58,29 @@ def enable(site: "Site", name: str) -> FlowFile:
     reaches = sorted({step.connection for step in file.flow.do})
     site.outbound.clients.house(file.client, owner=file.flow.owner, purpose=file.flow.title, connections=reaches)
     return made.enable(name, site.actor)
+
+
+def settle(site: "Site", name: str, key: Sequence[str], step: str | None, reason: str) -> tuple[str, ...]:
+    """Note that a person dealt with the steps of a record that failed for good; gives them.
+
+    step: that one alone; None: each that failed. Errors: UnknownRecord, NothingFailed.
+    """
+    ledger = bus(site).ledger
+    rows = ledger.rows(name, record=ledger.record(name, key))
+    if not rows:
+        raise UnknownRecord(flow=name)
+    known = outcomes(site.state, [row.intent for row in rows if row.intent])
+    last = {row.step: row for row in reversed(rows) if step in (None, row.step)}
+    failed = [row for row in last.values() if row.state == "stopped" or (row.state == "asked" and _failed(row.intent, known))]
+    if not failed:
+        raise NothingFailed(flow=name)
+    for row in failed:
+        ledger.close(row, site.actor, reason)
+    return tuple(sorted(row.step for row in failed))
+
+
+def _failed(intent: str | None, known: Mapping[str, Outcome]) -> bool:
+    return intent is not None and intent in known and known[intent].state in WITHOUT_EFFECT - {"cancelled"}
 
 
 def cleared(site: "Site", file: FlowFile, sql: str) -> None:

@@ -68,7 +68,9 @@ class Tracing:
     def pending(self, flow: str | None = None) -> list[Step]:
         """The steps of every record that are still to come, or that failed; those of one flow when it is named."""
         mine = [] if flow is None else [flow_rows.c.flow == flow]
-        over = (flow_rows.c.state == "cancelled") | ((flow_rows.c.state == "asked") & deliveries.c.state.in_([*DONE, *GONE]))
+        over = flow_rows.c.state.in_(["cancelled", "settled"]) | (
+            (flow_rows.c.state == "asked") & deliveries.c.state.in_([*DONE, *GONE])
+        )
         joined = flow_rows.outerjoin(deliveries, deliveries.c.intent == flow_rows.c.intent)
         query = select(flow_rows.c.flow, flow_rows.c.record).select_from(joined).where(*mine, ~over | over.is_(None))
         with self._site.state.read() as reader:
@@ -139,6 +141,7 @@ class Tracing:
         operation = "" if made is None else made.undo or made.operation if row.undo else made.operation
         key = " ".join(str(part) for part in self._ledger.open(row)[0]) if self._names else ""
         told = tuple(self._entries([each.entry for each in events if each.entry is not None])) if entries else ()
+        moved = None if row.state == "settled" else moved
         done = next((each.at for each in reversed(events) if each.state in DONE), None)
         approval = None if asked is None else Asked(tuple(asked.groups), asked.quorum, asked.expires_at, asked.state)
         policies = () if decided is None else tuple((name, self._owners.get(name, "")) for name in decided.policies)

@@ -167,6 +167,7 @@ ACTS: dict[str, Act] = {
     "flow.acted": Act("flux de données déclenché", "flow acted"),
     "flow.held": Act("flux de données retenu : une personne doit regarder", "flow held: a person must look"),
     "flow.stopped": Act("étape d'un flux arrêtée pour un enregistrement", "step of a flow stopped for a record"),
+    "flow.settled": Act("étape d'un flux réglée à la main", "step of a flow settled by hand"),
     "flow.released": Act("lignes d'un flux libérées", "rows of a flow released"),
     "flow.dropped": Act("lignes d'un flux abandonnées", "rows of a flow dropped"),
     "report.made": Act("rapport établi", "report made"),

@@ -354,3 +354,21 @@ def drop(door: Door, name: str, occasion: str, reason: str) -> None:
     """Its rows stay on record, cancelled."""
     count = _bus(door).drop(name, occasion, door.site().actor, reason)
     door.out.done("flow.dropped", f"{count} écriture(s) abandonnées", f"{count} write(s) dropped", flow=name, writes=count)
+
+
+@command.verb(
+    "settle",
+    fr="Clôt les étapes d'un enregistrement qui ont échoué pour de bon, une personne s'en étant chargée.",
+    en="Close the steps of a record that failed for good, once a person dealt with them.",
+)
+@NAME
+@option("--key", multiple=True, required=True, metavar="VALUE", fr="La clé, comme pour « show ».", en="The key, as for `show`.")
+@option("--step", default=None, metavar="NAME", fr="Cette étape seulement.", en="That step alone.")
+@REASON
+def settle(door: Door, name: str, key: tuple[str, ...], step: str | None, reason: str) -> None:
+    """Nothing is written at the vendor; the page of the record says who closed them, and the log why."""
+    from sovereign.flowing import settle as close
+
+    steps = close(door.site(), name, key, step, reason)
+    said = ", ".join(steps)
+    door.out.done("flow.settled", f"Réglé à la main : {said}", f"Settled by hand: {said}", flow=name, steps=list(steps))

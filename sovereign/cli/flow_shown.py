@@ -73,6 +73,7 @@ def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_:
 
     key, _ = bus.ledger.open(kept)
     ended = next((at for state, at in (outcome.steps if outcome else ()) if state in _DONE), None)
+    outcome = None if kept.state == "settled" else outcome
     state = outcome.state if outcome else kept.state
     why = outcome.why if outcome else kept.why
     row: dict[str, Any] = {

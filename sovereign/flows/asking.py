@@ -76,6 +76,9 @@ class Asking:
         last = max((each.since for each in mine if each.undo), default=datetime.min.replace(tzinfo=UTC))
         rows = [each for each in mine if not each.undo and each.since > last]  # what came before was undone by then
         self._ledger.move(to_cancel(rows), "cancelled", "cancelled")
+        if any(each.state == "settled" for each in rows):  # a person did it, in a way that nobody told
+            self._ledger.move([row], "stopped", "undo.settled")
+            return False
         intents = [each.intent for each in rows if each.intent]
         for intent in to_take_back(rows, front.known(intents)):
             with suppress(GatewayError):  # it has just left: what became of it is looked at below

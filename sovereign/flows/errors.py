@@ -99,6 +99,21 @@ class UnknownRecord(FlowError):
     todo_en = "Give its whole key: a value for each column of `key`, in order, --key repeated."
 
 
+class NothingFailed(FlowError):
+    """A record none of whose steps failed for good."""
+
+    code = "flow.nothing_failed"
+    kind = "usage"
+    fr = "Aucune étape de cet enregistrement du flux {flow} n'a échoué pour de bon."
+    en = "No step of this record of flow {flow} failed for good."
+    todo_fr = (
+        "« sovereign flow show {flow} --key … » dit où en est chacune ; une issue inconnue se règle par « delivery resolve »."
+    )
+    todo_en = (
+        "`sovereign flow show {flow} --key …` tells where each stands; an unknown outcome is settled by `delivery resolve`."
+    )
+
+
 class NotHeld(FlowError):
     """An occasion that nothing holds."""
 

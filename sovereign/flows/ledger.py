@@ -72,7 +72,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row as it stands: `waiting`, `asked` (its `intent` tells the rest), `held`, `stopped` or `cancelled`."""
+    """A row as it stands: `waiting`, `asked` (its `intent` tells the rest), `held`, `stopped`, `cancelled` or `settled`."""
 
     flow: str
     occasion: str
@@ -266,6 +266,14 @@ class Ledger:
                     self._audit.append_many(
                         [_stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
                     )
+
+    def close(self, row: Kept, by: str, reason: str) -> None:
+        """Note that a person dealt with a row that failed; what became of its write stays known."""
+        facts = {"occasion": row.occasion, "record": row.record.hex(), "step": row.step, "undo": row.undo}
+        with self._state.begin() as transaction:
+            values = {"state": "settled", "why": "settled", "since": self._clock()}
+            transaction.execute(update(flow_rows).where(_same(row)).values(**values))
+            self._audit.append("flow.settled", {"flow": row.flow}, facts, {"by": by, "reason": reason}, within=transaction)
 
     def put_off(self, rows: Iterable[Kept], due_at: datetime) -> None:
         """Look at rows again no sooner than an instant."""

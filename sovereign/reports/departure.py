@@ -15,7 +15,7 @@ from sovereign.reports.model import Alarm, Code, Words
 from sovereign.reports.reasons import reason
 from sovereign.reports.showing import lasting
 
-Stage = Literal["done", "undone", "gone", "dated", "moving", "person", "failed"]
+Stage = Literal["done", "undone", "settled", "gone", "dated", "moving", "person", "failed"]
 GRACE: Final = timedelta(minutes=15)
 """How long after its instant a step may still be under way before it is late."""
 DONE: Final = frozenset({"confirmed", "landed", "delivered"})
@@ -31,6 +31,7 @@ ROWS: Final[Mapping[str, Words]] = {
     "held": Words("retenue", "held"),
     "stopped": Words("arrêtée", "stopped"),
     "cancelled": Words("annulée", "cancelled"),
+    "settled": Words("réglée à la main", "settled by hand"),
 }
 OCCASIONS: Final[Mapping[str, Words]] = {
     "taken": Words("prise", "taken"),
@@ -48,12 +49,18 @@ WHY: Final[Mapping[str, Words]] = {
     "when": Words("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
     "flow.unmapped": Words("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
     "undo.none": Words("fait, et le flux ne dit pas comment le défaire", "done, and the flow does not say how to undo it"),
+    "undo.settled": Words(
+        "une personne l'avait réglé, et elle seule sait comment le défaire",
+        "a person had settled it, who alone knows how to undo it",
+    ),
+    "settled": Words("une personne s'en est chargée", "a person dealt with it"),
     "undo.nothing": Words("rien n'avait été fait", "nothing had been done"),
     "cancelled": Words("reprise par la source", "taken back by its source"),
 }
 STAGES: Final[Mapping[str, Words]] = {
     "done": Words("fait", "done"),
     "undone": Words("défait", "undone"),
+    "settled": Words("réglé à la main", "settled by hand"),
     "gone": Words("annulé", "cancelled"),
     "dated": Words("attend sa date", "waits for its date"),
     "moving": Words("en cours", "under way"),
@@ -119,6 +126,8 @@ class Step:
         if not self.taken:
             waits: Stage = "dated" if self.wanted_at > now else "moving"
             found: dict[str, Stage] = {"waiting": waits, "asked": "moving", "held": "person", "stopped": "failed"}
+            if self.state == "settled":
+                return "settled"
             return found.get(self.state, "gone")
         if self.state in DONE:
             return "undone" if self.undo else "done"
@@ -244,6 +253,7 @@ _MEND: Final = Code(
     "mend", Words("corriger la source, qui déclenchera le flux à nouveau", "correct the source, which makes the flow act again")
 )
 _STOPPED: Final[Mapping[str, Code]] = {
+    "undo.settled": Code("by_hand", Words("défaire à la main chez le fournisseur", "undo it by hand at the vendor")),
     "undo.none": Code("by_hand", Words("défaire à la main chez le fournisseur", "undo it by hand at the vendor")),
     "loop": Code(
         "loop", Words("chercher qui change cet enregistrement sans cesse", "find what changes this record again and again")
@@ -252,8 +262,8 @@ _STOPPED: Final[Mapping[str, Code]] = {
 _ASK: Final = Code(
     "ask",
     Words(
-        "une politique la refuse : faire à la main, ou demander à qui en répond",
-        "a policy denies it: do it by hand, or ask whoever answers for the policy",
+        "une politique la refuse : demander à qui en répond, ou faire à la main puis « sovereign flow settle »",
+        "a policy denies it: ask whoever answers for the policy, or do it by hand, then `sovereign flow settle`",
     ),
 )
 _ANEW: Final = Code(

@@ -17,7 +17,7 @@ from sovereign.cli.main import main
 from sovereign.flowing import bus
 from tests.servers.ledger import Ledger, serving
 from tests.servers.policies import rule
-from tests.servers.served import Served, served
+from tests.servers.served import LATER, Served, served
 
 SYSTEMS = ("annuaire", "messagerie", "marches")
 FLOW = """
@@ -292,3 +292,28 @@ def test_a_flow_reads_no_more_than_whoever_answers_for_it_may(tmp_path: Path) ->
         here.run("flow", "run")
         here.until([])
         assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "depart")] == [("failed", "flow.not_cleared")]
+
+
+def test_a_step_that_failed_for_good_stays_told_until_a_person_says_that_it_was_done_by_hand(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
+        here.run("flow", "enable", "depart")
+        (here.site.root / "policies" / "drill.cedar").write_text(
+            rule("open", "permit", 'unless { resource in Connection::"marches" }', expires=LATER)
+        )
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        here.run("flow", "run")
+        (left,) = here.run("flow", "pending")
+        assert here.refs("marches") == []
+        here.run("flow", "settle", "depart", "--key", "m003", "--step", "annuaire", "--reason", "it did not fail", code=2)
+        (settled,) = here.run("flow", "settle", "depart", "--key", "m003", "--reason", "done by hand at the vendor")
+        assert (left["flow"], settled["steps"]) == ("depart", ["marches"])
+        assert here.run("flow", "pending") == []
+        here.run("flow", "settle", "depart", "--key", "m003", "--reason", "again", code=2)
+        here.run("flow", "settle", "depart", "--key", "nobody", "--reason", "unknown", code=2)
+        assert len([each for each in here.run("audit", "show", "--limit", "50") if each["act"] == "flow.settled"]) == 1
+        here.agents.put(agent(3))
+        here.pull()
+        here.run("flow", "run")
+        told = {row["step"]: row["why"] for row in here.run("flow", "show", "depart", "--key", "m003") if row["undo"]}
+        assert told["marches"] == "undo.settled"
