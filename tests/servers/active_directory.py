@@ -12,7 +12,7 @@ import uuid
 from typing import Final
 
 from tests.servers import ldap_wire as wire
-from tests.servers.ldap_tree import Code, Entry, Outcome, Session, Tree, above, below, key
+from tests.servers.ldap_tree import Code, Entry, Outcome, Session, Tree, above, below, key, parts
 from tests.servers.ldap_wire import DIRSYNC, PAGED, PERMISSIVE, SHOW_DELETED, Add, Attributes, Modify, Move, Search
 
 TOP: Final = "DC=ville,DC=example"
@@ -112,7 +112,7 @@ class ActiveDirectory(Tree):
         guid = entry.attributes["objectGUID"][0]
         for members in self.groups.values():
             members.discard(guid)
-        first = entry.dn.partition(",")[0]
+        first = parts(entry.dn)[0]
         kept = {name: entry.attributes[name] for name in ("objectClass", "objectGUID", "uSNCreated", "uSNChanged")}
         entry = Entry(f"{first}\\0ADEL:{made},{DELETED}", {**kept, "isDeleted": [b"TRUE"]})
         self.entries[key(entry.dn)] = entry
@@ -121,7 +121,7 @@ class ActiveDirectory(Tree):
     def transfer(self, made: str, unit: str) -> None:
         """Move someone."""
         entry = self.at(made)
-        self.move(Session(secure=True), Move(entry.dn, entry.dn.removesuffix(f",{_above(entry.dn)}"), True, unit))
+        self.move(Session(secure=True), Move(entry.dn, entry.dn.removesuffix(f",{above(entry.dn)}"), True, unit))
 
     def kept(self) -> dict[str, object]:
         """A backup."""
@@ -223,7 +223,7 @@ class ActiveDirectory(Tree):
 
     def move(self, session: Session, asked: Move) -> Outcome:
         entry = self.find(asked.dn)
-        unit = self.find(asked.parent or _above(entry.dn)).dn
+        unit = self.find(asked.parent or above(entry.dn)).dn
         dn = f"{asked.rdn},{unit}"
         if key(dn) in self.entries and self.entries[key(dn)] is not entry:
             raise Code(68)
@@ -234,7 +234,7 @@ class ActiveDirectory(Tree):
         return Outcome()
 
     def add(self, session: Session, asked: Add) -> Outcome:
-        self.find(_above(asked.dn))
+        self.find(above(asked.dn))
         login = asked.attributes.get("sAMAccountName", [])
         if (
             any(each.attributes.get("sAMAccountName") == login for each in self.entries.values())
@@ -243,11 +243,6 @@ class ActiveDirectory(Tree):
             raise Code(68)
         self.put(asked.dn, {**asked.attributes, "objectCategory": [b"person"]})
         return Outcome()
-
-    def inside(self, entry: Entry, asked: Search) -> bool:
-        if asked.scope == 1:
-            return key(_above(entry.dn)) == key(asked.base)
-        return key(entry.dn) == key(asked.base) if asked.scope == 0 else below(entry.dn, asked.base)
 
     def values(self, entry: Entry, name: str) -> list[bytes]:
         if name.lower() == "member":
@@ -266,11 +261,6 @@ class ActiveDirectory(Tree):
 def _folded(value: bytes) -> str:
     plain = unicodedata.normalize("NFKD", value.decode("utf-8", "replace")).casefold()
     return "".join(sign for sign in plain if not unicodedata.combining(sign))
-
-
-def _above(dn: str) -> str:
-    """The name of the parent, whatever is escaped in the first part."""
-    return above(dn.replace("\\,", "\0\0")).replace("\0\0", "\\,")
 
 
 def _usn(entry: Entry) -> int:

@@ -4,6 +4,7 @@ A hook is called under the directory's lock, one operation at a time, and gives 
 entries and referrals. It may raise `Code(n)` for a result code, `Hangup` to close the connection without an answer.
 """
 
+import re
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from tests.servers.ldap_wire import PAGED, PERMISSIVE, Add, Asked, Attributes, B
 
 USER: Final = "cn=sovereign,dc=ville,dc=example"
 PASSWORD: Final = "mot-de-passe-de-l'annuaire"
+_PART: Final = re.compile(r"(?:\\.|[^,\\])+", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\(?:([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 
 
 class Hangup(Exception):
@@ -54,19 +57,29 @@ class Session:
     pages: dict[bytes, list[Entry]] = field(default_factory=dict)
 
 
+def parts(dn: str) -> list[str]:
+    """A name cut at the commas that nothing escapes (RFC 4514, section 3), each part as it is written."""
+    return [part.lstrip() for part in _PART.findall(dn)]
+
+
 def key(dn: str) -> str:
-    """A name, compared without case or blanks around its parts."""
-    return ",".join(part.strip() for part in dn.lower().split(","))
+    """A name, compared without case or blanks around its parts, in whichever way its signs are escaped."""
+    return ",".join(_read(part).lower().strip().replace("\\", "\\\\").replace(",", "\\,") for part in parts(dn))
 
 
 def below(dn: str, base: str) -> bool:
     """Whether an entry is the base or under it."""
-    return base == "" or key(dn) == key(base) or key(dn).endswith("," + key(base))
+    ours, wanted = parts(key(dn)), parts(key(base))
+    return not wanted or ours[-len(wanted) :] == wanted
 
 
 def above(dn: str) -> str:
     """The name of the parent."""
-    return dn.partition(",")[2].strip()
+    return ",".join(parts(dn)[1:])
+
+
+def _read(part: str) -> str:
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else found[2], part.encode()).decode()
 
 
 class Tree:

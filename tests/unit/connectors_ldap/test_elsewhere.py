@@ -11,7 +11,7 @@ from saas_connectors.conformance.driver import converse
 from saas_connectors.conformance.misbehaviour import pull
 from saas_connectors.connector import Json
 from sovereign.egress.transport import Transport
-from tests.servers.directory import way_out
+from tests.servers.directory import asked, search, way_out
 from tests.servers.ldap import Served, serving
 from tests.servers.ldap_tree import Outcome, Session, Tree
 from tests.servers.ldap_wire import Attributes, Search
@@ -96,3 +96,21 @@ def test_another_servers_part_of_the_tree_and_an_entry_without_a_key_speak_again
     found = pull(connector, way.send)
     assert next((fact.check, fact.holds) for fact in found.evidence) == ("invalid_records", False)
     assert len(found.keys["people"]) == 5
+
+
+def test_a_comma_that_is_escaped_cuts_no_name_whichever_way_it_is_written(served: Served, way: Transport) -> None:
+    posix, wanted = served.directory, f"cn=Martin\\, Jeanne,{BASE}"
+    assert isinstance(posix, Posix)
+    posix.hold(f"ou=partis,{BASE}", objectClass=[b"organizationalUnit"])
+    answer = way.send(asked(served.url, "ADD", dn=wanted, attributes={"cn": ["Martin, Jeanne"]}))
+    assert answer.status == 200
+    posix.hold(f"cn=a\\,{BASE}", cn=[b"not below the base: its parent is the part after"])
+    found = search(way, served.url, BASE, {"present": "cn"}, scope="one")["entries"]
+    assert wanted in {each["dn"] for each in found}
+    assert not any(each["dn"].startswith("cn=a") for each in search(way, served.url, BASE)["entries"])
+    move = asked(
+        served.url, "MOVE", dn=f"CN=martin\\2c Jeanne, {BASE}", rdn="cn=Martin\\, Jeanne", delete_old=True, parent=f"ou=partis,{BASE}"
+    )  # fmt: skip
+    assert way.send(move).status == 200
+    (moved,) = search(way, served.url, f"ou=partis,{BASE}", scope="one")["entries"]
+    assert moved["dn"] == f"cn=Martin\\, Jeanne,ou=partis,{BASE}"
