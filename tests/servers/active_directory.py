@@ -12,7 +12,7 @@ import uuid
 from typing import Final
 
 from tests.servers import ldap_wire as wire
-from tests.servers.ldap_tree import Code, Entry, Outcome, Session, Tree, above, below, key, parts
+from tests.servers.ldap_tree import Code, Entry, Outcome, Session, Tree, above, key, parts
 from tests.servers.ldap_wire import DIRSYNC, PAGED, PERMISSIVE, SHOW_DELETED, Add, Attributes, Modify, Move, Search
 
 TOP: Final = "DC=ville,DC=example"
@@ -21,6 +21,8 @@ LEFT: Final = f"OU=Partis,{TOP}"
 GROUPS: Final = f"OU=Groupes,{TOP}"
 SERVICE: Final = f"CN=NTDS Settings,CN=DC1,CN=Configuration,{TOP}"
 DELETED: Final = f"CN=Deleted Objects,{TOP}"
+OWN: Final = b"\1\5\0\0\0\0\0\5\x15\0\0\0" + bytes(12) + b"\x51\4\0\0"
+"""The SID of the account that asks."""
 MADE: Final = b"20260101080000.0Z"
 _CAPABLE: Final = b"1.2.840.113556.1.4.800"
 _RANGE: Final = 1500
@@ -137,6 +139,7 @@ class ActiveDirectory(Tree):
             **super().root(session), "supportedCapabilities": [_CAPABLE], "defaultNamingContext": [TOP.encode()],
             "namingContexts": [TOP.encode()], "dnsHostName": [self.host.encode()],
             "highestCommittedUSN": [str(self.usn).encode()], "dsServiceName": [SERVICE.encode()],
+            "tokenGroups": [OWN, b"\1\1\0\0\0\0\0\1\0\0\0\0"],
         }  # fmt: skip
 
     def search(self, session: Session, asked: Search) -> Outcome:

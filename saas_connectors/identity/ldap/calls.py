@@ -27,7 +27,7 @@ DIRSYNC: Final = "1.2.840.113556.1.4.841"
 SHOW_DELETED: Final = "1.2.840.113556.1.4.417"
 ACTIVE_DIRECTORY: Final = frozenset({"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"})
 ANY: Final[Tree] = {"present": "objectClass"}
-BINARY: Final = ("objectGUID", "objectSid", "invocationId")
+BINARY: Final = ("objectGUID", "objectSid", "invocationId", "tokenGroups")
 _JSON: Final = ("Content-Type", "application/json")
 _ROOT: Final = (
     "supportedControl", "supportedCapabilities", "namingContexts", "defaultNamingContext", "dnsHostName",

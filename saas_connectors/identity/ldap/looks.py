@@ -3,14 +3,17 @@
 1. A value is looked for as a value, never as a part of a filter's text. One entry must come, and bear it exactly but for case:
    Active Directory also gives those that differ by an accent, and then nothing is written (`ambiguous`).
 2. Only the people of the settings are found, below `bases` and `destinations`. Groups are found in the whole tree.
-3. Whether someone is in a group is asked of the group, by one question, however large it is.
+3. Our own account is spared, and so is whatever Active Directory protects (`adminCount`) or cannot do without
+   (`isCriticalSystemObject`: the built-in accounts and groups, those of trusts): a file that names one shuts nobody out.
+4. Whether someone is in a group is asked of the group, by one question, however large it is.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from saas_connectors.connector import Exchange, Json
+from saas_connectors.answer import accept, decode, malformed
+from saas_connectors.connector import Exchange, Fetch, Json
 from saas_connectors.errors import NotFound
 from saas_connectors.identity.ldap import calls, filters, names, records
 from saas_connectors.identity.ldap.calls import Entry
@@ -20,7 +23,9 @@ from saas_connectors.identity.ldap.settings import Said
 from saas_connectors.request import Request
 from saas_connectors.writing import refused
 
-_GROUP: Final = ("objectClass", "cn", "sAMAccountName", "adminCount")
+_GUARDED: Final = ("adminCount", "isCriticalSystemObject")
+_GROUP: Final = ("objectClass", "cn", "sAMAccountName", *_GUARDED)
+_DOES_NOT_SAY: Final = (400, 403, 501)
 _CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUid"}
 
 
@@ -71,7 +76,11 @@ class Looks:
         if sought is None:
             return ()
         tree = filters.every(self.said.tree("people", active=self.where.active), sought)
-        wanted = [*self.shape.attributes("people"), *self.wire.values()]
+        wanted = [
+            *self.shape.attributes("people"),
+            *self.wire.values(),
+            *(("objectSid", *_GUARDED) if self.where.active else ()),
+        ]
         found = yield from self.gather(self.bases, tree, wanted)
         return tuple({self.shape.id(entry): entry for entry in found}.values())  # one that moved meanwhile comes twice
 
@@ -79,6 +88,15 @@ class Looks:
         """Those that satisfy a filter."""
         attributes = list(dict.fromkeys(wanted))
         return (yield from calls.gather(self.said.url, bases, tree, attributes, self.said.settings.page))
+
+    def spared(self, person: Entry) -> Exchange[bool]:
+        """Whether an account is our own, or one that the directory guards: nothing is written to it."""
+        if self.where.active and guarded(person):
+            return True
+        own = yield from ourselves(self.said.url, active=self.where.active)
+        if self.where.active:
+            return person.raw("objectSid") in own
+        return any(isinstance(name, str) and names.same(name, person.dn) for name in own)
 
     def _sought(self, name: str, value: str) -> filters.Tree | None:
         if name == "id":
@@ -148,6 +166,31 @@ class Looks:
     def wire(self) -> Mapping[str, str]:
         """The attribute of each field that may be written."""
         return records.wire(active=self.where.active)
+
+
+def ourselves(url: str, *, active: bool) -> Exchange[frozenset[str | bytes]]:
+    """What our own account is known by: the SIDs of its session (MS-ADTS 3.1.1.3.2), elsewhere its name (RFC 4532).
+
+    Empty where the directory does not say; raises `VendorError`.
+    """
+    if active:
+        told = yield from calls.ask(calls.search(url, "", calls.ANY, ["tokenGroups"], scope="base"))
+        return frozenset(value for entry in told.entries for value in entry.attributes.get("tokengroups", ()))
+    request = Request("WHOAMI", f"{url}/", reads=True)
+    (response,) = yield Fetch((request,))
+    if response.status in _DOES_NOT_SAY:
+        return frozenset()
+    accept(request, response)
+    found = decode(request, response)
+    name = found.get("authzid") if isinstance(found, dict) else None
+    if not isinstance(name, str):
+        raise malformed(request, response, "le nom de notre compte était attendu", "the name of our account was expected")
+    return frozenset({name.removeprefix("dn:")} if name.startswith("dn:") else ())
+
+
+def guarded(entry: Entry) -> bool:
+    """Whether Active Directory protects an account or a group, or cannot do without it."""
+    return entry.text("adminCount") not in (None, "0") or entry.text("isCriticalSystemObject") == "TRUE"
 
 
 def asked(url: str) -> Request:

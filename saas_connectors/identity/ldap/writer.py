@@ -8,7 +8,8 @@
 4. LDAP ends no session. `revoke_sessions` makes the password one that nobody knows, over TLS alone, where the settings say so;
    tickets and sessions that are open last as long as they last. It is not read back.
 5. A creation looks for its login, and is refused (`exists`) where anything bears it. The account has no password: it is shut.
-6. Nobody is put in a group that Active Directory protects (adminCount): whoever is in one rules the domain, or a part of it.
+6. Nothing is written to our own account, nor to one that Active Directory protects (`protected`): a file that names them locks
+   nobody out. Nor is anybody put in a group that it protects: whoever is in one rules the domain, or a part of it.
 7. Groups are left one after the other by one request. When it stops halfway it is asked again: what is left already is left.
 """
 
@@ -26,7 +27,7 @@ from saas_connectors.identity.ldap import calls, filters, names, records
 from saas_connectors.identity.ldap.calls import Entry
 from saas_connectors.identity.ldap.connector import located
 from saas_connectors.identity.ldap.creation import added, differences
-from saas_connectors.identity.ldap.looks import Looks, named
+from saas_connectors.identity.ldap.looks import Looks, guarded, named
 from saas_connectors.identity.ldap.operations import operations
 from saas_connectors.identity.ldap.settings import Said, load
 from saas_connectors.payloads import pointer
@@ -108,6 +109,8 @@ class Editing(Unmirrored):
             written(request, response)
             return Applied(response.status)
         person = yield from looks.person(payload)
+        if (yield from looks.spared(person)):
+            raise refused(calls.write(self.said.url, "MODIFY", dn=person.dn), 403, "protected")
         change = yield from self._change(looks, operation, payload, person)
         if change is None:
             return Applied(200, looks.shape.id(person))
@@ -176,7 +179,7 @@ class Editing(Unmirrored):
         comes = operation == "add_to_group"
         if (yield from looks.holds(group, person)) == comes:
             return None
-        if comes and group.text("adminCount") == "1":
+        if comes and looks.where.active and guarded(group):
             raise refused(calls.write(url, "MODIFY", dn=group.dn), 403, "protected")
         change = _change("add" if comes else "delete", attribute, value)
         return calls.write(url, "MODIFY", dn=group.dn, changes=[change], **loose)

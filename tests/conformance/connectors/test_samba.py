@@ -179,3 +179,13 @@ def test_nobody_is_put_among_those_who_rule_the_domain(way: Transport) -> None:
     with pytest.raises(Rejected) as refusal:
         converse(writer.apply("add_to_group", {"login": "agent16", "group_name": "Domain Admins"}), way.send)
     assert refusal.value.reason == "protected"
+
+
+@pytest.mark.parametrize("login", ["Administrator", "krbtgt", "Guest", "lecteur"])
+def test_a_file_that_names_an_account_of_the_domain_or_our_own_shuts_nobody_out(
+    server: samba.Samba, narrow: Transport, login: str
+) -> None:
+    writer = registry.writer("ldap", "annuaire", {**WRITES, "bases": [TOP], "destinations": []})
+    with pytest.raises(Rejected) as refusal:
+        converse(writer.apply("disable_user", {"login": login}), narrow.send)
+    assert (refusal.value.reason, refusal.value.definitive) == ("protected", True)

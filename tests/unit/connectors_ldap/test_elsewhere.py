@@ -10,10 +10,11 @@ from saas_connectors import registry
 from saas_connectors.conformance.driver import converse
 from saas_connectors.conformance.misbehaviour import pull
 from saas_connectors.connector import Json
+from saas_connectors.errors import Rejected
 from sovereign.egress.transport import Transport
 from tests.servers.directory import asked, search, way_out
 from tests.servers.ldap import Served, serving
-from tests.servers.ldap_tree import Outcome, Session, Tree
+from tests.servers.ldap_tree import PASSWORD, Outcome, Session, Tree
 from tests.servers.ldap_wire import Attributes, Search
 
 BASE = "dc=ville,dc=example"
@@ -84,6 +85,18 @@ def test_someone_enters_and_leaves_such_a_group_and_is_given_an_end_in_days(serv
     assert held(served, f"uid=agent3,{BASE}")["shadowExpire"] == [b"20454"]
 
 
+def test_our_own_account_is_told_by_its_name_and_spared(served: Served) -> None:
+    own = f"UID=agent4, {BASE}"
+    served.directory.passwords[own] = PASSWORD
+    writer = registry.writer("ldap", "annuaire", {"url": served.url, "writes": ["expire_user"]})
+    with way_out(served.url, served.authority, user=own) as way:
+        with pytest.raises(Rejected) as refusal:
+            converse(writer.apply("expire_user", {"login": "agent4", "at": "2026-01-01T10:00:00+01:00"}), way.send)
+        converse(writer.apply("expire_user", {"login": "agent5", "at": "2026-01-01T10:00:00+01:00"}), way.send)
+    assert (refusal.value.reason, refusal.value.definitive) == ("protected", True)
+    assert [held(served, f"uid=agent{n},{BASE}")["shadowExpire"] for n in (4, 5)] == [[b"-1"], [b"20454"]]
+
+
 def test_another_servers_part_of_the_tree_and_an_entry_without_a_key_speak_against_completeness(
     served: Served, way: Transport
 ) -> None:
@@ -109,7 +122,8 @@ def test_a_comma_that_is_escaped_cuts_no_name_whichever_way_it_is_written(served
     assert wanted in {each["dn"] for each in found}
     assert not any(each["dn"].startswith("cn=a") for each in search(way, served.url, BASE)["entries"])
     move = asked(
-        served.url, "MOVE", dn=f"CN=martin\\2c Jeanne, {BASE}", rdn="cn=Martin\\, Jeanne", delete_old=True, parent=f"ou=partis,{BASE}"
+        served.url, "MOVE", dn=f"CN=martin\\2c Jeanne, {BASE}", rdn="cn=Martin\\, Jeanne", delete_old=True,
+        parent=f"ou=partis,{BASE}",
     )  # fmt: skip
     assert way.send(move).status == 200
     (moved,) = search(way, served.url, f"ou=partis,{BASE}", scope="one")["entries"]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from saas_connectors.connector import Change
 from saas_connectors.errors import BadPayload, Moved, Rejected
 from saas_connectors.identity.ldap.operations import OPERATIONS
 from saas_connectors.request import Request, Response
-from tests.servers.active_directory import GROUPS, LEFT, PEOPLE, TOP
+from tests.servers.active_directory import GROUPS, LEFT, OWN, PEOPLE, TOP
 from tests.servers.ldap_tree import PASSWORD
 from tests.unit.connectors_ldap.conftest import WRITES, Directory, rows
 
@@ -184,6 +185,37 @@ def test_nobody_is_put_in_a_group_that_rules_the_domain(opened: Opened) -> None:
     with pytest.raises(Rejected) as refusal:
         here.apply("add_to_group", id=key, group_name="admins du domaine")
     assert (refusal.value.reason, refusal.value.definitive, sent(here)) == ("protected", True, [])
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"create_user"}))
+@pytest.mark.parametrize("who", ["own", "ruler", "built in"])
+def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_protects(
+    opened: Opened, who: str, operation: str
+) -> None:
+    here = opened(1)
+    group = here.vendor.group("VPN")
+    key = here.vendor.person(9, sAMAccountName="Administrator", userAccountControl="66048")
+    here.vendor.groups[uuid.UUID(group).bytes_le] |= {uuid.UUID(key).bytes_le}
+    if who == "own":
+        here.vendor.at(key).attributes["objectSid"] = [OWN]
+    else:
+        here.vendor.change(key, **{"adminCount": "1"} if who == "ruler" else {"isCriticalSystemObject": "TRUE"})
+    more: dict[str, dict[str, Any]] = {
+        "expire_user": {"at": "2026-12-31T22:59:59Z"}, "move_user": {"to": LEFT}, "add_to_group": {"group": group},
+        "update_user": {"changes": {"title": "x"}}, "remove_from_group": {"group": group},
+    }  # fmt: skip
+    with pytest.raises(Rejected) as refusal:
+        here.apply(operation, login="administrator", **more.get(operation, {}))
+    assert (refusal.value.reason, refusal.value.definitive) == ("protected", True)
+    assert not [request for request in here.asked if not request.reads]
+
+
+def test_nobody_is_put_in_a_group_that_is_built_in(opened: Opened) -> None:
+    here = opened(1)
+    here.vendor.change(here.vendor.group("Éditeurs de certificats"), isCriticalSystemObject="TRUE")
+    with pytest.raises(Rejected) as refusal:
+        here.apply("add_to_group", login="agent0", group_name="Éditeurs de certificats")
+    assert (refusal.value.reason, sent(here)) == ("protected", [])
 
 
 def test_an_account_is_given_an_end_and_the_end_is_taken_away(opened: Opened) -> None:
