@@ -141,10 +141,31 @@ class SiteCopies:
                 return
             given[CHANGES, occasion.dataset] = pa.Table.from_batches(batches)
         if occasion.event is not None:
-            given["", EVENT] = pa.Table.from_pylist([dict(occasion.event)])
+            given["", EVENT] = _table(occasion.event)
         with self._site.query(readable(sql), clearance=clearance, given=given) as answer:
             for batch in answer.reader:
                 yield from batch.to_pylist()
+
+
+def _table(event: Mapping[str, Json]) -> pa.Table:
+    """An event as one row. A value that no column can hold (a list of several kinds, a number too long) is its JSON text."""
+    row = dict(event) or {"event": None}
+    return pa.table({name: _column(value) for name, value in row.items()})
+
+
+def _column(value: Json) -> pa.Array:
+    try:
+        made = pa.array([value])
+    except (pa.ArrowException, OverflowError):
+        made = None
+    return pa.array([encode(value).decode()]) if made is None or _hollow(made.type) else made
+
+
+def _hollow(kind: pa.DataType) -> bool:
+    """Whether an object without a field is somewhere in it, which no column can hold."""
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_hollow(each.type) for each in kind)
+    return pa.types.is_list(kind) and _hollow(kind.value_type)
 
 
 class Door:

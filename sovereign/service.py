@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def door(site: "Site", stop: threading.Event, gauges: Callable[[], str] = str) -> Iterator[str]:
+def door(
+    site: "Site", stop: threading.Event, gauges: Callable[[], str] = str, trouble: Callable[[Fault], None] = lambda _: None
+) -> Iterator[str]:
     """Keep the HTTP door open; gives its address, empty when the settings open none.
 
-    stop: set when the door fails. gauges: what is shown of the rest of the service, beside the door's own counts.
+    stop: set when the door fails. gauges: what is shown of the rest of the service, beside the door's own counts. trouble: told
+    of flows that cannot act.
     """
     if not site.settings.gateway.listen:
         yield ""
@@ -41,7 +44,7 @@ def door(site: "Site", stop: threading.Event, gauges: Callable[[], str] = str) -
 
     out = site.outbound
     opened = (site.keys, site.state, site.audit, site.leases, out.clients, out.approvals, out.callbacks)
-    with Running(lambda: _house(site, gauges), site.settings.gateway, site.root, stop) as running:
+    with Running(lambda: _house(site, gauges, trouble), site.settings.gateway, site.root, stop) as running:
         yield running.address
     del opened
 
@@ -77,7 +80,9 @@ def backing_up(site: "Site", trouble: Callable[[Fault], None]) -> AbstractContex
 
 
 @asynccontextmanager
-async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True) -> AsyncIterator["House"]:
+async def _house(
+    site: "Site", gauges: Callable[[], str], trouble: Callable[[Fault], None] = lambda _: None, *, flows: bool = True
+) -> AsyncIterator["House"]:
     """Open the rooms on the running loop. flows: whether the bus is at work."""
     from sovereign import eventing, governing
     from sovereign.api.app import House
@@ -135,7 +140,7 @@ async def _house(site: "Site", gauges: Callable[[], str], *, flows: bool = True)
             async with (
                 told.running(),
                 _telling(site, parts.chance, flows=flows),
-                _flowing(site, gateway, ways, flows=flows) as wake,
+                _flowing(site, gateway, ways, trouble, flows=flows) as wake,
             ):
                 yield House(
                     settings=site.settings.gateway,
@@ -180,7 +185,9 @@ async def _telling(site: "Site", chance: Callable[[], float], *, flows: bool) ->
 
 
 @asynccontextmanager
-async def _flowing(site: "Site", gateway: "Gateway", ways: "Ways", *, flows: bool) -> AsyncIterator[Callable[[], None]]:
+async def _flowing(
+    site: "Site", gateway: "Gateway", ways: "Ways", trouble: Callable[[Fault], None], *, flows: bool
+) -> AsyncIterator[Callable[[], None]]:
     """Keep the bus at work on a thread, while the loop runs; it ends before the gateway does. Gives what wakes it."""
     from sovereign.eventing import diary
     from sovereign.flowing import Door, bus
@@ -189,7 +196,7 @@ async def _flowing(site: "Site", gateway: "Gateway", ways: "Ways", *, flows: boo
     if not flows:
         yield lambda: None
         return
-    working = Working(bus(site, diary(site)), Door(gateway, ways, site, asyncio.get_running_loop()))
+    working = Working(bus(site, diary(site)), Door(gateway, ways, site, asyncio.get_running_loop()), trouble)
     working.start()
     try:
         yield working.wake

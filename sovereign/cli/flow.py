@@ -8,7 +8,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.flow_shown import OCCASIONS, ROWS, occasion_row, told
+from sovereign.cli.flow_shown import OCCASIONS, ROWS, given, occasion_row, told
 from sovereign.cli.output import Column
 from sovereign.language import say
 
@@ -126,7 +126,11 @@ def check(door: Door, name: str) -> None:
     en="Since snapshot N, instead of the last change.",
 )
 @option(
-    "--event", type=click.File(), metavar="FILE", fr="Les données d'un événement, en JSON.", en="The data of an event, JSON."
+    "--event",
+    type=click.File("rb"),
+    metavar="FILE",
+    fr="Les données d'un événement, en JSON.",
+    en="The data of an event, JSON.",
 )
 @option("--rows", "show", type=click.IntRange(0, 1000), default=10, show_default=True, fr="Lignes montrées.", en="Rows shown.")
 @option(
@@ -140,7 +144,7 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
     from sovereign.flows.mapping import payload, plain
 
     site, bus = door.site(), _bus(door)
-    data = None if event is None else json.load(event)
+    data = None if event is None else given(event.read())
     with service.fronted(site) if decide else nullcontext() as front:
         trial = bus.trial(name, front, since=since, event=data)
     steps = {step.name: step for step in bus.check(name).flow.do}

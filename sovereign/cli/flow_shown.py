@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from sovereign.cli.output import Column
 from sovereign.language import say
 
@@ -32,6 +34,25 @@ ROWS: Final = (
     Column("why", "pourquoi", "why"),
 )
 _DONE: Final = ("confirmed", "landed", "delivered")
+
+
+def given(body: bytes) -> dict[str, Any]:
+    """The data of an event, as a person gives it; raises a usage error."""
+    from saas_connectors.errors import BadPayload
+    from saas_connectors.payloads import decode
+
+    try:
+        value = decode(body)
+    except BadPayload:
+        value = None
+    if not isinstance(value, dict):
+        raise click.UsageError(
+            say(
+                "--event : un objet JSON, entier et en UTF-8, était attendu.",
+                "--event: a whole JSON object in UTF-8 was expected.",
+            )
+        )
+    return value
 
 
 def told(why: str) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def command(door: Door) -> None:
         Publisher(lambda: witnessing.wake(site.audit.publication.publish()), door.out.fault),
         service.stamping(site, stop, door.out.fault),
         service.exporting(site, door.out.fault),
-        service.door(site, stop, gauges) as address,
+        service.door(site, stop, gauges, door.out.fault) as address,
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)

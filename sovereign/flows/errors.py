@@ -10,6 +10,7 @@ SovereignError
     ├── UnknownOccasion no occasion of that name
     ├── UnknownRecord   a record that a flow never did anything for
     ├── NotHeld         an occasion that nothing holds
+    ├── Unforeseen      what nothing here foresaw; names its kind alone
     └── Unmapped        a row that gives no payload; names the place, never a value
 """
 
@@ -123,6 +124,16 @@ class NotHeld(FlowError):
     en = "Nothing holds occasion `{occasion}` of flow {flow}: it is `{state}`."
     todo_fr = "« sovereign flow show {flow} » dit où elle en est."
     todo_en = "`sovereign flow show {flow}` says where it stands."
+
+
+class Unforeseen(FlowError):
+    """What nothing here foresaw: a value that no library could carry, a defect."""
+
+    code = "flow.unforeseen"
+    fr = "Le flux {flow} n'a pas pu agir : {kind}, que rien ne prévoyait."
+    en = "Flow {flow} could not act: {kind}, which nothing foresaw."
+    todo_fr = "Il est réessayé et n'en retient aucun autre ; « sovereign flow show {flow} » dit à quelle occasion. Signalez-le."
+    todo_en = "It is tried again, and keeps no other waiting; `sovereign flow show {flow}` says on which occasion. Report it."
 
 
 class Unmapped(FlowError):

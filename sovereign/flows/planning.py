@@ -126,5 +126,8 @@ def _due(flow: Flow, row: Row, now: datetime, zone: ZoneInfo) -> tuple[datetime,
         told = datetime.combine(told, time())
     if not isinstance(told, datetime):
         return now, "when"
-    aware = told.replace(tzinfo=zone) if told.tzinfo is None else told
-    return max(aware.astimezone(UTC), now), None
+    try:
+        aware = (told.replace(tzinfo=zone) if told.tzinfo is None else told).astimezone(UTC)
+    except OverflowError:  # the first or the last day there is, as some write "never"
+        return now, "when"
+    return max(aware, now), None

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from sovereign.flows.bus import Bus
+from sovereign.flows.errors import Unforeseen
 from sovereign.flows.ports import Front
+from sovereign.flows.taking import HOUSE
 from vault.errors import Fault
 
 EVERY: Final = 1.0
@@ -47,7 +47,7 @@ class Working:
         while not self._ending:
             self._woken.clear()
             self._seen = set()
-            with suppress(SQLAlchemyError, OSError, TimeoutError, RuntimeError):  # the house cannot do it now: tried again
+            with suppress(*HOUSE):
                 self._once()
             self._told = self._seen
             self._woken.wait(EVERY)
@@ -59,6 +59,10 @@ class Working:
                 pass
         except Fault as fault:
             self._tell(fault)
+        except HOUSE:
+            raise
+        except Exception as error:  # noqa: BLE001 - a thread that ended would close no account any more
+            self._tell(Unforeseen(flow="*", kind=type(error).__name__))
 
     def _tell(self, fault: Fault) -> None:
         said = str(fault)

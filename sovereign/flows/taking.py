@@ -3,8 +3,8 @@
 1. An occasion gives its rows once; it is safe to look again, and to be killed at any instant.
 2. The first copy of a dataset changes nothing: a flow acts on what comes after it.
 3. A flow whose file changed since it was enabled takes nothing, and it is told.
-4. A question that fails is told, and asked again each minute. A change keeps the flow where it is; an event that fails keeps
-   none of the others waiting.
+4. A question that fails, in whatever way, is told, and asked again each minute. A change keeps the flow where it is; an event
+   that fails keeps none of the others waiting, and no flow another.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from saas_connectors.connector import Json
 from sovereign.clock import Clock
 from sovereign.flows import flow as files
-from sovereign.flows.errors import NotEnabled
+from sovereign.flows.errors import NotEnabled, Unforeseen
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.ledger import Ledger, Standing
 from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
@@ -28,6 +30,8 @@ from vault.errors import Fault
 
 RETRY: Final = timedelta(minutes=1)
 """How long an occasion whose rows could not be found waits for its next try."""
+HOUSE: Final = (SQLAlchemyError, OSError, RuntimeError)
+"""What the house cannot do now: tried again at the next look, and no fault of a flow."""
 AT_ONCE: Final = 500
 """Events looked at together."""
 
@@ -41,13 +45,19 @@ class Taking:
 
     def look(self, trouble: Callable[[Fault], None] = lambda _: None) -> int:
         """Take what occasions there are; gives how many. trouble: told of flows that cannot act, and why."""
-        taken = 0
+        taken, house = 0, None
         for standing in self._ledger.enabled():
             try:
                 file = self._in_force(standing)
                 taken += self._take(file, standing)
             except Fault as fault:
                 trouble(fault)
+            except HOUSE as error:
+                house = house or error
+            except Exception as error:  # noqa: BLE001 - what one flow meets keeps no other from acting
+                trouble(Unforeseen(flow=standing.flow, kind=type(error).__name__))
+        if house is not None:
+            raise house
         return taken
 
     def force(self) -> dict[str, FlowFile]:
@@ -139,9 +149,12 @@ class Taking:
         try:
             made = self.plan(file, occasion)
             gone = self._cancelled(file, occasion)
-        except Fault as fault:
-            self._ledger.failed(file.name, occasion, fault.code, position if passing else {})
+        except (SQLAlchemyError, OSError):
             raise
+        except Exception as error:  # noqa: BLE001 - whoever writes what comes in must not keep the rest waiting with it
+            fault = error if isinstance(error, Fault) else Unforeseen(flow=file.name, kind=type(error).__name__)
+            self._ledger.failed(file.name, occasion, fault.code, position if passing else {})
+            raise fault from None
         for key, row in gone:
             made.rows += undone(file.flow, key, row, self._clock())
         held = made.held or ("too_many" if len(gone) > file.flow.most else None)

@@ -48,6 +48,7 @@ WHY: Final[Mapping[str, Words]] = {
     "loop": Words("le même enregistrement revient sans cesse : une boucle ?", "the same record comes again and again: a loop?"),
     "when": Words("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
     "flow.unmapped": Words("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
+    "flow.unforeseen": Words("ce que rien ne prévoyait : à signaler", "what nothing foresaw: to be reported"),
     "undo.none": Words("fait, et le flux ne dit pas comment le défaire", "done, and the flow does not say how to undo it"),
     "undo.settled": Words(
         "une personne l'avait réglé, et elle seule sait comment le défaire",

@@ -107,3 +107,37 @@ def test_the_service_prunes_an_event_in_its_time_and_it_stays_known_when_it_is_s
             assert (again.status_code, again.json()) == (200, {"event": told["event"], "new": False})
             time.sleep(1.5)
         here.until(["compte-003"])
+
+
+def test_an_event_that_no_column_holds_and_a_date_that_no_calendar_has_stop_no_flow(tmp_path: Path) -> None:
+    dated = FLOW.replace("key =", 'when = "quitte_le"\nkey =').replace("compte FROM", "compte, quitte_le FROM")
+    with town(tmp_path, dated) as here:
+        ready(here, tmp_path)
+        odd = (
+            {"quitte_le": "0001-01-01"},
+            {"quitte_le": None, "list": [1, "a"], "long": 10**30, "nothing": {}, "deep": [{"a": {}}, {"a": {}}]},
+        )
+        with here.site.serving() as door:
+            for number, data in enumerate((*odd, {"quitte_le": None})):
+                told = {"event": "departure", "matricule": f"m{number}", "compte": f"compte-{number}", **data}
+                assert post(door.address, f"msg-{number}", told).status_code == 202
+            here.until(["compte-1", "compte-2"])
+        rows = here.run("flow", "show", "depart", "--key", "m0")
+        assert {(row["standing"], row["why"]) for row in rows} == {("stopped", "when")}
+        for number, said in enumerate(('{"matricule"', "[]", "\udcff")):
+            (tmp_path / f"{number}.json").write_text(said, "utf-8", "surrogateescape")
+            here.run("flow", "dry-run", "depart", "--event", str(tmp_path / f"{number}.json"), code=2)
+
+
+def test_a_question_whose_answer_cannot_be_carried_fails_its_flow_and_no_other(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW) as here:
+        ready(here, tmp_path)
+        text = (here.site.root / "flows" / "depart.toml").read_text()
+        far = text.replace("compte FROM", "compte, TIMESTAMP '290000-01-01' AS loin FROM")
+        (here.site.root / "flows" / "avant.toml").write_text(far)
+        here.run("flow", "enable", "avant")
+        with here.site.serving() as door:
+            told = {"event": "departure", "matricule": "m003", "compte": "compte-003"}
+            assert post(door.address, "msg-1", told).status_code == 202
+            here.until(["compte-003"])
+        assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "avant")] == [("failed", "flow.unforeseen")]
