@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 
 
 class Relay:
-    """A running relay. left: bytes that may still go to the server, None for all; hold: nothing passes."""
+    """A running relay. left: bytes left to go to the server (None: all); hold: nothing passes, from `pause_at` bytes on."""
 
     def __init__(self, port: int) -> None:
         self.left: int | None = None
         self.carried = 0
         self.hold = False
+        self.pause_at: int | None = None
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -37,13 +38,15 @@ class Relay:
     def _carry(self, source: socket.socket, sink: socket.socket, *, counted: bool) -> None:
         with suppress(OSError):
             while data := source.recv(16_384):
-                while self.hold:
+                while self.hold and source.fileno() >= 0:
                     time.sleep(0.01)
                 if counted:
                     if self.left is not None:
                         data = data[: self.left]
                         self.left -= len(data)
                     self.carried += len(data)
+                    if self.pause_at is not None and self.carried >= self.pause_at:
+                        self.pause_at, self.hold = None, True
                 sink.sendall(data)
                 if counted and self.left == 0:
                     break

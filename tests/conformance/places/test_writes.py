@@ -1,7 +1,10 @@
 """What `write_file` promises wherever files lie: once, whole, never over another's, and settled by reading."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,11 @@ from saas_connectors.connector import Json
 from saas_connectors.errors import BadPayload, Rejected, SettingsError
 from saas_connectors.files.writing import FilesWriter, make
 from saas_connectors.formats import FORMATS
-from tests.conformance.places.conftest import Served
+from sovereign.gateway.vendor import Sent, converse
+from tests.conformance.places.conftest import Served, signed
+from tests.servers.seaweedfs import BUCKET
+from tests.servers.wayout import channel
+from tests.servers.webdav import webdav
 
 ROWS = [{"matricule": "m1", "nom": "Éloïse; dite « Lo »", "le": "2026-11-29"}, {"matricule": "=2+3", "nom": None, "le": None}]
 COLUMNS = ["matricule", "nom", "le"]
@@ -120,3 +127,30 @@ def test_the_same_payload_gives_the_same_bytes_in_every_format(kind: str) -> Non
     told: Mapping[str, Any] = {"options": {"widths": dict.fromkeys(COLUMNS, 30)}} if kind == "fixed" else {}
     asked = payload(f"f.{kind}", format=kind, **told)
     assert writer()._body("write_file", asked) == writer()._body("write_file", asked)
+
+
+@pytest.mark.parametrize("kind", ["webdav", "s3", "https"])
+def test_the_gateway_s_own_channel_writes_there_with_one_request_that_writes(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with ExitStack() as stack:
+        if kind == "s3":
+            url = f"{request.getfixturevalue('store').url}/{BUCKET}/{tmp_path.name}/"
+        else:
+            url = stack.enter_context(webdav(tmp_path))
+        place = {"kind": "https", "files": ["é b.csv"]} if kind == "https" else kind
+        mine = make("echanges", {"url": url, "place": place, "writes": ["*.csv"]})
+
+        async def write(asked: Json) -> tuple[int, str, int | None]:
+            async with channel(url, signed() if kind == "s3" else None) as out:
+                sent = Sent()
+                applied = await converse(mine.apply("write_file", asked), out.send, sent)
+                back = await converse(mine.read_back("write_file", asked, applied), out.send)
+                return applied.status, back.outcome, sent.status
+
+        status, outcome, sent = asyncio.run(write(payload("é b.csv")))
+        assert (200 <= status < 300, outcome, sent) == (True, "confirmed", status)
+        again = asyncio.run(write(payload("é b.csv")))
+        assert again[:2] == (200, "confirmed")
+        with pytest.raises(Rejected):
+            asyncio.run(write(payload("é b.csv", rows=[])))
