@@ -93,12 +93,17 @@ class SftpTransport:
         patience, attempt = self._policy.patience, 0
         while True:
             attempt += 1
-            if self._stop.is_set():
-                raise errors.Interrupted
-            patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
+            put = Put()
             try:
-                status, body, headers = self._run(self._once(request, name))
+                self._unstopped()
+                patience -= self._budget.enter(self._clock, self._pause, self._stop, patience)
+            except errors.Interrupted:
+                raise self._stopped(request, put) from None
+            try:
+                status, body, headers = self._run(self._once(request, name, put))
                 return Response(status, request.full_url, body, Headers(headers), self._clock())
+            except errors.Interrupted:
+                raise self._stopped(request, put) from None
             except LoginRefused:
                 return Response(401, request.full_url, b"", Headers(), self._clock())
             except (errors.NotSent, errors.Broken, errors.TimedOut) as fault:
@@ -152,10 +157,16 @@ class SftpTransport:
             raise self._refused("egress.path")
         return name
 
-    async def _once(self, request: Request, name: str) -> Answer:
+    def _stopped(self, request: Request, put: Put) -> errors.EgressError:
+        """What to say when we were asked to stop: a file whose rename was not asked for is not there."""
+        if request.method == "PUT" and not put.left:
+            return errors.NotSent(host=self._own.host, connection=self._policy.connection, reason="stopped")
+        return errors.Interrupted()
+
+    async def _once(self, request: Request, name: str, put: Put) -> Answer:
         """One call, on a session that rests or on a new one."""
         policy = self._policy
-        put, ends = Put(), time.monotonic() + policy.total_timeout
+        ends = time.monotonic() + policy.total_timeout
         session: Session | None = None
         whole = False
         try:
@@ -233,10 +244,12 @@ class SftpTransport:
                     target=_drive, args=(self._loop,), name=f"egress-{self._policy.connection}", daemon=True
                 )
                 self._thread.start()
-            future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+            ended = threading.Event()
+            future: Future[T] = asyncio.run_coroutine_threadsafe(_told(work, ended), self._loop)
         while not wait((future,), _POLL).done:
             if self._stop.is_set():
                 future.cancel()
+                ended.wait()  # until then it may still ask for its rename
                 raise errors.Interrupted
         try:
             return future.result()
@@ -265,6 +278,9 @@ class SftpTransport:
 
     def _pause(self, seconds: float) -> None:
         self._sleep(min(seconds, threading.TIMEOUT_MAX))
+        self._unstopped()
+
+    def _unstopped(self) -> None:
         if self._stop.is_set():
             raise errors.Interrupted
 
@@ -274,6 +290,14 @@ def _lost() -> tuple[type[Exception], ...]:
     import asyncssh
 
     return asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage, asyncssh.DisconnectError
+
+
+async def _told(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    """Carry out work, and say when it is at an end, however it ends."""
+    try:
+        return await work
+    finally:
+        ended.set()
 
 
 def _drive(loop: asyncio.AbstractEventLoop) -> None:
@@ -286,8 +310,15 @@ def _drive(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         if pending:
             loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        loop.run_until_complete(_flushed())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _flushed() -> None:
+    """Let the connections that were cut be closed: the loop does it in its next turns."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def _end(sessions: list[Session]) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -106,18 +106,19 @@ class Files:
             return 200, b"", (*headers, ("Content-Length", str(size)))
         data = bytearray(size)
         got = 0
-        async with await self._step(self.client.open(path.encode(), "rb", encoding=None)) as file:
-            pieces = aiter(await file.read_parallel(size + 1, 0))
-            while True:
-                try:
-                    offset, piece = await self._step(anext(pieces))
-                except StopAsyncIteration:
-                    break
-                if offset + len(piece) > size:
-                    raise self._changed()
-                data[offset : offset + len(piece)] = piece
-                got += len(piece)
-            after = await self._step(file.stat())
+        file = await self._step(self.client.open(path.encode(), "rb", encoding=None))
+        pieces = aiter(await file.read_parallel(size + 1, 0))
+        while True:
+            try:
+                offset, piece = await self._step(anext(pieces))
+            except StopAsyncIteration:
+                break
+            if offset + len(piece) > size:
+                raise self._changed()
+            data[offset : offset + len(piece)] = piece
+            got += len(piece)
+        after = await self._step(file.stat())
+        await self._step(file.close())
         if got != size or (after.size, after.mtime) != (before.size, before.mtime):
             raise self._changed()
         return 200, bytes(data), (*headers, ("Content-Length", str(size)))
@@ -153,8 +154,8 @@ class Files:
             except SFTPError as error:
                 put.left = False
                 return await self._not_renamed(request, path, aside, error)
-        except BaseException:
-            if not put.left:
+        except SFTPError as error:
+            if not isinstance(error, SFTPBadMessage | SFTPConnectionLost | SFTPNoConnection):
                 await self._away(aside)
             raise
         await self._sweep(place, last, written.mtime or 0)
@@ -175,11 +176,12 @@ class Files:
     async def _aside(self, aside: bytes, data: bytes, attributes: "SFTPAttrs") -> None:
         from asyncssh import SFTPOpUnsupported
 
-        async with await self._step(self.client.open(aside, "xb", attributes, encoding=None)) as file:
-            for start in range(0, len(data), _PIECE):
-                await self._step(file.write(data[start : start + _PIECE], start))
-            with suppress(SFTPOpUnsupported):
-                await self._step(file.fsync())
+        file = await self._step(self.client.open(aside, "xb", attributes, encoding=None))
+        for start in range(0, len(data), _PIECE):
+            await self._step(file.write(data[start : start + _PIECE], start))
+        with suppress(SFTPOpUnsupported):
+            await self._step(file.fsync())
+        await self._step(file.close())
 
     async def _away(self, aside: bytes) -> None:
         from asyncssh import Error
@@ -193,12 +195,11 @@ class Files:
 
         ours = re.compile(re.escape(f".{last[:100]}.").encode() + rb"[0-9a-f]{16}\.part\Z")
         with suppress(Error, OSError, TimeoutError):
-            async with asyncio.timeout(self.policy.timeout):
-                async for entry in self.client.scandir(place.encode()):
-                    name, attributes = entry.filename, entry.attrs
-                    old = _regular(attributes) and (attributes.mtime or present) < present - _STALE
-                    if isinstance(name, bytes) and ours.match(name) and old:
-                        await self.client.remove(place.encode() + name)
+            for entry in await self._step(self.client.readdir(place.encode() or b".")):
+                name, attributes = entry.filename, entry.attrs
+                old = _regular(attributes) and (attributes.mtime or present) < present - _STALE
+                if isinstance(name, bytes) and ours.match(name) and old:
+                    await self._step(self.client.remove(place.encode() + name))
 
     async def _walk(self, name: str) -> str:
         """The path of a name, every folder on the way looked at; errors: Refused, the server's SFTPNoSuchFile."""
@@ -235,15 +236,31 @@ class Files:
         return f"{size:x}-{int(mtime):x}"
 
     async def _step(self, awaited: Awaitable[T]) -> T:
-        """One question to the server, within the patience for silence."""
-        async with asyncio.timeout(self.policy.timeout):
-            return await awaited
+        """One question to the server, within the patience for silence.
+
+        What the library still asks when it is cut off (to close a handle) is not waited for: a silent server would not answer.
+        """
+        asked = asyncio.ensure_future(awaited)
+        try:
+            done, _ = await asyncio.wait((asked,), timeout=self.policy.timeout)
+        except asyncio.CancelledError:
+            _let_go(asked)
+            raise
+        if not done:
+            _let_go(asked)
+            raise TimeoutError
+        return asked.result()
 
     def _changed(self) -> Broken:
         return Broken(host=self.policy.own.host, connection=self.policy.connection, reason="changed while read")
 
     def _refused(self, rule: str) -> Refused:
         return Refused(rule, self.policy.own.host, self.policy.connection)
+
+
+def _let_go(asked: "asyncio.Future[Any]") -> None:
+    asked.cancel()
+    asked.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 def named(step: str) -> bool:

@@ -10,6 +10,7 @@
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +64,12 @@ class Metered(socket.socket):
         self.received += len(data)
         return data
 
+    def sendmsg(self, buffers: Any, /, *more: Any) -> int:  # noqa: ANN401 - buffers
+        """Send, and count what went: what later versions of asyncio call."""
+        size = super().sendmsg(buffers, *more)
+        self.sent += size
+        return size
+
     def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401 - a buffer
         """Send, and count what went."""
         size = super().send(data, flags)
@@ -75,6 +82,8 @@ class Session:
 
     def __init__(self, connection: "SSHClientConnection", client: "SFTPClient", sock: Metered) -> None:
         self._connection, self.client, self._sock = connection, client, sock
+        # The library forgets it when it closes, and would leave it open towards a peer that takes nothing any more.
+        self._transport = connection._transport  # noqa: SLF001 - it has no other name
 
     def begin(self, most: int) -> None:
         """Start a call that may receive so many bytes."""
@@ -103,11 +112,13 @@ class Session:
             self._connection.close()
             async with asyncio.timeout(2):
                 await self._connection.wait_closed()
-        self._connection.abort()
+        self.drop()
 
     def drop(self) -> None:
         """Cut it."""
         self._connection.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Door:
@@ -154,8 +165,7 @@ class Door:
             client_keys = [asyncssh.import_private_key(private)] if private is not None else None
         except (asyncssh.KeyImportError, ValueError):
             raise errors.NoCredential(host=own.host, connection=policy.connection, reason="private key") from None
-        dialled = await asyncio.to_thread(self._dialler, own.host, own.port, policy.connect_timeout, ())
-        sock = Metered(fileno=dialled.detach())
+        sock = Metered(fileno=(await self._dialled()).detach())
         sock.setblocking(False)
         connection: SSHClientConnection | None = None
         try:
@@ -177,9 +187,32 @@ class Door:
                 connection.abort()
                 raise self._unsent("timeout" if isinstance(error, TimeoutError) else "no SFTP") from None
             raise self._before(error) from None
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.abort()
+            raise
         finally:
             if connection is None:
                 sock.close()
+
+    async def _dialled(self) -> socket.socket:
+        """A socket of the dialler, which is called beside the loop; whoever is stopped meanwhile leaves none open."""
+        held: list[socket.socket] = []
+        left = threading.Event()
+
+        def dial() -> None:
+            held.append(self._dialler(self._own.host, self._own.port, self._policy.connect_timeout, ()))
+            if left.is_set():
+                held[0].close()
+
+        try:
+            await asyncio.to_thread(dial)
+        except asyncio.CancelledError:
+            left.set()
+            for each in held:
+                each.close()
+            raise
+        return held[0]
 
     def _before(self, error: Exception) -> Exception:
         """What went wrong before the session was open."""

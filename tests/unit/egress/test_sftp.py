@@ -305,3 +305,17 @@ def test_silence_is_waited_for_no_longer_than_was_said(server: sshd.Sshd, folder
             relay.hold = True
             with pytest.raises(TimedOut):
                 out.send(Request("GET", url))
+
+
+def test_a_put_that_is_stopped_before_its_rename_is_told_as_not_sent(server: sshd.Sshd, folder: Path) -> None:
+    stop = threading.Event()
+    with relaying(server.port) as relay, opened(server, folder, relay.port, stop=stop, timeout=60.0) as out:
+        relay.pause_at = 100_000
+        timer = threading.Timer(0.5, stop.set)
+        timer.start()
+        with pytest.raises(NotSent):
+            out.send(Request("PUT", f"sftp://localhost:{relay.port}{folder}/a.bin", body=os.urandom(1_000_000)))
+        timer.join()
+        with pytest.raises(NotSent):
+            out.send(Request("PUT", f"sftp://localhost:{relay.port}{folder}/b.bin", body=b"1"))
+    assert not (folder / "a.bin").exists()
