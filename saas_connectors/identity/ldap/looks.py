@@ -1,7 +1,7 @@
 """Whom a payload names, found in the directory; a group, and who is in it.
 
 1. A value is looked for as a value, never as a part of a filter's text. One entry must come, and bear it exactly but for case:
-   Active Directory also gives those that differ by an accent, and then nothing is written (`ambiguous`).
+   Active Directory also gives those that differ by an accent, and then nothing is written (`ambiguous`). So it is of groups.
 2. Only the people of the settings are found, below `bases` and `destinations`. Groups are found in the whole tree.
 3. Our own account is spared, and so is whatever Active Directory protects (`adminCount`) or cannot do without
    (`isCriticalSystemObject`: the built-in accounts and groups, those of trusts): a file that names one shuts nobody out.
@@ -126,6 +126,9 @@ class Looks:
         found = yield from self.gather(self.everywhere, tree, [*_GROUP, self.shape.key])
         if len(found) != 1:
             raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
+        borne = (*found[0].values("sAMAccountName"), *found[0].values("cn"))
+        if "group" not in payload and names.folded(payload["group_name"]) not in map(names.folded, borne):
+            raise refused(asked(self.said.url), 409, "ambiguous")
         return found[0]
 
     def member(self, group: Entry, person: Entry) -> tuple[str, str]:

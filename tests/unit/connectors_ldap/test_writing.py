@@ -218,6 +218,16 @@ def test_nobody_is_put_in_a_group_that_is_built_in(opened: Opened) -> None:
     assert (refusal.value.reason, sent(here)) == ("protected", [])
 
 
+def test_a_group_whose_name_differs_by_an_accent_is_another_one(opened: Opened) -> None:
+    here = opened(1)
+    group = here.vendor.group("Élus")
+    with pytest.raises(Rejected) as refusal:
+        here.apply("add_to_group", login="agent0", group_name="elus")
+    assert (refusal.value.reason, refusal.value.definitive, sent(here)) == ("ambiguous", True, [])
+    assert here.write("add_to_group", login="agent0", group_name="ÉLUS") == "confirmed"
+    assert len(here.vendor.groups[uuid.UUID(group).bytes_le]) == 1
+
+
 def test_an_account_is_given_an_end_and_the_end_is_taken_away(opened: Opened) -> None:
     here = opened(1)
     key = rows(here.pull())[0]["id"]
