@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, Literal
 
 from saas_connectors.answer import accept, decode, malformed
@@ -35,7 +36,7 @@ _ROOT: Final = (
 )  # fmt: skip
 _RANGE: Final = re.compile(r"(.+);range=(\d{1,10})-(\d{1,10}|\*)", re.IGNORECASE)
 _ANSWER: Final = 64 << 20
-_MOST_PAGES: Final = 100_000
+_MOST_PAGES: Final = 20_000
 
 
 class Limited(VendorError):
@@ -214,12 +215,14 @@ def gather(url: str, bases: Sequence[str], tree: Tree, attributes: Sequence[str]
     found: list[Entry] = []
     for base in bases:
         cookie = ""
-        while True:
-            told = yield from ask(search(url, base, tree, attributes, page=page, cookie=cookie), below=True)
+        for turned in count(1):
+            request = search(url, base, tree, attributes, page=page, cookie=cookie)
+            (response,) = yield Fetch((request,))
+            told = read(request, response, below=True)
             found += told.entries
-            if not told.cookie or told.cookie == cookie:
+            if not told.cookie:
                 break
-            cookie = told.cookie
+            cookie = _onward(request, response, told, cookie, turned)
     return tuple(found)
 
 
@@ -271,16 +274,21 @@ def walk(
     show_deleted: bool = False,
 ) -> Answer[int]:  # fmt: skip
     """Walk a search to its end, giving what `take` makes of each answer; gives how many referrals came."""
-    cookie, seen, referrals = "", set[str](), 0
-    while True:
+    cookie, referrals = "", 0
+    for turned in count(1):
         request = search(url, base, tree, attributes, page=page, cookie=cookie, show_deleted=show_deleted)
         (response,) = yield from fetch(request)
         told = read(request, response, stream, below=True)
         yield from take(request, response, told)
         referrals += told.referrals
         if not told.cookie:
-            return referrals
-        if len(seen) > _MOST_PAGES or (told.cookie in seen and told.cookie == cookie and not told.entries):
-            raise malformed(request, response, "les pages ne finissent pas", "pages do not end")
-        cookie = told.cookie
-        seen.add(cookie)
+            break
+        cookie = _onward(request, response, told, cookie, turned)
+    return referrals
+
+
+def _onward(request: Request, response: Response, told: Found, cookie: str, turned: int) -> str:
+    """The cookie to go on with, after so many pages. Some servers give the same one at each: that alone is no end."""
+    if turned > _MOST_PAGES or (told.cookie == cookie and not told.entries):
+        raise malformed(request, response, "les pages ne finissent pas", "pages do not end")
+    return told.cookie

@@ -1,5 +1,6 @@
 """What is asked of a directory, whatever a payload holds: its values are values, its kind is what its root says."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from saas_connectors import registry
 from saas_connectors.conformance.driver import converse
+from saas_connectors.conformance.misbehaviour import pull
 from saas_connectors.connector import Fetch
 from saas_connectors.errors import BadPayload, Malformed, Rejected
 from saas_connectors.request import Request, Response
@@ -100,3 +102,41 @@ def test_a_token_that_the_directory_no_longer_knows_reads_all_again(opened: Call
     assert [fact.detail["why"] for fact in second.evidence if fact.check == "filter_ignored"] == ["expired"]
     assert sum(page.records.num_rows for page in second.pages) == 9
     assert second.cursors == {"people": None}
+
+
+def test_pages_without_an_end_are_malformed_whether_people_are_listed_or_looked_for() -> None:
+    turned = []
+
+    def endless(request: Request) -> Response:
+        body = json.loads(request.body or b"")
+        if not body["base"]:
+            return _answer(request, {"dn": "", "attributes": ROOT})
+        turned.append(body.get("cookie"))
+        told = {"entries": [], "cookie": "QQ==" if body.get("cookie") != "QQ==" else "Qg==", "dirsync": None, "referrals": 0}
+        return Response(200, request.url, json.dumps(told).encode())
+
+    settings = {"url": URL, "bases": [PEOPLE], "writes": ["disable_user"], "streams": ["units"], "changes": "list"}
+    with pytest.raises(Malformed):
+        converse(registry.writer("ldap", "annuaire", settings).apply("disable_user", {"login": "agent1"}), endless)
+    found = pull(registry.make("ldap", "annuaire", settings), endless)
+    assert isinstance(found.error, Malformed)
+    assert len(turned) < 100_000
+
+
+def test_a_server_whose_pages_all_have_the_same_cookie_is_asked_for_the_last_one() -> None:
+    def person(n: int) -> Any:  # noqa: ANN401 - any JSON
+        key = base64.b64encode(bytes([n]) * 16).decode()
+        return {"dn": f"CN=Agent,OU={n},{PEOPLE}", "attributes": {"sAMAccountName": ["agent"], "objectGUID": [{"base64": key}]}}
+
+    def same(request: Request) -> Response:
+        if not json.loads(request.body or b"")["base"]:
+            return _answer(request, {"dn": "", "attributes": ROOT})
+        asked.append(request)
+        told = {"entries": [person(len(asked))], "cookie": "QQ==" if len(asked) < 3 else "", "dirsync": None, "referrals": 0}
+        return Response(200, request.url, json.dumps(told).encode())
+
+    asked: list[Request] = []
+    writer = registry.writer("ldap", "annuaire", {"url": URL, "bases": [PEOPLE], "writes": ["disable_user"]})
+    with pytest.raises(Rejected) as refusal:
+        converse(writer.apply("disable_user", {"login": "agent"}), same)
+    assert (refusal.value.reason, len(asked)) == ("ambiguous", 3)
