@@ -14,7 +14,8 @@
    server has not ended, and its faults say whether it may have arrived.
 4. The cookie of a page belongs to the session that gave it, which is kept for it alone; when it is gone, the answer is 410.
 5. Several changes go in their order, and stop at the first that is refused: those before it are done, its status is the answer.
-6. A login that was refused is not tried again for half a minute: directories lock accounts.
+6. A login that was refused is not tried again for half a minute, then for five, then for a quarter of an hour each time:
+   directories lock accounts, and count over half an hour. Another credential is tried at once.
 """
 
 import base64
@@ -39,7 +40,8 @@ SCHEMES: Final = ("ldap", "ldaps")
 _PINS: Final = 16
 _PINNED: Final = 600.0
 """How long a page may be waited for, in seconds."""
-_SPARED: Final = 30.0
+_SPARED: Final = (30.0, 300.0, 900.0)
+"""For how long a login is not tried again after one refusal, two, more, in seconds: fewer than five in half an hour."""
 _LATER: Final = "30"
 """When to come back to a server that is busy or closed for now, in seconds: it did nothing of what was asked."""
 _MOST: Final = 2**31 - 1
@@ -55,13 +57,27 @@ class _Pin:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A login that was refused, so many times in a row. since: by a clock that nobody sets."""
+
+    credential: tuple[str, str]
+    said: LoginRefused
+    times: int
+    since: float
+
+    def stands(self) -> bool:
+        """Whether it is too early to try again."""
+        return time.monotonic() - self.since < _SPARED[min(self.times, len(_SPARED)) - 1]
+
+
 class LdapTransport(SessionsTransport[Session]):
     """The way out of one connection whose vendor is a directory; see `transport.Transport`."""
 
     schemes = SCHEMES
     _pins: tuple[_Pin, ...] = ()
     _busy: frozenset[Session] = frozenset()
-    _refusal: tuple[float, tuple[str, str], LoginRefused] | None = None
+    _refusal: _Refusal | None = None
 
     def send(self, request: Request) -> Response:
         """Carry one operation to the server and give its answer; errors: EgressError."""
@@ -153,16 +169,18 @@ class LdapTransport(SessionsTransport[Session]):
     def _open(self, session: Session, request: Request) -> None:
         credential = self._credential(request)
         with self._lock:
-            since, refused, refusal = self._refusal or (0.0, ("", ""), None)
-        if refusal is not None and refused == credential and time.monotonic() - since < _SPARED:
-            raise LoginRefused(refusal.status, *refusal.headers)
+            last = self._refusal if self._refusal is not None and self._refusal.credential == credential else None
+        if last is not None and last.stands():
+            raise LoginRefused(last.said.status, *last.said.headers)
         try:
             session.open(*credential)
         except LoginRefused as said:
             if said.status == 401:
                 with self._lock:
-                    self._refusal = (time.monotonic(), credential, said)
+                    self._refusal = _Refusal(credential, said, 1 if last is None else last.times + 1, time.monotonic())
             raise self._heard(said) from None
+        with self._lock:
+            self._refusal = None
 
     def _pin(self, pin: _Pin) -> None:
         with self._lock:

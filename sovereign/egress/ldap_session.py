@@ -31,7 +31,7 @@ _NOT_OFFERED: Final = (2, 52)
 _ATTRIBUTE: Final = re.compile(r"[\x21-\x7e]{1,512}\Z")
 _DETAIL: Final = re.compile(
     rb"[0-9A-Fa-f]{8}: LdapErr: DSID-[0-9A-Fa-f]{8,10}, comment: AcceptSecurityContext error, "
-    rb"data (52e|532|533|701|773|775), v[0-9a-f]{1,8}\0?\Z"
+    rb"data (525|52e|53[0-3]|701|773|775), v[0-9a-f]{1,8}\0?\Z"
 )
 _JSON: Final = msgspec.json.Encoder()
 

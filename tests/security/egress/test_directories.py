@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -27,6 +28,7 @@ from sovereign.egress.errors import (
     TooLarge,
 )
 from sovereign.egress.policy import EgressPolicy
+from sovereign.egress.transport import Transport
 from tests.servers import ldap_wire as wire
 from tests.servers.directory import ALL, CONNECTION, asked, code, search, way_out
 from tests.servers.ldap import Served, serving
@@ -158,7 +160,31 @@ def test_a_login_that_was_refused_is_not_tried_again_while_directories_count(ser
     assert len(served.directory.asked) == 1
 
 
-@pytest.mark.parametrize("detail", ["52e", "532", "533", "701", "773", "775"])
+def test_a_login_that_stays_refused_is_tried_less_than_five_times_in_half_an_hour(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = [1000.0]
+    monkeypatch.setattr("sovereign.egress.ldap.time", SimpleNamespace(monotonic=lambda: present[0]))
+
+    def half_an_hour(way: Transport) -> int:
+        before = len(served.directory.asked)
+        for _ in range(180):
+            assert way.send(asked(served.url, "SEARCH", base=BASE, scope="base", filter=ALL)).status == 401
+            present[0] += 10
+        return len(served.directory.asked) - before
+
+    town(served).refusal = Code(49)
+    with way_out(served.url, served.authority) as way:
+        assert [half_an_hour(way), half_an_hour(way)] == [4, 2]
+        town(served).refusal = None
+        present[0] += 900
+        search(way, served.url, BASE, scope="base")
+        served.cut()
+        town(served).refusal = Code(49)
+        assert half_an_hour(way) == 4, "a login that went well ends the count"
+
+
+@pytest.mark.parametrize("detail", ["525", "52e", "530", "531", "532", "533", "701", "773", "775"])
 def test_the_reason_of_active_directory_for_a_refused_login_is_read(served: Served, detail: str) -> None:
     words = f"80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data {detail}, v3839\0"
     town(served).refusal = Code(49, words)
