@@ -53,6 +53,7 @@ def plan(
     """Plan an occasion, by its name. lately: on how many occasions of the last hour a record was acted on."""
     made, seen = Plan(), set()
     gathering = [step for step in flow.do if step.rows is not None]
+    singly = [step for step in flow.do if step.rows is None]
     every: list[Row] = []
     for row in rows:
         made.found += 1
@@ -66,14 +67,9 @@ def plan(
         if made.found > MOST:
             made.held = "too_many"
             break
-        if gathering:
-            every.append(row)
-        due, why = _due(flow, row, now, zone)
-        if why is None and lately(key) >= flow.again:
-            why = "loop"
-        for step in flow.do:
-            if step.rows is None and (step.needs is None or row.get(step.needs) not in (None, "")):
-                made.rows.append(Wanted(key, step.name, row, due, why=why or _unmapped(flow, step.name, row)))
+        every += [row] if gathering else []
+        if singly:  # what was done lately is asked for each record: a file of many is not worth as many questions
+            made.rows += _one_by_one(flow, singly, key, row, *_standing(flow, key, row, now, zone, lately))
     again = "loop" if gathering and lately(ALL) >= max(flow.again, OFTEN) else None
     made.rows += (each for step in gathering for each in _all_at_once(step, every, occasion, now, zone, again))
     if made.found > flow.most:
@@ -84,6 +80,23 @@ def plan(
 def undone(flow: Flow, key: tuple[Json, ...], row: Mapping[str, Json], now: datetime) -> list[Wanted]:
     """The rows that take back what was asked for a record, one a step: what waits goes, what was done is undone."""
     return [Wanted(key, step.name, row, now, undo=True) for step in flow.do if step.rows is None]
+
+
+def _standing(
+    flow: Flow, key: tuple[Json, ...], row: Row, now: datetime, zone: ZoneInfo, lately: Callable[[tuple[Json, ...]], int]
+) -> tuple[datetime, str | None]:
+    """When a row is due, and what stops it."""
+    due, why = _due(flow, row, now, zone)
+    return due, "loop" if why is None and lately(key) >= flow.again else why
+
+
+def _one_by_one(
+    flow: Flow, steps: Iterable[Step], key: tuple[Json, ...], row: Row, due: datetime, why: str | None
+) -> Iterator[Wanted]:
+    """The writes of one row."""
+    for step in steps:
+        if step.needs is None or row.get(step.needs) not in (None, ""):
+            yield Wanted(key, step.name, row, due, why=why or _unmapped(flow, step.name, row))
 
 
 def _all_at_once(

@@ -179,3 +179,11 @@ def test_what_a_step_with_rows_cannot_do_is_refused(was: str, becomes: str, fiel
     with pytest.raises(BadFlow) as refused:
         parse("depart", FILED.replace(was, becomes))
     assert refused.value.fields["field"] == field
+
+
+def test_a_flow_that_writes_files_alone_asks_nothing_of_each_record() -> None:
+    alone = FILED.replace('[[do]]\nconnection = "annuaire"\noperation = "disable"\npayload = { id = "{id}" }\n', "")
+    asked: list[object] = []
+    rows = [{"id": number, "part": number, "le": None} for number in range(50)]
+    made = plan(parse("depart", alone).flow, "every:x", rows, NOW, PARIS, lambda key: asked.append(key) or 0)
+    assert ([each.step for each in made.rows], made.found, asked) == (["fichier"], 50, [("*",)])
