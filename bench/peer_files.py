@@ -3,6 +3,7 @@
 Usage: python bench/peer_files.py duckdb|format|sovereign FIRST SECOND.
 
 Prints the seconds that the work took, on the wall and of CPU, and, where it compares, the rows added, changed, removed, kept.
+Of Sovereign, also the seconds in which a flow found who is gone and handed each departure to the gateway, durable (`asked`).
 """
 
 import json
@@ -17,6 +18,22 @@ STREAM = {
     "files": "agents.csv", "primary_key": ["matricule"], "separator": ";", "encoding": "latin-1", "dates": "dd/mm/yyyy",
     "decimal": ",", "types": TYPES,
 }  # fmt: skip
+FLOW = """
+title = "Départs"
+owner = "drh"
+on = { change = "rh.agents" }
+clearance = "personal"
+key = ["matricule"]
+most = 1000
+select = "SELECT before.matricule FROM changes('rh.agents') WHERE _op = 'd'"
+[[do]]
+connection = "messagerie"
+operation = "disable_user"
+payload = { externalId = "{matricule}" }
+"""
+OPEN = """@id("bench") @owner("dsi") @expires("2099-01-01") @fr("Un banc d'essai.") @en("A bench.")
+permit (principal, action, resource);
+"""
 
 
 def by_duckdb(first: Path, second: Path) -> dict[str, object]:
@@ -56,7 +73,12 @@ def by_format(first: Path, second: Path) -> dict[str, object]:
 
 
 def by_sovereign(first: Path, second: Path) -> dict[str, object]:
-    """Pull the first file, then, timed, the second."""
+    """Pull the first file, then, timed, the second, and have a flow act on what changed."""
+    from datetime import timedelta
+
+    from sovereign.clock import now
+    from sovereign.flowing import bus, enable
+    from sovereign.service import fronted
     from sovereign.site import Site
 
     root = Path(tempfile.mkdtemp())
@@ -64,12 +86,28 @@ def by_sovereign(first: Path, second: Path) -> dict[str, object]:
     folder.mkdir()
     with Site.create(root / "site", passphrase=lambda: "a bench has no secret") as site:
         site.add_connection("rh", {"connector": "files", "url": f"folder:{folder}", "streams": {"agents": STREAM}})
+        nobody = {"loopback": True, "plaintext": True}
+        service = {"connector": "scim", "url": "http://127.0.0.1:9", "writes": ["disable_user"], "network": nobody}
+        site.add_connection("messagerie", service)
+        site.outbound.people.put("drh", [])
+        site.outbound.rights.grant("person", "drh", "clearance", "personal", by="bench", reason="bench", connection="rh",
+                                   expires_at=now() + timedelta(days=1))  # fmt: skip
+        for name, text in (("flows/depart.toml", FLOW), ("policies/bench.cedar", OPEN)):
+            (root / "site" / name).parent.mkdir(mode=0o700, exist_ok=True)
+            (root / "site" / name).write_text(text)
         shutil.copy(first, folder / "agents.csv")
         site.syncs.run("rh")
+        enable(site, "depart")
         shutil.copy(second, folder / "agents.csv")
         began, cpu = time.monotonic(), time.process_time()
         outcome = site.syncs.run("rh")
         seconds, spent = time.monotonic() - began, time.process_time() - cpu
+        with fronted(site) as front:
+            began, cpu = time.monotonic(), time.process_time()
+            acting = bus(site)
+            acting.look()
+            asked = len(acting.work(front))
+            asking = {"asked": asked, "asked_seconds": time.monotonic() - began, "asked_cpu": time.process_time() - cpu}
     shutil.rmtree(root)
     if outcome.state != "succeeded":
         raise SystemExit(f"the pull ended as {outcome.state}: {outcome.fault} {outcome.streams}")
@@ -77,6 +115,7 @@ def by_sovereign(first: Path, second: Path) -> dict[str, object]:
     return {
         "seconds": seconds,
         "cpu": spent,
+        **asking,
         "counts": [counts[name] for name in ("inserted", "updated", "deleted", "unchanged")],
     }
 

@@ -248,12 +248,13 @@ class Ledger:
         with self._state.read() as reader:
             return tuple(_kept(row) for row in reader.execute(query.order_by(flow_rows.c.since, flow_rows.c.step)))
 
-    def lately(self, flow: str, key: Sequence[Json], occasion: str) -> int:
-        """On how many other occasions of the last hour a record was acted on."""
-        mine = (flow_rows.c.flow == flow) & (flow_rows.c.record == self.record(flow, key)) & (flow_rows.c.occasion != occasion)
-        recent = flow_rows.c.since > self._clock() - HOUR
+    def lately(self, flow: str, occasion: str) -> Mapping[bytes, int]:
+        """On how many other occasions of the last hour each record was acted on; those that were not are left out."""
+        c = flow_rows.c
+        recent = (c.flow == flow) & (c.occasion != occasion) & (c.since > self._clock() - HOUR)
+        counted = select(c.record, func.count(c.occasion.distinct())).where(recent).group_by(c.record)
         with self._state.read() as reader:
-            return int(reader.execute(select(func.count(flow_rows.c.occasion.distinct())).where(mine & recent)).scalar_one())
+            return {record: int(count) for record, count in reader.execute(counted)}
 
     def move(self, rows: Iterable[Kept], state: str, why: str | None = None) -> None:
         """Note where rows stand."""

@@ -82,7 +82,11 @@ class Taking:
     def plan(self, file: FlowFile, occasion: Occasion) -> Plan:
         """What an occasion would ask for; errors: those of a question."""
         rows = self._copies.rows(file, file.flow.select, occasion)
-        lately: Callable[[tuple[Json, ...]], int] = lambda key: self._ledger.lately(file.name, key, occasion.name)  # noqa: E731
+        recent = self._ledger.lately(file.name, occasion.name)
+
+        def lately(key: tuple[Json, ...]) -> int:
+            return recent.get(self._ledger.record(file.name, key), 0) if recent else 0
+
         return plan(file.flow, occasion.name, rows, self._clock(), self._zone, lately)
 
     # Inside
