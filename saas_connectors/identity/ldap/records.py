@@ -33,7 +33,10 @@ SECRETS: Final = frozenset(
         "userpassword", "unicodepwd", "dbcspwd", "lmpwdhistory", "ntpwdhistory", "supplementalcredentials", "sambantpassword",
         "sambalmpassword", "pwdhistory", "krbprincipalkey", "ms-mcs-admpwd", "mslaps-password", "mslaps-encryptedpassword",
         "mslaps-encryptedpasswordhistory", "msds-managedpassword", "msfve-recoverypassword", "authpassword", "olcrootpw",
-        "trustauthincoming", "trustauthoutgoing", "msds-keycredentiallink",
+        "trustauthincoming", "trustauthoutgoing", "msds-keycredentiallink", "initialauthincoming", "initialauthoutgoing",
+        "unixuserpassword", "mssfu30password", "userpkcs12", "sambapasswordhistory", "krb5key", "krbpwdhistory", "ipanthash",
+        "msfve-keypackage", "mspki-accountcredentials", "mspkidpapimasterkeys", "msds-executescriptpassword", "currentvalue",
+        "priorvalue",
     }
 )  # fmt: skip
 _PEOPLE: Final[Mapping[str, pa.DataType]] = {

@@ -29,7 +29,7 @@ _SAID: Final = {
     "login": ("un nom d'attribut", "an attribute's name"),
     "employee": ("un nom d'attribut", "an attribute's name"),
     "expires": ("un nom d'attribut", "an attribute's name"),
-    "attributes": ("une liste d'attributs, sans mot de passe ni clé", "a list of attributes, without password or key"),
+    "attributes": ("des noms d'attributs, sans mot de passe ni clé", "names of attributes, no password or key"),
     "lock": ("une table { attribute, value, open }", "a table { attribute, value, open }"),
     "keep": ("une liste d'identifiants ou de noms de groupes", "a list of identifiers or names of groups"),
     "destinations": (f"des noms d'unités comme {_DN_FR}", f"units' names such as {_DN_EN}"),
@@ -211,10 +211,14 @@ def _filter(text: str | None) -> bool:
 
 
 def _asked(name: str) -> bool:
-    return filters.ATTRIBUTE.fullmatch(name) is not None and name.partition(";")[0].lower() not in records.SECRETS
+    """Whether an attribute may be read or set: not by its number, for a password has one as well."""
+    bare = name.partition(";")[0].lower()
+    return filters.ATTRIBUTE.fullmatch(name) is not None and bare[:1].isalpha() and bare not in records.SECRETS
 
 
 def _creates(said: Create | None) -> bool:
     if said is None:
         return True
-    return _named(said.unit) and all(_asked(name) and name.lower() not in _OPENS_RIGHTS for name in said.attributes)
+    return _named(said.unit) and all(
+        _asked(name) and name.partition(";")[0].lower() not in _OPENS_RIGHTS for name in said.attributes
+    )

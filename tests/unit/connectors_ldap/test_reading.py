@@ -250,11 +250,16 @@ def test_a_base_that_is_not_there_or_not_ours_to_see_is_no_empty_list(opened: Op
         ({"writes": ["revoke_sessions"]}, "reset"),
         ({"url": "ldap://annuaire.example", "writes": ["revoke_sessions"], "reset": "password"}, "reset"),
         ({"create": {"unit": PEOPLE, "attributes": {"memberOf": GROUPS}}}, "create"),
+        ({"create": {"unit": PEOPLE, "attributes": {"1.2.840.113556.1.4.8": "512"}}}, "create"),
+        ({"create": {"unit": PEOPLE, "attributes": {"member;x": GROUPS}}}, "create"),
+        ({"attributes": ["2.5.4.35"]}, "attributes"),
+        ({"attributes": ["userPassword;x"]}, "attributes"),
+        ({"login": "unixUserPassword"}, "login"),
         ({"streams": ["users"]}, "streams.users"),
         ({"destinations": ["x"]}, "destinations"),
         ({"cle": 1}, "cle"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+    ids=range(20),
 )
 def test_a_setting_that_is_wrong_is_named(wrong: dict[str, object], where: str) -> None:
     from saas_connectors import registry
