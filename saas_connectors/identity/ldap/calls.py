@@ -36,6 +36,8 @@ _ROOT: Final = (
 )  # fmt: skip
 _RANGE: Final = re.compile(r"(.+);range=(\d{1,10})-(\d{1,10}|\*)", re.IGNORECASE)
 _ANSWER: Final = 64 << 20
+_TOKEN: Final = 1 << 20
+"""The longest token of DIRSYNC, in base64: 24 bytes for each domain controller there ever was."""
 _MOST_PAGES: Final = 20_000
 
 
@@ -174,7 +176,7 @@ def read(request: Request, response: Response, stream: str = "", *, below: bool 
     if not isinstance(cookie, str) or not isinstance(changes, dict) or type(referrals) is not int:
         raise _strange(request, response)
     token, more = changes.get("cookie", ""), changes.get("more", False)
-    if not isinstance(token, str) or not isinstance(more, bool):
+    if not isinstance(token, str) or len(token) > _TOKEN or not isinstance(more, bool):
         raise _strange(request, response)
     return Found(entries, cookie, token, more, referrals)
 
@@ -211,13 +213,17 @@ def ask(request: Request, *, below: bool = False) -> Exchange[Found]:
 
 
 def gather(url: str, bases: Sequence[str], tree: Tree, attributes: Sequence[str], page: int) -> Exchange[tuple[Entry, ...]]:
-    """Give all entries of a search below some bases, outside of a read."""
+    """Give all entries of a search below some bases, outside of a read; one that loses its session starts again, once."""
     found: list[Entry] = []
     for base in bases:
-        cookie = ""
+        cookie, start, lost = "", len(found), False
         for turned in count(1):
             request = search(url, base, tree, attributes, page=page, cookie=cookie)
             (response,) = yield Fetch((request,))
+            if response.status == 410 and not lost:
+                del found[start:]
+                cookie, lost = "", True
+                continue
             told = read(request, response, below=True)
             found += told.entries
             if not told.cookie:

@@ -66,7 +66,7 @@ class Looks:
         if len(found) != 1:
             raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
         (entry,) = found
-        if name != "id" and not self.bears(entry, name, value):
+        if not self.bears(entry, name, value):
             raise refused(asked(self.said.url), 409, "ambiguous")
         return entry
 
@@ -106,6 +106,8 @@ class Looks:
 
     def bears(self, entry: Entry, name: str, value: str) -> bool:
         """Whether an entry bears a value."""
+        if name == "id":
+            return self.shape.id(entry) == value
         held = self.shape.fields.get(name, ())
         return any(names.folded(one) == names.folded(value) for attribute in held[:1] for one in entry.values(attribute))
 
@@ -116,18 +118,19 @@ class Looks:
 
     def group(self, payload: Mapping[str, Json]) -> Exchange[Entry]:
         """The one group that a payload names; raises `Rejected`, definitive: nothing was written."""
+        value = payload.get("group_name", "")
         if "group" in payload:
             sought = filters.equals(self.shape.key, self.shape.value(payload["group"]))
         else:
-            value = payload["group_name"]
             both = ("sAMAccountName", "cn") if self.where.active else ("cn",)
             sought = filters.either(*(filters.equals(name, value) for name in both))
         tree = filters.every(self.said.tree("groups", active=self.where.active), sought)
         found = yield from self.gather(self.everywhere, tree, [*_GROUP, self.shape.key])
         if len(found) != 1:
             raise refused(asked(self.said.url), 404 if not found else 409, "ambiguous" if found else "not_found")
-        borne = (*found[0].values("sAMAccountName"), *found[0].values("cn"))
-        if "group" not in payload and names.folded(payload["group_name"]) not in map(names.folded, borne):
+        borne = [names.folded(name) for name in (*found[0].values("sAMAccountName"), *found[0].values("cn"))]
+        right = self.shape.id(found[0]) == payload["group"] if "group" in payload else names.folded(value) in borne
+        if not right:
             raise refused(asked(self.said.url), 409, "ambiguous")
         return found[0]
 

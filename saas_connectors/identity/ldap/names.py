@@ -87,8 +87,8 @@ def _read(value: str) -> str:
 
 
 def folded(value: str) -> str:
-    """A text as directories compare it: without case, its letters composed, its spaces one."""
-    return " ".join(unicodedata.normalize("NFC", value).casefold().split())
+    """A text as directories compare it: without case, its letters composed, its spaces one; `ß` is not `ss`."""
+    return " ".join(unicodedata.normalize("NFC", value).lower().split())
 
 
 def same(one: str, other: str) -> bool:

@@ -12,6 +12,8 @@ from saas_connectors.payloads import closed
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\x00-\x1f\x7f]+$"}
 _DN: Final = {"type": "string", "minLength": 3, "maxLength": 2048, "pattern": r"^[^\x00-\x1f\x7f]+$"}
 _VALUE: Final = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": r"^[^\x00]+$"}
+_LINE: Final = {**_VALUE, "pattern": r"^[^\x00-\x1f\x7f]+$"}
+"""What may become a name: Active Directory marks with a line feed what is deleted or in conflict."""
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
 _INSTANT: Final = {"type": ["string", "null"], "format": "date-time", "maxLength": 40}
 WHO: Final = ("id", "login", "upn", "employee_number")
@@ -24,6 +26,10 @@ FIELDS: Final[Mapping[str, str]] = {
     "description": "description", "street": "streetAddress", "postal_code": "postalCode", "city": "l",
 }  # fmt: skip
 """What a person's entry may be given, and the attribute that holds it."""
+
+
+def _field(name: str) -> dict[str, Any]:
+    return {**(_VALUE if name in ("description", "street") else _LINE)}
 
 
 def _made(
@@ -72,7 +78,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 {
                     "type": "object", "required": ["login", "surname"],
                     "properties": {
-                        **{name: _NAME for name in WHO if name != "id"}, **dict.fromkeys(FIELDS, _VALUE), "unit": _DN,
+                        **{name: _NAME for name in WHO if name != "id"}, **{name: _field(name) for name in FIELDS}, "unit": _DN,
                     },
                 }
             ),
@@ -88,8 +94,8 @@ def operations(opened: Collection[str], update: Collection[str]) -> dict[str, Op
     """Give those that the settings open; update: the fields that `update_user` may change."""
     found = {name: made for name, made in OPERATIONS.items() if name in opened}
     if "update_user" in found:
-        value = {**_VALUE, "type": ["string", "null"]}
-        changes = {"type": "object", "minProperties": 1, "properties": dict.fromkeys(update, value)}
+        fields = {name: {**_field(name), "type": ["string", "null"]} for name in update}
+        changes = {"type": "object", "minProperties": 1, "properties": fields}
         found["update_user"] = _made(
             "update_user", "Modifier un compte", "Update an account",
             {"required": ["changes"], "properties": {"changes": changes}},

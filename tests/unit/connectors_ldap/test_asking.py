@@ -61,8 +61,9 @@ def test_whatever_a_name_holds_it_is_asked_as_one_value(value: str, name: str) -
         b'{"entries":[{"dn":"a","attributes":{"cn":"a"}}]}', b'{"entries":[{"dn":"a","attributes":{"cn":[1]}}]}',
         b'{"entries":[{"dn":"a","attributes":{"cn":[{"base64":"*"}]}}]}', b'{"entries":[],"cookie":1}',
         b'{"entries":[],"dirsync":[]}', b'{"entries":[],"dirsync":{"more":1,"cookie":""}}', b'{"entries":[],"referrals":"1"}',
+        b'{"entries":[],"dirsync":{"more":false,"cookie":"' + b"A" * (1 << 21) + b'"}}',
     ],
-    ids=range(11),
+    ids=range(12),
 )  # fmt: skip
 def test_an_answer_that_is_not_entries_is_malformed(body: bytes) -> None:
     connector = registry.make("ldap", "annuaire", {"url": URL})

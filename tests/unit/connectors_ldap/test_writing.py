@@ -103,10 +103,11 @@ def test_a_success_that_did_nothing_is_found_out(opened: Opened) -> None:
         ({"login": "agent1\\2a"}, "not_found"),
         ({"employee_number": "double"}, "ambiguous"),
         ({"login": "lefevre"}, "ambiguous"),
+        ({"login": "weiss"}, "ambiguous"),
         ({"upn": "nul@ville.example"}, "not_found"),
         ({"id": "00000000-0000-4000-8000-000000000000"}, "not_found"),
     ],
-    ids=["nobody", "star", "parenthesis", "or", "escape", "two", "accent", "upn", "key"],
+    ids=["nobody", "star", "parenthesis", "or", "escape", "two", "accent", "sharp s", "upn", "key"],
 )
 def test_unless_exactly_one_person_bears_the_name_nothing_is_written(
     opened: Opened, payload: dict[str, str], reason: str
@@ -115,6 +116,7 @@ def test_unless_exactly_one_person_bears_the_name_nothing_is_written(
     here.vendor.person(10, employeeID="double")
     here.vendor.person(11, employeeID="double")
     here.vendor.person(12, sAMAccountName="lefèvre")
+    here.vendor.person(13, sAMAccountName="weiß")
     with pytest.raises(Rejected) as refusal:
         here.apply("disable_user", **payload)
     assert (refusal.value.reason, refusal.value.definitive) == (reason, True)
@@ -208,6 +210,56 @@ def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_pro
         here.apply(operation, login="administrator", **more.get(operation, {}))
     assert (refusal.value.reason, refusal.value.definitive) == ("protected", True)
     assert not [request for request in here.asked if not request.reads]
+
+
+def test_a_directory_that_ignores_what_is_looked_for_changes_nobody(opened: Opened) -> None:
+    here = opened(1)
+    (other,) = (row["id"] for row in rows(here.pull()))
+    here.vendor.group("VPN")
+
+    def ignoring(tree: Any, entry: Any) -> bool:  # noqa: ANN401 - as the hook has them
+        ((kind, held),) = tree.items()
+        if kind == "and":
+            return all(ignoring(each, entry) for each in held)
+        return kind != "equals" or held[0] != "objectClass" or held[1] in entry.attributes["objectClass"]
+
+    here.vendor.matches = ignoring  # type: ignore[method-assign]
+    for payload in ({"id": str(uuid.UUID(int=1))}, {"login": "agent1"}, {"employee_number": "M1"}):
+        with pytest.raises(Rejected):
+            here.apply("disable_user", **payload)
+        assert not sent(here)
+    with pytest.raises(Rejected):
+        here.apply("add_to_group", id=other, group=str(uuid.UUID(int=1)))
+    assert not sent(here)
+
+
+@pytest.mark.parametrize("name", ["Jeanne\nDEL:1", "Jeanne\x7f"], ids=["deleted", "control"])
+def test_no_account_is_given_a_name_that_passes_for_a_deleted_one(opened: Opened, name: str) -> None:
+    here = opened(1)
+    for field in ("display_name", "given_name"):
+        with pytest.raises(BadPayload):
+            here.apply("create_user", login="jeanne", surname="Martin", **{field: name})
+    with pytest.raises(BadPayload):
+        here.apply("update_user", login="agent0", changes={"display_name": name})
+
+
+def test_a_look_whose_pages_are_lost_starts_again(opened: Opened) -> None:
+    here = opened(1).tuned(page=2)
+    key = rows(here.pull())[0]["id"]
+    for number in range(5):
+        here.vendor.group(f"Métier {number}", key)
+    lost = []
+
+    def once(request: Request, response: Response) -> Response:
+        if b'"cookie"' in (request.body or b"") and not lost:
+            lost.append(request)
+            return replace(response, status=410, body=b"")
+        return response
+
+    here.tampering = once
+    assert here.write("remove_from_groups", id=key) == "confirmed"
+    assert lost
+    assert not any(here.vendor.groups.values())
 
 
 def test_nobody_is_put_in_a_group_that_is_built_in(opened: Opened) -> None:
