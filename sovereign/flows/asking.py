@@ -3,12 +3,13 @@
 1. A row names its write before it is asked for, so that it is found again: it is never asked for twice.
 2. What fails for good stops its own row, told with why; what the house cannot do now (a gateway that stops, a disk that is
    full) is tried again.
-3. A row that undoes waits until what it undoes is known (`undoing`).
+3. A row that undoes waits until what it undoes is known (`undoing`). It is looked at before the rows that it may take back, and
+   the last word about a record holds (`ordering`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from saas_connectors.errors import ConnectorError
@@ -17,6 +18,7 @@ from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.ledger import Kept, Ledger
 from sovereign.flows.mapping import payload
+from sovereign.flows.ordering import about, ended, replaced
 from sovereign.flows.ports import Front, Write
 from sovereign.flows.undoing import to_cancel, to_take_back, undoing
 from sovereign.gateway.errors import GatewayError, NotWritable
@@ -45,9 +47,7 @@ class Asking:
         self._ledger.move([named[intent] for intent in known], "asked")
         fresh = [row for row in rows if row.intent not in known]
         writes, asked = [], []
-        for row in fresh:
-            if row.undo and not self._undoes(front, row, force[row.flow]):
-                continue
+        for row in self._going(front, fresh, force):
             made = self._write(row, force[row.flow])
             if isinstance(made, Fault):
                 self._ledger.move([row], "stopped", made.code)
@@ -58,6 +58,37 @@ class Asking:
             return ()
         self._ledger.name({write.intent: row for write, row in zip(writes, asked, strict=True)})
         return self._asked(front, writes, asked)
+
+    def _going(self, front: Front, fresh: Sequence[Kept], force: Mapping[str, FlowFile]) -> list[Kept]:
+        """The rows of those that are due which are to be asked for now."""
+        undoing = {row.name for row in fresh if row.undo and self._undoes(front, row, force[row.flow])}
+        over = self._replaced([row for row in fresh if not row.undo and force[row.flow].flow.when is not None])
+        self._ledger.move(over, "cancelled", "replaced")
+        gone = {row.name for row in over}
+        if any(row.undo for row in fresh):
+            gone |= {row.name for row in fresh if not row.undo and not self._ledger.waits(row)}  # taken back just now
+        going = [row for row in fresh if row.name in undoing or not (row.undo or row.name in gone)]
+        waiting = [row for row in self._ledger.undoing(force) if row.name not in undoing]
+        if waiting:
+            order = self._order([*waiting, *going])
+            self._ledger.move(ended(going, waiting, order), "cancelled", "replaced")
+        return going
+
+    def _replaced(self, rows: Sequence[Kept]) -> list[Kept]:
+        """The rows of dated flows, among those that are due, that a later one replaced."""
+        over: list[Kept] = []
+        for flow in {row.flow for row in rows}:
+            mine = [row for row in rows if row.flow == flow]
+            held: dict[tuple[bytes, str], list[Kept]] = {}
+            for each in self._ledger.of(flow, list({row.record for row in mine})):
+                held.setdefault((each.record, each.step), []).append(each)
+            several = [row for row in mine if len(held[row.record, row.step]) > 1]
+            order = self._order([each for row in several for each in held[row.record, row.step]])
+            over += [row for row in several if replaced(row, held[row.record, row.step], order)]
+        return over
+
+    def _order(self, rows: Sequence[Kept]) -> dict[tuple[str, str], datetime]:
+        return self._ledger.order({(row.flow, row.occasion) for row in rows})
 
     def _asked(self, front: Front, writes: Sequence[Write], rows: Sequence[Kept]) -> tuple[str, ...]:
         taken: dict[str, Kept] = {}
@@ -72,9 +103,7 @@ class Asking:
     def _undoes(self, front: Front, row: Kept, file: FlowFile) -> bool:
         """Whether a row that undoes is to be asked for now; what has not left yet is taken back first."""
         every = self._ledger.rows(row.flow, record=row.record)
-        mine = [each for each in every if each.step == row.step and each.occasion != row.occasion]
-        last = max((each.since for each in mine if each.undo), default=datetime.min.replace(tzinfo=UTC))
-        rows = [each for each in mine if not each.undo and each.since > last]  # what came before was undone by then
+        rows = about(row, every, self._order(every))
         self._ledger.move(to_cancel(rows), "cancelled", "cancelled")
         if any(each.state == "settled" for each in rows):  # a person did it, in a way that nobody told
             self._ledger.move([row], "stopped", "undo.settled")

@@ -8,9 +8,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -99,6 +99,7 @@ class Ledger:
     def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock) -> None:
         self._state, self._audit, self._clock = state, audit, clock
         self._sealing, self._naming = keys.derive(_ROWS), keys.derive(_RECORDS)
+        self._latest: dict[str, datetime] = {}
 
     # Which flows act
 
@@ -148,8 +149,9 @@ class Ledger:
         held: str | None = None,
     ) -> bool:
         """Keep what an occasion asks for, once; False when it was taken already. held: why a person must look first."""
-        now, name = self._clock(), file.name
+        name = file.name
         with self._state.begin() as transaction:
+            now = self._after(transaction, name)
             if not self._entered(transaction, name, occasion.name, "held" if held else "taken", found, held, now):
                 return False
             values = [self._row(name, occasion.name, each, held, now) for each in rows]
@@ -160,7 +162,26 @@ class Ledger:
             self._audit.append("flow.held" if held else "flow.acted", {"flow": name}, facts, within=transaction)
             over = [each for each in values if each["state"] == "stopped"]
             self._audit.append_many([_stopped(**each) for each in over], within=transaction)
+        self._latest[name] = now
         return True
+
+    def _after(self, transaction: Connection, flow: str) -> datetime:
+        """The present, later than any occasion of a flow was taken, whatever became of the clock."""
+        if flow not in self._latest:
+            last = transaction.execute(select(func.max(flow_occasions.c.at)).where(flow_occasions.c.flow == flow)).scalar()
+            self._latest[flow] = last or datetime.min.replace(tzinfo=UTC)
+        return max(self._clock(), self._latest[flow] + timedelta(microseconds=1))
+
+    def order(self, occasions: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+        """When occasions were taken, by flow and name: each later than all before it of its flow."""
+        found, c = dict[tuple[str, str], datetime](), flow_occasions.c
+        with self._state.read() as reader:
+            for flow in {flow for flow, _ in occasions}:
+                names = sorted(occasion for of, occasion in occasions if of == flow)
+                for start in range(0, len(names), 500):
+                    query = select(c.occasion, c.at).where((c.flow == flow) & c.occasion.in_(names[start : start + 500]))
+                    found |= {(flow, row.occasion): row.at for row in reader.execute(query)}
+        return found
 
     def _row(self, flow: str, occasion: str, wanted: Wanted, held: str | None, now: datetime) -> dict[str, Any]:
         record = self.record(flow, wanted.key)
@@ -228,8 +249,21 @@ class Ledger:
         """Rows that may be asked for: waiting, their instant come, of the flows in force; the oldest first."""
         ready = (flow_rows.c.state == "waiting") & (flow_rows.c.due_at <= now) & flow_rows.c.flow.in_(sorted(force))
         with self._state.read() as reader:
-            rows = reader.execute(select(flow_rows).where(ready).order_by(flow_rows.c.due_at, flow_rows.c.since).limit(limit))
+            order = (flow_rows.c.due_at, flow_rows.c.since, flow_rows.c.undo.desc())
+            rows = reader.execute(select(flow_rows).where(ready).order_by(*order).limit(limit))
             return tuple(_kept(row) for row in rows)
+
+    def undoing(self, force: Iterable[str]) -> tuple[Kept, ...]:
+        """Rows of the flows in force that undo, and wait; the oldest first, at most 1,000."""
+        wanted = (flow_rows.c.state == "waiting") & (flow_rows.c.undo == 1) & flow_rows.c.flow.in_(sorted(force))
+        with self._state.read() as reader:
+            rows = reader.execute(select(flow_rows).where(wanted).order_by(flow_rows.c.since).limit(1000))
+            return tuple(_kept(row) for row in rows)
+
+    def waits(self, row: Kept) -> bool:
+        """Whether a row still waits."""
+        with self._state.read() as reader:
+            return reader.execute(select(flow_rows.c.state).where(_same(row))).scalar() == "waiting"
 
     def rows(self, flow: str, occasion: str | None = None, record: bytes | None = None, limit: int = 1000) -> tuple[Kept, ...]:
         """The rows of a flow, newest first."""

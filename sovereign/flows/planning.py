@@ -30,8 +30,9 @@ MOST: Final = 1_000_000
 
 @dataclass(slots=True)
 class Plan:
-    """The writes of an occasion. held: why a person must look first; found: rows of the question."""
+    """The writes of an occasion, planned at an instant. held: why a person must look first; found: rows of the question."""
 
+    at: datetime
     rows: list[Wanted] = field(default_factory=list)
     found: int = 0
     held: str | None = None
@@ -51,7 +52,7 @@ def plan(
     lately: Callable[[tuple[Json, ...]], int],
 ) -> Plan:
     """Plan an occasion, by its name. lately: on how many occasions of the last hour a record was acted on."""
-    made, seen = Plan(), set()
+    made, seen = Plan(now), set()
     gathering = [step for step in flow.do if step.rows is not None]
     singly = [step for step in flow.do if step.rows is None]
     every: list[Row] = []

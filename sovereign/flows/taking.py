@@ -159,8 +159,8 @@ class Taking:
             fault = error if isinstance(error, Fault) else Unforeseen(flow=file.name, kind=type(error).__name__)
             self._ledger.failed(file.name, occasion, fault.code, position if passing else {})
             raise fault from None
-        for key, row in gone:
-            made.rows += undone(file.flow, key, row, self._clock())
+        back = [each for key, row in gone for each in undone(file.flow, key, row, made.at)]
+        made.rows[:0] = back  # of one occasion, what takes back goes before what is done anew
         held = made.held or ("too_many" if len(gone) > file.flow.most else None)
         return int(
             self._ledger.take(file, occasion, made.rows, made.found + len(gone), position=position, due_at=due_at, held=held)

@@ -49,6 +49,7 @@ WHY: Final[Mapping[str, Words]] = {
     "when": Words("la colonne de l'échéance n'est pas une date", "the column that says when is no date"),
     "flow.unmapped": Words("la ligne ne donne pas ce que l'étape attend", "the row does not give what the step expects"),
     "flow.unforeseen": Words("ce que rien ne prévoyait : à signaler", "what nothing foresaw: to be reported"),
+    "replaced": Words("remplacé par ce que la source a dit ensuite", "replaced by what its source said afterwards"),
     "undo.none": Words("fait, et le flux ne dit pas comment le défaire", "done, and the flow does not say how to undo it"),
     "undo.settled": Words(
         "une personne l'avait réglé, et elle seule sait comment le défaire",

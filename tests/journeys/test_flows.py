@@ -6,15 +6,21 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
+from sovereign import service
 from sovereign.cli.main import main
+from sovereign.clock import now
+from sovereign.eventing import diary
+from sovereign.events.reading import Told
 from sovereign.flowing import bus
+from sovereign.flows.ready import templates
 from tests.servers.ledger import Ledger, serving
 from tests.servers.policies import rule
 from tests.servers.served import LATER, Served, served
@@ -41,6 +47,12 @@ SELECT after.id AS matricule, after.compte AS compte FROM changes('rh.agents')
  WHERE _op = 'u' AND before.statut = 'parti' AND after.statut <> 'parti'
 '''
 """
+WORD = """
+select = "SELECT matricule, compte, quitte_le FROM event WHERE parti"
+cancel = "SELECT matricule, compte FROM event WHERE NOT parti"
+when = "quitte_le"
+again = 10
+"""
 UNDO = """undo = "note"
 undo_payload = { ref = "retour-{compte}", lane = "{matricule}" }
 """
@@ -54,6 +66,10 @@ payload = {{ ref = "{{compte}}", lane = "{{matricule}}" }}
 
 def agent(number: int, statut: str = "présent", quitte_le: str | None = None) -> dict[str, Any]:
     return {"id": f"m{number:03}", "compte": f"compte-{number:03}", "statut": statut, "quitte_le": quitte_le}
+
+
+def in_days(days: int) -> Callable[[], datetime]:
+    return lambda: now() + timedelta(days=days)
 
 
 @dataclass
@@ -262,6 +278,71 @@ def test_a_write_that_still_waits_for_an_approval_is_taken_back_and_nothing_is_u
         here.run("flow", "run")
         assert set(here.site.states().values()) == {"cancelled"}
         here.until([])
+
+
+def test_a_departure_that_is_put_off_is_done_on_its_new_date_alone(tmp_path: Path) -> None:
+    dated = FLOW.replace("before.statut <> 'parti')", "before.statut <> 'parti' OR before.quitte_le <> after.quitte_le)")
+    with town(tmp_path, dated) as here:
+        here.run("flow", "enable", "depart")
+        for day in (10, 20):
+            here.agents.put(agent(3, "parti", f"{now() + timedelta(days=day):%Y-%m-%d}"))
+            here.pull()
+            here.run("flow", "run")
+        for day, wanted in ((15, []), (25, ["compte-003"]), (40, ["compte-003"])):
+            here.site.clock = in_days(day)
+            with here.site.site() as site, service.fronted(site) as front:
+                while bus(site).work(front):
+                    pass
+            here.site.clock = now
+            here.until(wanted)
+        told = [(row["standing"], row["why"]) for row in here.run("flow", "show", "depart", "--key", "m003")]
+        assert sorted(told)[:3] == [("cancelled", "replaced")] * 3
+        assert len(told) == 6
+
+
+def test_the_last_word_about_a_record_holds_when_several_come_before_one_look(tmp_path: Path) -> None:
+    text = FLOW.replace('{ change = "rh.agents" }', '{ event = "rh.word" }').partition("select =")[0] + WORD
+    words = {
+        "1": ((True, None), (False, None)),
+        "2": ((True, None), (False, None), (True, None)),
+        "3": ((False, None), (True, None), (False, None), (True, "2099-01-01")),
+        "4": ((True, "2099-01-01"), (False, None), (True, None)),
+    }
+    with town(tmp_path, text, undo=UNDO) as here:
+        here.run("flow", "enable", "depart")
+        with here.site.site() as site:
+            for matricule, said in words.items():
+                for number, (parti, quitte_le) in enumerate(said):
+                    data = {"matricule": matricule, "compte": matricule, "parti": parti, "quitte_le": quitte_le}
+                    diary(site).take("rh", f"{matricule}-{number}", Told("rh.word", data), b"{}", None)
+        here.run("flow", "run")
+        here.until(["2", "4"])
+        told = [row for row in here.run("flow", "show", "depart", "--key", "3") if row["standing"] == "waiting"]
+        assert [row["due_at"][:10] for row in told] == ["2098-12-31"] * 3
+
+
+def test_the_template_follows_a_departure_through_all_that_its_source_may_say_of_it(tmp_path: Path) -> None:
+    text = templates()["leaver"].text.partition("\n[[do]]")[0].replace('owner = "rh"', 'owner = "agathe"')
+    with town(tmp_path, text, undo=UNDO) as here:
+
+        def told(statut: str | None, quitte_le: str | None) -> None:
+            here.agents.put(agent(3, "", quitte_le) | {"matricule": "m003", "courriel": None, "statut": statut})
+            here.pull()
+            here.run("flow", "run")
+
+        told("présent", None)
+        here.run("flow", "enable", "depart")
+        told("parti", "2020-01-01")
+        here.until(["compte-003"])
+        told("parti", "2099-01-01")
+        here.until(["compte-003", "retour-compte-003"])
+        told("parti", "2098-01-01")
+        told(None, None)
+        here.until(["compte-003", "retour-compte-003"])
+        left = [
+            row["due_at"][:4] for row in here.run("flow", "show", "depart", "--key", "m003") if row["standing"] == "waiting"
+        ]
+        assert left == []
 
 
 def test_rows_of_a_flow_whose_file_changed_keep_no_other_flow_waiting(tmp_path: Path) -> None:
