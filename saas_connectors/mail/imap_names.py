@@ -3,7 +3,9 @@
 import base64
 import binascii
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
 
@@ -41,12 +43,26 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def numbers(said: str, most: int = 10_000_000) -> Iterator[int]:
     """Read a set, in its order; ValueError when it is not one, or names more than `most`."""
+    for start, end in _spans(said):
+        most -= end - start + 1
+        if most < 0:
+            raise ValueError(said[:0])
+        yield from range(start, end + 1)
+
+
+def among(sets: Iterable[str], known: Iterable[int]) -> set[int]:
+    """Those of some numbers that some sets name, in a time that the texts bound, not what they name; ValueError: no set."""
+    held = sorted(known)
+    edges = [0] * (len(held) + 1)
+    for said in sets:
+        for start, end in _spans(said):
+            edges[bisect_left(held, start)] += 1
+            edges[bisect_right(held, end)] -= 1
+    return {number for number, within in zip(held, accumulate(edges), strict=False) if within}
+
+
+def _spans(said: str) -> Iterator[tuple[int, int]]:
     for piece in said.split(",") if said else ():
         first, colon, last = piece.partition(":")
         start, end = int(first), int(last) if colon else int(first)
-        if end < start:
-            start, end = end, start
-        most -= end - start + 1
-        if most < 0:
-            raise ValueError(piece[:0])
-        yield from range(start, end + 1)
+        yield min(start, end), max(start, end)

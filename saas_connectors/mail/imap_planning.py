@@ -20,7 +20,7 @@ from saas_connectors.connector import Json, ReadPlan, Slice
 from saas_connectors.mail import imap_answers
 from saas_connectors.mail.imap_answers import Token, items, number, text
 from saas_connectors.mail.imap_calls import Calls, Folder
-from saas_connectors.mail.imap_names import numbers, ranges
+from saas_connectors.mail.imap_names import among, numbers, ranges
 from saas_connectors.mail.imap_settings import Settings
 from saas_connectors.mail.imap_streams import GROUP
 from saas_connectors.request import Request, Response
@@ -152,15 +152,16 @@ class Planning:
         asked = f"1:* (FLAGS) (CHANGEDSINCE {modseq}{' VANISHED' if quick else ''})"
         request, response, lines = yield from self._lines("FETCH", folder, asked)
         moved: set[int] = set()
-        vanished: set[int] = set()
+        gone: list[str] = []
         for line in lines:
             if len(line) == 3 and line[1] == "FETCH" and (uid := number(items(line[2]).get("UID"))) is not None:
                 moved.add(uid)
             elif len(line) == 3 and line[:1] == ["VANISHED"] and line[1] == ["EARLIER"]:
-                try:
-                    vanished |= known.intersection(numbers((text(line[2]) or b"").decode("latin-1"), 1 << 32))
-                except ValueError:
-                    raise imap_answers.unreadable(request, response) from None
+                gone.append((text(line[2]) or b"").decode("latin-1"))
+        try:
+            vanished = among(gone, known)
+        except ValueError:
+            raise imap_answers.unreadable(request, response) from None
         present = (known - vanished) | moved
         if not quick or len(present) != folder.messages:
             present = yield from self._listed(folder)

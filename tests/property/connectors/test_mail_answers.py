@@ -85,6 +85,25 @@ def test_a_set_of_numbers_comes_back(numbers: set[int]) -> None:
     assert set(imap_names.numbers(imap_names.ranges(numbers))) == numbers
 
 
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), max_size=9), st.sets(st.integers(1, 60), max_size=40))
+def test_what_is_said_gone_is_found_among_what_is_known(spans: list[tuple[int, int]], known: set[int]) -> None:
+    sets = [f"{first}:{last},{first}" for first, last in spans]
+    named = {n for first, last in spans for n in range(min(first, last), max(first, last) + 1)}
+    assert imap_names.among(sets, known) == known & named
+
+
+def test_a_server_that_says_every_number_gone_takes_no_time_for_each() -> None:
+    known = {7, *range(5_000_000_000, 5_000_000_100)}
+    assert imap_names.among(["8:4294967295,8:4294967295"] * 1_000, known) == set()
+    assert imap_names.among(["1:4294967295"], known) == {7}
+
+
+@pytest.mark.parametrize("said", ["x", "1:y", "1,,2"])
+def test_a_set_that_is_none_is_refused(said: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        imap_names.among([said], {1})
+
+
 @given(st.none() | st.binary(max_size=40))
 def test_a_date_of_arrival_is_one_or_none(said: bytes | None) -> None:
     arrival(said)
