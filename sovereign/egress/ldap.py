@@ -13,7 +13,8 @@
 3. A search is tried again as HTTP reads are; a session that broke is replaced. A write is sent once, on a session that the
    server has not ended, and its faults say whether it may have arrived.
 4. The cookie of a page belongs to the session that gave it, which is kept for it alone; when it is gone, the answer is 410.
-5. Several changes go in their order, and stop at the first that is refused: those before it are done, its status is the answer.
+5. Several changes go in their order, and stop at the first that is refused. When none came before it, its status is the answer;
+   else it is 502, `Ldap-Done` says how many were done, and no one may take it for a refusal of the whole.
 6. A login that was refused is not tried again for half a minute, then for five, then for a quarter of an hour each time:
    directories lock accounts, and count over half an hour. Another credential is tried at once.
 """
@@ -148,11 +149,13 @@ class LdapTransport(SessionsTransport[Session]):
         try:
             if fresh:
                 self._open(session, request)
-            told = session.perform(asked, self._cap(request))
+            told, done = session.perform(asked, self._cap(request)), 0
             for following in asked.more:
                 if told.result.code == 0:
-                    told = session.perform(following, self._cap(request))
+                    told, done = session.perform(following, self._cap(request)), done + 1
             response, cookie = self._answered(request, asked, told)
+            if done and 400 <= response.status < 500:
+                response = self._status(request, 502, *shown(told.result), ("Ldap-Done", str(done)))
         except BaseException:
             session.drop()
             raise

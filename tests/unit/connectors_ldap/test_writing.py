@@ -369,7 +369,9 @@ def test_a_refusal_of_the_directory_is_definitive_and_shows_nothing_of_it(opened
     assert (refusal.value.reason, refusal.value.definitive) == ("forbidden", True)
 
 
-def test_several_changes_stop_at_the_first_that_is_refused(opened: Opened) -> None:
+def test_several_changes_stop_at_the_first_that_is_refused_and_no_one_takes_what_was_begun_for_a_refusal(
+    opened: Opened,
+) -> None:
     here = opened(2)
     one = here.vendor.at(rows(here.pull())[0]["id"])
     lost, after = "CN=Perdu,DC=ville,DC=example", here.vendor.at(rows(here.pull())[1]["id"])
@@ -379,5 +381,7 @@ def test_several_changes_stop_at_the_first_that_is_refused(opened: Opened) -> No
 
     body = json.dumps({"several": [change(one.dn), change(lost), change(after.dn)]}).encode()
     answer = here.send(Request("MODIFY", f"{here.url}/", body=body))
-    assert (answer.status, answer.headers["ldap-code"]) == (404, "32")
+    assert (answer.status, answer.headers["ldap-code"], answer.headers["ldap-done"]) == (502, "32", "1")
+    alone = json.dumps({"several": [change(lost), change(after.dn)]}).encode()
+    assert here.send(Request("MODIFY", f"{here.url}/", body=alone)).status == 404
     assert (one.attributes["title"], "title" in after.attributes) == ([b"x"], False)
