@@ -16,7 +16,7 @@
 5. Several changes go in their order, and stop at the first that is refused. When none came before it, its status is the answer;
    else it is 502, `Ldap-Done` says how many were done, and no one may take it for a refusal of the whole.
 6. A login that was refused is not tried again for half a minute, then for five, then for a quarter of an hour each time:
-   directories lock accounts, and count over half an hour. Another credential is tried at once.
+   directories lock accounts, and count over half an hour. Another credential is tried at once, by one call before the others.
 """
 
 import base64
@@ -79,6 +79,7 @@ class LdapTransport(SessionsTransport[Session]):
     _pins: tuple[_Pin, ...] = ()
     _busy: frozenset[Session] = frozenset()
     _refusal: _Refusal | None = None
+    _proven: tuple[str, str] | None = None
 
     def send(self, request: Request) -> Response:
         """Carry one operation to the server and give its answer; errors: EgressError."""
@@ -171,6 +172,13 @@ class LdapTransport(SessionsTransport[Session]):
 
     def _open(self, session: Session, request: Request) -> None:
         credential = self._credential(request)
+        if credential == self._proven:
+            self._log_in(session, credential)
+        else:
+            with self._logins:  # several that are refused at once would be counted as several
+                self._log_in(session, credential)
+
+    def _log_in(self, session: Session, credential: tuple[str, str]) -> None:
         with self._lock:
             last = self._refusal if self._refusal is not None and self._refusal.credential == credential else None
         if last is not None and last.stands():
@@ -180,10 +188,11 @@ class LdapTransport(SessionsTransport[Session]):
         except LoginRefused as said:
             if said.status == 401:
                 with self._lock:
+                    self._proven = None
                     self._refusal = _Refusal(credential, said, 1 if last is None else last.times + 1, time.monotonic())
             raise self._heard(said) from None
         with self._lock:
-            self._refusal = None
+            self._refusal, self._proven = None, credential
 
     def _pin(self, pin: _Pin) -> None:
         with self._lock:

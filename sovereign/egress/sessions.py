@@ -77,7 +77,7 @@ class SessionsTransport(Generic[S]):
         )
         self._secure = tls.context(policy, ())
         self._budget = budgets.join(self._own.host, self._own.port, self, rate=policy.rate, concurrency=policy.concurrency)
-        self._lock = threading.Lock()
+        self._lock, self._logins = threading.Lock(), threading.Lock()
         self._idle: list[tuple[S, float]] = []
         self._resolve = resolve
         self._tokens: Transport | None = None

@@ -160,6 +160,30 @@ def test_a_login_that_was_refused_is_not_tried_again_while_directories_count(ser
     assert len(served.directory.asked) == 1
 
 
+def test_calls_at_once_with_a_wrong_password_are_one_login_for_who_counts(served: Served) -> None:
+    released, answers = threading.Event(), list[int]()
+
+    def bind(_session: Session, _asked: Bind) -> Outcome:
+        released.wait(20)
+        raise Code(49)
+
+    town(served).bind = bind  # type: ignore[method-assign]
+    with way_out(served.url, served.authority, concurrency=4) as way:
+
+        def call() -> None:
+            answers.append(way.send(asked(served.url, "SEARCH", base=BASE, scope="base", filter=ALL)).status)
+
+        several = [threading.Thread(target=call) for _ in range(4)]
+        for each in several:
+            each.start()
+        several[0].join(0.3)
+        released.set()
+        for each in several:
+            each.join()
+    assert answers == [401] * 4
+    assert len(served.directory.asked) == 1
+
+
 def test_a_login_that_stays_refused_is_tried_less_than_five_times_in_half_an_hour(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
