@@ -34,6 +34,8 @@ _AT_ONCE: Final = 40
 _MOST: Final = 100_000
 USERS: Final = filters.equals("objectClass", "user")
 _REFUSED: Final = (400, 403, 422, 501)
+_FAILED: Final = 502
+"""What a token may also be answered that the server cannot read: the walk is begun without one."""
 _PLACED: Final = ("name", "parentGUID", "isDeleted", "isRecycled", "objectClass")
 """What changes in an entry that is moved, renamed or deleted."""
 _WAYS: Final = ("dirsync", "usn")
@@ -148,7 +150,7 @@ class Changes:
         while True:
             request = calls.search(pull.url, pull.where.top, self.classes, list(dict.fromkeys(wanted)), dirsync=token)
             (response,) = yield from fetch(request)
-            if response.status in _REFUSED and not given:
+            if not given and (response.status in _REFUSED or (token and response.status == _FAILED)):
                 return None
             told = calls.read(request, response, "people")
             if not told.dirsync:

@@ -4,7 +4,7 @@
    Active Directory also gives those that differ by an accent, and then nothing is written (`ambiguous`). So it is of groups.
 2. Only the people of the settings are found, below `bases` and `destinations`. Groups are found in the whole tree.
 3. Our own account is spared, and so is whatever Active Directory protects (`adminCount`) or cannot do without
-   (`isCriticalSystemObject`: the built-in accounts and groups, those of trusts): a file that names one shuts nobody out.
+   (`isCriticalSystemObject`: the built-in accounts and groups), or what is a machine's: a file that names one shuts nobody out.
 4. Whether someone is in a group is asked of the group, by one question, however large it is.
 """
 
@@ -195,7 +195,9 @@ def ourselves(url: str, *, active: bool) -> Exchange[frozenset[str | bytes]]:
 
 
 def guarded(entry: Entry) -> bool:
-    """Whether Active Directory protects an account or a group, or cannot do without it."""
+    """Whether Active Directory protects an account or a group, or cannot do without it, or an account is a machine's."""
+    if (entry.number("userAccountControl") or 0) & records.MACHINE:
+        return True
     return entry.text("adminCount") not in (None, "0") or entry.text("isCriticalSystemObject") == "TRUE"
 
 

@@ -27,6 +27,8 @@ _UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = (1 << 63) - 1
 DISABLED: Final = 2
 """The bit of userAccountControl that shuts an account (MS-ADTS 2.2.16)."""
+MACHINE: Final = 0x800 | 0x1000 | 0x2000
+"""The bits of an account that is no person's: of a trust, of a computer or a managed service, of a domain controller."""
 _GENERALIZED: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(?:(\d\d))?)?(?:[.,]\d+)?(Z|[+-]\d{2}(?:\d{2})?)")
 SECRETS: Final = frozenset(
     {

@@ -86,7 +86,8 @@ def test_what_the_directory_is_is_said_and_what_it_lacks_is_remarked(opened: Cal
     assert streams["people"] == ("full_refresh",)
 
 
-def test_a_token_that_the_directory_no_longer_knows_reads_all_again(opened: Callable[..., Directory]) -> None:
+@pytest.mark.parametrize("number", [1, 12, 53, 80])
+def test_a_token_that_the_directory_no_longer_knows_reads_all_again(opened: Callable[..., Directory], number: int) -> None:
     here = opened(9)
     first = here.pull()
     search = here.vendor.search
@@ -94,7 +95,7 @@ def test_a_token_that_the_directory_no_longer_knows_reads_all_again(opened: Call
     def forgetful(session: Any, asked: Any) -> Any:  # noqa: ANN401 - as the hook has them
         if "1.2.840.113556.1.4.841" in asked.controls and forgotten:
             forgotten.pop()
-            raise Code(53)
+            raise Code(number)
         return search(session, asked)
 
     forgotten = [True]

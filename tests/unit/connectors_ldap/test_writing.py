@@ -190,7 +190,7 @@ def test_nobody_is_put_in_a_group_that_rules_the_domain(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"create_user"}))
-@pytest.mark.parametrize("who", ["own", "ruler", "built in"])
+@pytest.mark.parametrize("who", ["own", "ruler", "built in", "machine"])
 def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_protects(
     opened: Opened, who: str, operation: str
 ) -> None:
@@ -200,8 +200,11 @@ def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_pro
     here.vendor.groups[uuid.UUID(group).bytes_le] |= {uuid.UUID(key).bytes_le}
     if who == "own":
         here.vendor.at(key).attributes["objectSid"] = [OWN]
-    else:
-        here.vendor.change(key, **{"adminCount": "1"} if who == "ruler" else {"isCriticalSystemObject": "TRUE"})
+    told = {
+        "own": {}, "ruler": {"adminCount": "1"}, "built in": {"isCriticalSystemObject": "TRUE"},
+        "machine": {"userAccountControl": "4096"},
+    }  # fmt: skip
+    here.vendor.change(key, **told[who])
     more: dict[str, dict[str, Any]] = {
         "expire_user": {"at": "2026-12-31T22:59:59Z"}, "move_user": {"to": LEFT}, "add_to_group": {"group": group},
         "update_user": {"changes": {"title": "x"}}, "remove_from_group": {"group": group},
