@@ -174,6 +174,7 @@ def test_counts_and_the_shape_of_an_answer_are_kept() -> None:
         (b"\xff\xfeJ\x00", "text/csv"),
         (b"<!DOCTYPE html><p>Jeanne</p>", "text/html"),
         (b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "application/xml"),
+        (b"<!-- - -->" * 60 + b"<!DOCTYPE a><a/>", "application/xml"),
         (b"<a><b></a>", "application/xml"),
         (b'{"a": ', "application/json"),
         (b"hello", "application/octet-stream"),
@@ -181,12 +182,28 @@ def test_counts_and_the_shape_of_an_answer_are_kept() -> None:
         (b"[" * 100_000, "application/json"),
         (b'{"a":' * 40 + b"1" + b"}" * 40, "application/json"),
     ],
-    ids=["pdf", "utf16", "html", "entity", "broken xml", "cut json", "unknown", "ragged csv", "abyss", "deep"],
+    ids=[
+        "pdf",
+        "utf16",
+        "html",
+        "entity",
+        "remarks, entity",
+        "broken xml",
+        "cut json",
+        "unknown",
+        "ragged csv",
+        "abyss",
+        "deep",
+    ],
 )
 def test_what_cannot_be_scrubbed_is_refused_with_its_place_and_not_its_value(body: bytes, kind: str) -> None:
     with pytest.raises(Unscrubbed) as refused:
         scrub(body, kind)
     assert refused.value.fields["place"] == "read #1"
+
+
+def test_a_page_with_many_remarks_is_read_in_a_time_that_its_length_bounds() -> None:
+    assert scrub(b"<!-- x - -->\n" * 200 + b"<count>3</count>", "application/xml")
 
 
 def test_the_body_of_a_refusal_is_emptied_and_foreign_headers_are_dropped() -> None:
