@@ -161,6 +161,13 @@ def newest(keys: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def later(keys: Path, id_: str) -> list[str]:
+    """The backups made after this one, of the same site, whose keys are here; oldest first."""
+    own = files.read(find(keys, id_) / OWNER, limit=_LIMIT)
+    made = [path for path in copies(keys) if path.name > id_ and not (path / _CONDEMNED).is_file()]
+    return [path.name for path in made if (path / OWNER).is_file() and files.read(path / OWNER, limit=_LIMIT) == own]
+
+
 def put_back(copy_: Path, root: Path, provider: str) -> None:
     """Copy keys into a site that is being restored."""
     target = root / "keys"

@@ -35,8 +35,8 @@ class NoTarget(BackupError):
     kind = "usage"
     fr = "Aucune destination de sauvegarde « {name} »."
     en = "No backup target `{name}`."
-    todo_fr = "Donnez un dossier, ou une destination de [backup.targets] : {known}."
-    todo_en = "Give a folder, or a target of [backup.targets]: {known}."
+    todo_fr = "Donnez un dossier (« ./nas » s'il n'existe pas encore), ou une destination de [backup.targets] : {known}."
+    todo_en = "Give a folder (`./nas` when it does not exist yet), or a target of [backup.targets]: {known}."
 
 
 class NoKeysApart(BackupError):

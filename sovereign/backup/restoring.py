@@ -26,7 +26,7 @@ from sovereign.backup.creating import PURPOSE, WORKERS
 from sovereign.backup.errors import Foreign, NoKeys
 from sovereign.backup.inflight import settle
 from sovereign.backup.proof import Proof
-from sovereign.backup.reading import data_of, latest, opened_listing, plain_piece, stored
+from sovereign.backup.reading import data_of, ids, latest, opened_listing, plain_piece, stored
 from sovereign.backup.record import Entry, Listing, Record
 from sovereign.backup.staging import STATE
 from sovereign.backup.target import Target
@@ -50,7 +50,8 @@ _ID: Final = "id"
 class Restored:
     """What came back: the backup, the proof, keys destroyed again, writes whose outcome is now unknown, and held ones.
 
-    newest: whether newer copies of the keys could say what was shredded since.
+    newest: whether newer copies of the keys could say what was shredded since. unlisted: names of later backups whose keys are
+    there, and which the target does not list: cut, made elsewhere, or taken away.
     """
 
     record: Record
@@ -59,6 +60,7 @@ class Restored:
     unknown: int
     held: int
     newest: bool
+    unlisted: tuple[str, ...] = ()
 
 
 def restore(
@@ -114,7 +116,9 @@ def restore(
     held_settings.rename(root / SETTINGS)
     files.flush(root)
     shutil.rmtree(root / HALF, ignore_errors=True)
-    return Restored(of, proved, len(shredded), unknown, held, newest is not None)
+    listed = set(ids(target))
+    unlisted = tuple(each for each in apart.later(keys, id_) if each not in listed) if newest is not None else ()
+    return Restored(of, proved, len(shredded), unknown, held, newest is not None, unlisted)
 
 
 def _begin(root: Path, id_: str) -> None:

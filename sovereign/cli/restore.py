@@ -86,6 +86,7 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
         f"Site restored in {folder}: backup {of.id} of {of.created:%Y-%m-%d %H:%M} UTC",
         id=of.id, created=of.created, path=str(folder.absolute()), files=proof.files, bytes=proof.bytes,
         entries=proof.entries, root=proof.root, rows=proof.rows, unknown=done.unknown, held=done.held, shredded=done.shredded,
+        unlisted=list(done.unlisted),
     )  # fmt: skip
     door.out.say(
         f"  fichiers   {number(proof.files)}, {size(proof.bytes)} : chaque empreinte est celle qui a été signée\n"
@@ -109,6 +110,15 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
             "! Copie simple de keys/ : ce qui a été détruit après elle n'est pas connu ici.",
             "! A plain copy of keys/: what was destroyed after it is not known here.",
             style="yellow",
+        )
+    if done.unlisted:
+        last = done.unlisted[-1]
+        door.out.remark(
+            f"! Les clés connaissent une sauvegarde plus récente, {last}, que cette destination n'a pas : coupée, faite "
+            "ailleurs, ou enlevée d'ici. Cherchez-la avant de mettre ce site en service : il est plus ancien qu'elle.",
+            f"! The keys know of a later backup, {last}, which this place does not have: cut, made elsewhere, or taken away "
+            "from here. Look for it before this site is put in service: it is older.",
+            style="bold yellow",
         )
     if done.shredded:
         gone = several(done.shredded, "clé*", "key*")

@@ -279,3 +279,20 @@ def test_pruning_shows_what_each_rule_keeps_and_then_does_it(
     assert [each.name for each in (tmp_path / "apart").iterdir()] == [newest]
     assert run("backup", "verify", "--read-all").code == 0
     assert restored(run, tmp_path).code == 0
+
+
+def test_a_place_that_lost_the_latest_backup_does_not_pass_an_older_one_off_as_the_latest(
+    run: Run, saved: Path, tmp_path: Path
+) -> None:
+    (made,) = run("backup", "create", "--json").of("backup.created")
+    (tmp_path / "nas" / "backups" / f"{made['id']}.backup").unlink()
+    said = restored(run, tmp_path, "--json")
+    (told,) = said.of("restored")
+    assert (said.code, told["id"], told["unlisted"]) == (0, made["parent"], [made["id"]])
+    said = restored(run, tmp_path, into="read")
+    assert f"a later backup, {made['id']}, which this place does not have" in said.err
+    (again,) = run("backup", "create", "--json").of("backup.created")
+    (told,) = restored(run, tmp_path, "--json", into="latest").of("restored")
+    assert (told["id"], told["unlisted"]) == (again["id"], [])
+    (told,) = restored(run, tmp_path, "--backup", made["parent"], "--json", into="chosen").of("restored")
+    assert told["unlisted"] == [made["id"]], "one that is listed is a choice, one that is not is a loss"
