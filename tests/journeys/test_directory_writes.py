@@ -34,12 +34,14 @@ class Fragile(ActiveDirectory):
 
     def __init__(self) -> None:
         super().__init__(10)
-        self.before = self.after = self.locked = False
+        self.before = self.after = self.locked = self.shut = False
         self.refusal = 0
 
     def bind(self, session: Session, asked: Bind) -> Answer:
         if self.locked:
             raise Hangup
+        if self.shut:
+            raise Code(49)
         return super().bind(session, asked)
 
     def modify(self, session: Session, asked: Modify) -> Answer:
@@ -123,6 +125,13 @@ def test_a_write_that_could_not_log_in_again_did_not_leave(tmp_path: Path) -> No
     with opened(tmp_path) as town:
         outcome = town.write(lambda: setattr(town.vendor, "locked", True), town.served.cut)
         assert (outcome.ends, outcome.arrived) == ("to_retry", False)
+        assert town.vendor.control() == b"512"
+
+
+def test_a_write_whose_account_is_locked_waits_and_is_not_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as town:
+        outcome = town.write(lambda: setattr(town.vendor, "shut", True), town.served.cut)
+        assert (outcome.ends, outcome.why, outcome.arrived) == ("to_retry", "vendor.login_refused", False)
         assert town.vendor.control() == b"512"
 
 

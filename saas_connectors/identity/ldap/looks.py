@@ -10,11 +10,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from saas_connectors.answer import accept, decode, malformed
 from saas_connectors.connector import Exchange, Fetch, Json
-from saas_connectors.errors import NotFound
+from saas_connectors.errors import NotFound, Unauthorized, VendorError
 from saas_connectors.identity.ldap import calls, filters, names, records
 from saas_connectors.identity.ldap.calls import Entry
 from saas_connectors.identity.ldap.operations import WHO
@@ -25,8 +25,32 @@ from saas_connectors.writing import refused
 
 _GUARDED: Final = ("adminCount", "isCriticalSystemObject")
 _GROUP: Final = ("objectClass", "cn", "sAMAccountName", *_GUARDED)
+_NOT_LET_IN: Final = 401
 _DOES_NOT_SAY: Final = (400, 403, 501)
 _CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUid"}
+
+
+T = TypeVar("T")
+
+
+class LoginRefused(VendorError):
+    """The login of our account is refused, for its password or because it is locked: nothing was asked, nor done."""
+
+    code = "vendor.login_refused"
+    fr = "L'annuaire refuse la connexion de notre compte : rien ne lui a été demandé."
+    en = "The directory refuses the login of our account: nothing was asked of it."
+    todo_fr = "Déverrouillez le compte ou changez le secret de la connexion ; l'écriture est redemandée ensuite."
+    todo_en = "Unlock the account, or change the connection's secret; the write is asked again afterwards."
+
+
+def logged_in(first: Exchange[T]) -> Exchange[T]:
+    """Carry on the first exchange of a write; raises `LoginRefused` where a refused login would pass for a refused write."""
+    try:
+        return (yield from first)
+    except Unauthorized as fault:
+        if fault.fields.get("status") != _NOT_LET_IN:
+            raise
+        raise LoginRefused(method="SEARCH", path="/") from None
 
 
 def named(payload: Mapping[str, Json]) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from saas_connectors.identity.ldap import calls, filters, names, records
 from saas_connectors.identity.ldap.calls import Entry
 from saas_connectors.identity.ldap.connector import located
 from saas_connectors.identity.ldap.creation import added, differences
-from saas_connectors.identity.ldap.looks import Looks, guarded, named
+from saas_connectors.identity.ldap.looks import Looks, guarded, logged_in, named
 from saas_connectors.identity.ldap.operations import operations
 from saas_connectors.identity.ldap.settings import Said, load
 from saas_connectors.payloads import pointer
@@ -98,7 +98,7 @@ class Editing(Unmirrored):
     def apply(self, operation: str, payload: Json, _key: str | None = None, /) -> Exchange[Applied]:
         """Carry out one operation."""
         declared(self.known, self.name, operation, payload)
-        looks = Looks(self.said, (yield from located(self.said)))
+        looks = Looks(self.said, (yield from logged_in(located(self.said))))
         if operation == "create_user":
             request = added(self.said, looks.where, payload)
             if (yield from looks.taken(payload)):
