@@ -23,7 +23,7 @@ from saas_connectors.connector import Exchange, Fetch, ReadPlan, Slice, Stream
 from saas_connectors.mail.maarch_calls import GONE, Calls, admit, sentence
 from saas_connectors.mail.maarch_settings import Settings
 from saas_connectors.mail.maarch_streams import CORE, LIGHT
-from saas_connectors.mail.maarch_survey import Bitmap, Survey
+from saas_connectors.mail.maarch_survey import SPAN, Bitmap, Survey
 from saas_connectors.mail.maarch_walk import Fact, Walk
 
 LETTER: Final = "GET/resources/{resId}"
@@ -63,9 +63,11 @@ class Planning:
         if full or past is None:
             listed = now[names[0]].ids
             ranges = _cut(listed, self.settings.limit)
-            facts.append(("vendor_count", None, {"count": len(listed)}))
+            facts.append(("vendor_count", None, {"count": len(listed) + now[names[0]].beyond}))
         else:
             ranges = _merged(each for name in names for each in now[name].changed(past[name]))
+        if now[names[0]].beyond:
+            ranges.append([SPAN, None])
         end = {
             name: {
                 "cursor": now[name].to_json(),
@@ -167,16 +169,16 @@ def _of(numbers: Sequence[int]) -> Bitmap:
     return made
 
 
-def _cut(ids: Bitmap, limit: int) -> list[list[int]]:
+def _cut(ids: Bitmap, limit: int) -> list[list[Any]]:
     """Cut the identifiers into stretches of as many letters, one for each slice."""
     held = list(ids)
     size = max(limit, -(-len(held) // _PARTS))
     return [[held[start], held[min(start + size, len(held)) - 1]] for start in range(0, len(held), size)]
 
 
-def _merged(ranges: Iterable[list[int]]) -> list[list[int]]:
+def _merged(ranges: Iterable[list[int]]) -> list[list[Any]]:
     """Join stretches that overlap, in their order."""
-    found: list[list[int]] = []
+    found: list[list[Any]] = []
     for first, last in sorted(ranges):
         if found and first <= found[-1][1] + 1:
             found[-1][1] = max(found[-1][1], last)
@@ -185,6 +187,6 @@ def _merged(ranges: Iterable[list[int]]) -> list[list[int]]:
     return found
 
 
-def _shared(ranges: Sequence[list[int]]) -> Iterator[list[Any]]:
+def _shared(ranges: Sequence[list[Any]]) -> Iterator[list[Any]]:
     size = -(-len(ranges) // _PARTS) or 1
     yield from (list(ranges[start : start + size]) for start in range(0, len(ranges), size))

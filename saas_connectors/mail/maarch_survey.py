@@ -22,7 +22,7 @@ from saas_connectors.connector import Json
 
 WIDTH: Final = 256
 SPAN: Final = 1 << 27
-"""Identifiers beyond this are not kept: the survey then finds everything changed."""
+"""Identifiers from here on are not kept, only counted: those letters are read at each run."""
 _SIZE: Final = 8
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -94,13 +94,17 @@ class Survey:
     """Later than this, an instant is a mistake: it is no `latest`."""
     page: int = 0
     """The largest page that the server gave whole."""
-    overflown: bool = False
+    beyond: int = 0
+    """Letters whose identifiers are not kept."""
     _open: dict[int, Any] = field(default_factory=dict)
 
     def look(self, number: int, row: Mapping[str, Any]) -> None:
         """Look at one letter; they come in the order of their identifiers."""
+        changed = row.get("modification_date")
+        if isinstance(changed, str) and self.latest < changed < self.ceiling:
+            self.latest = changed
         if number >= SPAN:
-            self.overflown = True
+            self.beyond += 1
             return
         self.ids.add(number)
         bucket = number // WIDTH
@@ -108,9 +112,6 @@ class Survey:
             self._close()
             self._open[bucket] = hashlib.blake2b(digest_size=_SIZE)
         self._open[bucket].update(_ENCODER.encode([row.get(name) for name in self.columns]))
-        changed = row.get("modification_date")
-        if isinstance(changed, str) and self.latest < changed < self.ceiling:
-            self.latest = changed
 
     def done(self) -> "Survey":
         """End it."""
@@ -136,9 +137,7 @@ class Survey:
         return found
 
     def to_json(self) -> Json:
-        """Write it; None when it holds identifiers that are not kept."""
-        if self.overflown:
-            return None
+        """Write it."""
         buckets = sorted(self.digests)
         return {
             "columns": list(self.columns), "latest": self.latest, "at": self.at, "width": WIDTH,

@@ -233,6 +233,19 @@ def test_a_file_that_is_too_large_is_told_and_not_asked_for() -> None:
     assert not [call for call in first.calls if "/102/" in call]
 
 
+def test_a_letter_of_a_very_great_number_is_read_each_time_and_counted() -> None:
+    here = town(5)
+    here.server.store.change("res_letterbox", "res_id", 103, res_id=200_000_000)
+    first = here.pull()
+    assert [row["res_id"] for row in first.rows("resources")] == [101, 102, 104, 105, 200_000_000]
+    assert [each.detail["count"] for each in first.evidence("resources") if each.check == "vendor_count"] == [5]
+    here.server.store.change("res_letterbox", "res_id", 200_000_000, status="END")
+    again = here.pull()
+    assert {row["res_id"]: row["status"] for row in again.rows("resources")} == {200_000_000: "END"}
+    assert again.removed("resources") == []
+    assert not [each for each in again.evidence("resources") if each.check == "vanished"]
+
+
 def test_a_letter_dated_in_the_far_future_hides_no_other() -> None:
     here = town(20)
     here.settings["survey_every"] = 86_400
