@@ -283,6 +283,12 @@ def prove(story: Story) -> None:
     for kind in ("outbound", "inbound"):
         page = Path("demo-site") / "reports" / f"{kind}.html"
         story.type("report", kind, "--output", str(page))
+    story.tell(
+        "La page du départ, et la carte de tout ce qui circule :", "The departure's page, and the map of all that flows:"
+    )
+    pages = Path("demo-site") / "reports"
+    story.type("flow", "show", "depart", "--key", "M00007", "--html", str(pages / "departure.html"))
+    story.type("flow", "map", "--html", str(pages / "map.html"))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ def test_the_demonstration_ends_well(tmp_path: Path) -> None:
         "nothing was altered, nothing was taken away", "✓ Done in", '"state": "denied"', '"state": "held"',
         '"state": "unknown"', ": landed", "sovereign; hit; detail=vendor-down", "c2sp.org/tlog-proof@v1",
         "~ 112   status: COU → END", "demo-site.pdf", "signalements · 199", "reports/outbound.html", "reports/inbound.html",
+        "reports/departure.html", "reports/map.html",
         "2 row(s), 4 write(s), 0 of them stopped", "read back at the vendor", "taken back by its source",
     ):  # fmt: skip
         assert promise in said.stdout, promise
