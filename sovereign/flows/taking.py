@@ -7,7 +7,7 @@
    that fails keeps none of the others waiting, and no flow another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -80,8 +80,8 @@ class Taking:
         return cadence(f"every {file.flow.on.every}", self._zone.key).after(self._clock(), file.name)
 
     def plan(self, file: FlowFile, occasion: Occasion) -> Plan:
-        """What an occasion would ask for; errors: those of a question."""
-        rows = self._copies.rows(file, file.flow.select, occasion)
+        """What an occasion would ask for; errors: those of a question, BadFlow when it lacks a column that the flow names."""
+        rows = _whole(file, self._copies.rows(file, file.flow.select, occasion))
         recent = self._ledger.lately(file.name, occasion.name)
 
         def lately(key: tuple[Json, ...]) -> int:
@@ -171,8 +171,29 @@ class Taking:
         if file.flow.cancel is None:
             return []
         gone = []
-        for row in self._copies.rows(file, file.flow.cancel, occasion):
+        for row in _whole(file, self._copies.rows(file, file.flow.cancel, occasion), cancels=True):
             key = tuple(row.get(name) for name in file.flow.key)
             if self._ledger.rows(file.name, record=self._ledger.record(file.name, key), limit=1):
                 gone.append((key, row))
         return gone
+
+
+def _whole(file: FlowFile, rows: Iterable[Mapping[str, Json]], *, cancels: bool = False) -> Iterator[Mapping[str, Json]]:
+    """The rows, once the first has the columns that the flow names: without its date a row would go at once, a step never."""
+    flow, first = file.flow, True
+    for row in rows:
+        if first:
+            named = [("key", name) for name in flow.key]
+            if not cancels:
+                named += [("when", flow.when)] if flow.when else []
+                named += [(f"do[{number}].needs", step.needs) for number, step in enumerate(flow.do) if step.needs]
+            for field, name in named:
+                if name not in row:
+                    question = "cancel" if cancels else "select"
+                    fr, en = (
+                        f"une colonne de « {question} » ; {name} n'en est pas une",
+                        f"a column of `{question}`; {name} is none",
+                    )
+                    raise files.bad(file.name, field, fr, en)
+            first = False
+        yield row

@@ -280,6 +280,27 @@ def test_a_write_that_still_waits_for_an_approval_is_taken_back_and_nothing_is_u
         here.until([])
 
 
+def test_a_flow_whose_question_lacks_a_column_that_it_names_does_nothing_at_all(tmp_path: Path) -> None:
+    wrong = {"when": ('when = "quitte_le"', 'when = "quite_le"'), "key": ('key = ["matricule"]', 'key = ["numero"]')}
+    with town(tmp_path) as here:
+        file = here.site.root / "flows" / "depart.toml"
+        right = file.read_text()
+        texts = {field: right.replace(*each) for field, each in wrong.items()}
+        texts["do[0].needs"] = right.replace('operation = "leave"', 'operation = "leave"\nneeds = "courriel"', 1)
+        for number, text in enumerate(texts.values()):
+            (here.site.root / "flows" / f"depart-{number}.toml").write_text(text)
+            here.run("flow", "enable", f"depart-{number}")
+        here.agents.put(agent(3, "parti", "2099-12-31"))
+        here.pull()
+        here.run("flow", "run")
+        for number in range(len(texts)):
+            assert [(row["standing"], row["why"]) for row in here.run("flow", "show", f"depart-{number}")] == [
+                ("failed", "flow.bad")
+            ]
+            here.run("flow", "dry-run", f"depart-{number}", code=2)
+        here.until([])
+
+
 def test_a_departure_that_is_put_off_is_done_on_its_new_date_alone(tmp_path: Path) -> None:
     dated = FLOW.replace("before.statut <> 'parti')", "before.statut <> 'parti' OR before.quitte_le <> after.quitte_le)")
     with town(tmp_path, dated) as here:
