@@ -258,6 +258,7 @@ _LEAVING: Final = ("received", "approved", "queued", "in_flight")
 def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limit: int, html: Path | None, names: bool) -> None:
     """Systems with their seconds and their state, when a record or an occasion is asked for."""
     from sovereign.cli.flow_shown import rows_of
+    from sovereign.tracing import made
 
     if html is not None:
         if not key:
@@ -269,13 +270,19 @@ def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limi
         record_page(door, name, key, html, names=names)
         return
     site, bus = door.site(), _bus(door)
+    bus.known(name)
     if not key and occasion is None:
         rows = [occasion_row(each, json_=door.out.json) for each in bus.ledger.occasions(name, limit)]
         door.out.table("flow.occasion", OCCASIONS, rows, empty=("Aucune occasion.", "No occasion."))
         return
     record = bus.ledger.record(name, key) if key else None
+    if occasion is not None:
+        bus.occasion(name, occasion)
     kept = bus.ledger.rows(name, occasion, record, limit)
-    door.out.table("flow.row", ROWS, rows_of(site, bus, kept, json_=door.out.json), empty=("Aucune ligne.", "No row."))
+    if names:
+        made(site, "occasion", names=names, flow=name)
+    rows = rows_of(site, bus, kept, json_=door.out.json, names=names or bool(key))  # whoever gives a key knows it
+    door.out.table("flow.row", ROWS, rows, empty=("Aucune ligne.", "No row."))
 
 
 @command.verb(
@@ -295,6 +302,8 @@ def pending(door: Door, name: str | None, late: bool, grace: int, html: Path | N
     """One row a record that is not over."""
     from sovereign.cli.flow_pages import pending as told
 
+    if name is not None:
+        _bus(door).known(name)
     told(door, name, late=late, grace=grace, html=html, names=names)
 
 

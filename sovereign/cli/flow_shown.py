@@ -72,8 +72,8 @@ def occasion_row(each: "Taken", *, json_: bool) -> dict[str, Any]:
     return {**row, "standing": say(*STATES[each.state]), "why": say(*told(each.why)) if each.why else None}
 
 
-def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool) -> list[dict[str, Any]]:
-    """Rows, with where their writes stand at the gateway."""
+def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool, names: bool) -> list[dict[str, Any]]:
+    """Rows, with where their writes stand at the gateway. names: under their keys, else under their pseudonym."""
     from sovereign.flowing import outcomes
     from sovereign.flows.errors import FlowError
 
@@ -84,21 +84,23 @@ def rows_of(site: "Site", bus: "Bus", kept: Sequence["Kept"], *, json_: bool) ->
             steps |= {(name, step.name): f"{step.connection}.{step.operation}" for step in bus.check(name).flow.do}
         except FlowError:
             continue  # its file is gone or refused: rows are shown all the same
-    return [_row(bus, each, found.get(each.intent or ""), steps.get((each.flow, each.step), ""), json_) for each in kept]
+    return [_row(bus, each, found.get(each.intent or ""), steps.get((each.flow, each.step), ""), json_, names) for each in kept]
 
 
-def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_: bool) -> dict[str, Any]:
+def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_: bool, names: bool) -> dict[str, Any]:
+    from sovereign.flows.planning import ALL
     from sovereign.reports.departure import ROWS as WAITING
     from sovereign.reports.labels import STATES
     from sovereign.reports.reasons import reason
 
-    key, _ = bus.ledger.open(kept)
+    opened, _ = bus.ledger.open(kept)
+    key = " ".join(str(each) for each in opened) if names or opened == ALL else kept.record.hex()[:12]
     ended = next((at for state, at in (outcome.steps if outcome else ()) if state in _DONE), None)
     outcome = None if kept.state == "settled" else outcome
     state = outcome.state if outcome else kept.state
     why = outcome.why if outcome else kept.why
     row: dict[str, Any] = {
-        "key": " ".join(str(each) for each in key), "step": kept.step, "write": write, "due_at": kept.due_at, "undo": kept.undo,
+        "key": key, "step": kept.step, "write": write, "due_at": kept.due_at, "undo": kept.undo,
         "seconds": _seconds(kept, ended), "delivery": kept.intent, "standing": state, "why": why,
     }  # fmt: skip
     if json_:

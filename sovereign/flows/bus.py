@@ -17,7 +17,7 @@ from saas_connectors.connector import Json
 from sovereign.clock import Clock
 from sovereign.flows import flow as files
 from sovereign.flows.asking import Asking
-from sovereign.flows.errors import NotEnabled, NotHeld, UnknownOccasion
+from sovereign.flows.errors import NotEnabled, NotHeld, UnknownFlow, UnknownOccasion
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.ledger import Ledger, Taken
 from sovereign.flows.mapping import payload
@@ -67,6 +67,11 @@ class Bus:
         """The flow files of the site."""
         return files.names(self.folder)
 
+    def known(self, name: str) -> None:
+        """Make sure that there is such a flow, or was. Errors: UnknownFlow."""
+        if name not in self.names() and self.ledger.standing(name) is None:
+            raise UnknownFlow(flow=name[:64], known=", ".join(self.names()) or "-")
+
     def check(self, name: str) -> FlowFile:
         """Read a flow and hold it to what the site has: its connections, their operations, the columns it takes.
 
@@ -99,6 +104,7 @@ class Bus:
 
     def disable(self, name: str, by: str, reason: str = "") -> None:
         """Let a flow act no more. Errors: NotEnabled."""
+        self.known(name)
         standing = self.ledger.standing(name)
         if standing is None or standing.state != "enabled":
             raise NotEnabled(flow=name, reason_fr="il ne l'est pas", reason_en="it is not")

@@ -74,8 +74,14 @@ class NotCleared(FlowError):
     kind = "denied"
     fr = "Le flux {flow} lit {connection} sous l'habilitation {clearance}, que {owner}, qui en répond, n'a pas."
     en = "Flow {flow} reads {connection} at clearance {clearance}, which {owner}, who answers for it, does not hold."
-    todo_fr = "Baissez « clearance » dans le flux, ou donnez le droit : sovereign access grant, avec --clearance {clearance}."
-    todo_en = "Lower `clearance` in the flow, or give the right: sovereign access grant, with --clearance {clearance}."
+    todo_fr = (
+        "Baissez « clearance » dans le flux, ou donnez le droit : "
+        "sovereign access grant {owner} --clearance {clearance} --connection {connection} --until DATE --reason …"
+    )
+    todo_en = (
+        "Lower `clearance` in the flow, or give the right: "
+        "sovereign access grant {owner} --clearance {clearance} --connection {connection} --until DATE --reason …"
+    )
 
 
 class UnknownOccasion(FlowError):

@@ -143,6 +143,13 @@ def test_a_departure_that_human_resources_tell_closes_every_account_once(tmp_pat
         with here.site.serving():
             time.sleep(1.5)
         here.until(["compte-003", "compte-007"])
+        (occasion, *_) = here.run("flow", "show", "depart")
+        asked = ("flow", "show", "depart", "--occasion", occasion["occasion"])
+        assert not {row["key"] for row in here.run(*asked)} & {"m003", "m007"}
+        assert {row["key"] for row in here.run(*asked, "--names")} == {"m003", "m007"}
+        assert here.run("audit", "show", "--limit", "1")[0]["act"] == "report.made"
+        for verb in (("show", "nothing"), ("pending", "nothing"), ("show", "depart", "--occasion", "change:rh.agents:8-9")):
+            here.run("flow", *verb, code=2)
         rows = here.run("flow", "show", "depart", "--key", "m003")
         assert {(row["step"], row["write"], row["standing"]) for row in rows} == {
             (name, f"{name}.leave", "delivered") for name in SYSTEMS
