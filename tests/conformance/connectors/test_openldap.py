@@ -123,3 +123,10 @@ def test_who_is_shut_out_is_read_as_such(server: slapd.Slapd, way: Transport) ->
     found = misbehaviour.pull(connect(server, streams=["people"]), way.send)
     shut = {row["login"]: row["enabled"] for page in found.pages for row in page.records.to_pylist() if row["login"]}
     assert (shut["agent00011"], shut["agent00012"]) == (False, True)
+
+
+def test_our_own_account_is_told_by_the_server_and_spared(server: slapd.Slapd, way: Transport) -> None:
+    said = settings(server, login="cn", people="(objectClass=person)", writes=["disable_user"])
+    with pytest.raises(Rejected) as refusal:
+        converse(registry.writer("ldap", "annuaire", said).apply("disable_user", {"login": "sovereign"}), way.send)
+    assert (refusal.value.reason, refusal.value.definitive) == ("protected", True)
