@@ -23,10 +23,12 @@ from saas_connectors.identity.ldap.settings import Said
 from saas_connectors.request import Request
 from saas_connectors.writing import refused
 
-_GUARDED: Final = ("adminCount", "isCriticalSystemObject")
+_GUARDED: Final = ("adminCount", "isCriticalSystemObject", "objectSid")
 _GROUP: Final = ("objectClass", "cn", "sAMAccountName", *_GUARDED)
 _NOT_LET_IN: Final = 401
 _DOES_NOT_SAY: Final = (400, 403, 501)
+_BUILT_IN: Final = 1000
+"""Below it, the last number of a SID is that of an account or a group that comes with the domain (MS-SAMR 3.1.1.9.2)."""
 _CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUid"}
 
 
@@ -103,7 +105,7 @@ class Looks:
         wanted = [
             *self.shape.attributes("people"),
             *self.wire.values(),
-            *(("objectSid", *_GUARDED) if self.where.active else ()),
+            *(_GUARDED if self.where.active else ()),
         ]
         found = yield from self.gather(self.bases, tree, wanted)
         return tuple({self.shape.id(entry): entry for entry in found}.values())  # one that moved meanwhile comes twice
@@ -220,6 +222,9 @@ def ourselves(url: str, *, active: bool) -> Exchange[frozenset[str | bytes]]:
 
 def guarded(entry: Entry) -> bool:
     """Whether Active Directory protects an account or a group, or cannot do without it, or an account is a machine's."""
+    sid = entry.raw("objectSid")
+    if isinstance(sid, bytes) and int.from_bytes(sid[-4:], "little") < _BUILT_IN:  # shown even where the rest is hidden from us
+        return True
     if (entry.number("userAccountControl") or 0) & records.MACHINE:
         return True
     return entry.text("adminCount") not in (None, "0") or entry.text("isCriticalSystemObject") == "TRUE"

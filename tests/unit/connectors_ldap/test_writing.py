@@ -190,7 +190,7 @@ def test_nobody_is_put_in_a_group_that_rules_the_domain(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"create_user"}))
-@pytest.mark.parametrize("who", ["own", "ruler", "built in", "machine"])
+@pytest.mark.parametrize("who", ["own", "ruler", "critical", "built in", "machine"])
 def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_protects(
     opened: Opened, who: str, operation: str
 ) -> None:
@@ -198,11 +198,11 @@ def test_nothing_is_written_to_our_own_account_nor_to_one_that_the_directory_pro
     group = here.vendor.group("VPN")
     key = here.vendor.person(9, sAMAccountName="Administrator", userAccountControl="66048")
     here.vendor.groups[uuid.UUID(group).bytes_le] |= {uuid.UUID(key).bytes_le}
-    if who == "own":
-        here.vendor.at(key).attributes["objectSid"] = [OWN]
+    known = {"own": OWN, "built in": OWN[:-4] + (500).to_bytes(4, "little")}
+    here.vendor.at(key).attributes["objectSid"] = [known.get(who, OWN[:-4] + (5000).to_bytes(4, "little"))]
     told = {
-        "own": {}, "ruler": {"adminCount": "1"}, "built in": {"isCriticalSystemObject": "TRUE"},
-        "machine": {"userAccountControl": "4096"},
+        "own": {}, "ruler": {"adminCount": "1"}, "critical": {"isCriticalSystemObject": "TRUE"},
+        "machine": {"userAccountControl": "4096"}, "built in": {},
     }  # fmt: skip
     here.vendor.change(key, **told[who])
     more: dict[str, dict[str, Any]] = {
@@ -268,9 +268,11 @@ def test_a_look_whose_pages_are_lost_starts_again(opened: Opened) -> None:
 def test_nobody_is_put_in_a_group_that_is_built_in(opened: Opened) -> None:
     here = opened(1)
     here.vendor.change(here.vendor.group("Éditeurs de certificats"), isCriticalSystemObject="TRUE")
-    with pytest.raises(Rejected) as refusal:
-        here.apply("add_to_group", login="agent0", group_name="Éditeurs de certificats")
-    assert (refusal.value.reason, sent(here)) == ("protected", [])
+    here.vendor.at(here.vendor.group("Admins")).attributes["objectSid"] = [OWN[:-4] + (512).to_bytes(4, "little")]
+    for name in ("Éditeurs de certificats", "Admins"):
+        with pytest.raises(Rejected) as refusal:
+            here.apply("add_to_group", login="agent0", group_name=name)
+        assert (refusal.value.reason, sent(here)) == ("protected", [])
 
 
 def test_a_group_whose_name_differs_by_an_accent_is_another_one(opened: Opened) -> None:
