@@ -36,7 +36,7 @@ from saas_connectors.writing import Unmirrored, declared, refused, written
 
 _ENABLED: Final = {"disable_user": False, "enable_user": True}
 _MEMBERS: Final = ("add_to_group", "remove_from_group")
-_NO_SUCH, _EXISTS, _ENTRY_EXISTS = 16, 20, 68
+_REFERRAL, _NO_SUCH, _EXISTS, _ENTRY_EXISTS = 10, 16, 20, 68
 _NOT_A_FIELD: Final = frozenset({"changes", "group", "group_name", "at", "to"})
 
 
@@ -106,7 +106,7 @@ class Editing(Unmirrored):
             (response,) = yield Fetch((request,))
             if response.status == 409 and _code(response) in (None, _ENTRY_EXISTS):
                 raise refused(request, 409, "exists")
-            written(request, response)
+            _taken(request, response)
             return Applied(response.status)
         person = yield from looks.person(payload)
         if (yield from looks.spared(person)):
@@ -281,6 +281,13 @@ def _judge(request: Request, response: Response) -> None:
         raise Moved(method=request.method, path="/", status=response.status)
     if response.status == 409 and code == _ENTRY_EXISTS:
         raise refused(request, 409, "exists")
+    _taken(request, response)
+
+
+def _taken(request: Request, response: Response) -> None:
+    """Pass a write that was done; raise a refusal that is not about what it was held against."""
+    if _code(response) == _REFERRAL:  # a read-only domain controller, or a copy: writes go to another server
+        raise refused(request, response.status, "read_only")
     written(request, response)
 
 

@@ -17,7 +17,7 @@ from saas_connectors.errors import BadPayload, Moved, Rejected
 from saas_connectors.identity.ldap.operations import OPERATIONS
 from saas_connectors.request import Request, Response
 from tests.servers.active_directory import GROUPS, LEFT, OWN, PEOPLE, TOP
-from tests.servers.ldap_tree import PASSWORD
+from tests.servers.ldap_tree import PASSWORD, Code
 from tests.unit.connectors_ldap.conftest import WRITES, Directory, rows
 
 Opened = Callable[..., Directory]
@@ -140,6 +140,13 @@ def test_an_account_is_created_and_written_to_whatever_its_name_holds(opened: Op
     assert here.write("remove_from_group", login="nouveau", group_name="bibliothèque") == "confirmed"
     assert here.write("move_user", employee_number="M7", to=LEFT) == "confirmed"
     assert here.write("update_user", login="nouveau", changes={"title": None, "phone": "01 02"}) == "confirmed"
+
+
+def test_a_creation_in_a_unit_that_is_not_there_is_refused_once_and_for_all(opened: Opened) -> None:
+    here = opened(1)
+    with pytest.raises(Rejected) as refusal:
+        here.apply("create_user", login="nouveau", surname="Martin", unit=f"OU=2026,{PEOPLE}")
+    assert (refusal.value.reason, refusal.value.definitive) == ("not_found", True)
 
 
 def test_a_login_that_anything_bears_is_not_created_twice(opened: Opened) -> None:
@@ -372,6 +379,19 @@ def test_a_refusal_of_the_directory_is_definitive_and_shows_nothing_of_it(opened
     with pytest.raises(Rejected) as refusal:
         here.apply("disable_user", id=key)
     assert (refusal.value.reason, refusal.value.definitive) == ("forbidden", True)
+
+
+@pytest.mark.parametrize("operation", ["disable_user", "create_user"])
+def test_a_controller_that_may_only_be_read_is_told_as_such(opened: Opened, operation: str) -> None:
+    here = opened(2)
+
+    def elsewhere(_session: Any, _asked: Any) -> Any:  # noqa: ANN401 - as the hooks have them
+        raise Code(10)
+
+    here.vendor.modify = here.vendor.add = elsewhere  # type: ignore[method-assign]
+    with pytest.raises(Rejected) as refusal:
+        here.apply(operation, **{"disable_user": {"login": "agent1"}, "create_user": {"login": "n", "surname": "N"}}[operation])
+    assert (refusal.value.reason, refusal.value.definitive) == ("read_only", True)
 
 
 def test_several_changes_stop_at_the_first_that_is_refused_and_no_one_takes_what_was_begun_for_a_refusal(
