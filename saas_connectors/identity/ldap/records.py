@@ -229,5 +229,10 @@ def written(at: datetime | None, attribute: str) -> str:
     return "" if at is None else at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ")
 
 
+def end(at: str | None, attribute: str) -> str | None:
+    """When an account ends (ISO 8601), as a directory keeps it; None takes the attribute away."""
+    return written(None if at is None else datetime.fromisoformat(at), attribute) or None
+
+
 def _shown(value: str | bytes) -> str:
     return value if isinstance(value, str) else base64.b64encode(value).decode()

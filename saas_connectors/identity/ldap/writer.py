@@ -18,7 +18,6 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from saas_connectors.connector import Applied, Change, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
@@ -160,7 +159,7 @@ class Editing(Unmirrored):
             case "revoke_sessions":
                 return self._forgotten(looks, person)
             case "expire_user":
-                return self._modify(person, {shape.expires: _end(payload["at"], shape.expires)})
+                return self._modify(person, {shape.expires: records.end(payload["at"], shape.expires)})
             case "update_user":
                 fields = {looks.wire[name]: value for name, value in payload["changes"].items()}
                 return self._modify(person, fields)
@@ -258,7 +257,7 @@ class Editing(Unmirrored):
             case "disable_user" | "enable_user":
                 return shape.enabled(person) is _ENABLED[operation]
             case "expire_user":
-                held, wanted = person.text(shape.expires), _end(payload["at"], shape.expires)
+                held, wanted = person.text(shape.expires), records.end(payload["at"], shape.expires)
                 return held == wanted or records.instant(held, shape.expires) == records.instant(wanted, shape.expires)
             case "move_user":
                 sought = filters.equals(shape.key, shape.value(shape.id(person) or ""))
@@ -295,8 +294,3 @@ def _code(response: Response) -> int | None:
     """The code of LDAP behind an answer (RFC 4511, appendix A)."""
     said = response.headers.get("Ldap-Code", "")
     return int(said) if said.isdecimal() and len(said) < 6 else None
-
-
-def _end(at: str | None, attribute: str) -> str | None:
-    """When an account ends, as the directory keeps it; None takes the attribute away."""
-    return records.written(None if at is None else datetime.fromisoformat(at), attribute) or None
