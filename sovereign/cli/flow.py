@@ -192,6 +192,12 @@ def enable(door: Door, name: str) -> None:
             f"La politique doit l'ouvrir : sovereign policy open {opened}",
             f"Policy must open it: sovereign policy open {opened}",
         )
+    if file.flow.on.event:
+        from sovereign.events.reading import tells
+
+        told = [source for source, each in sorted(site.settings.events.items()) if tells(each, file.flow.on.event)]
+        some = ", ".join(told) or "-"
+        door.out.remark(f"Sources qui peuvent le déclencher : {some}", f"Sources that may start it: {some}")
     if not site.settings.gateway.listen:
         door.out.remark(
             "Ce site n'ouvre pas de passerelle ([gateway] listen) : le flux n'agira que par « flow run ».",

@@ -1,6 +1,7 @@
 """From a signed message to an event: its name, its type, its data, as CloudEvents 1.0 (JSON) says them. Pure.
 
-1. A CloudEvent, structured (`application/cloudevents+json`) or binary (`ce-…` headers), says its own type and name.
+1. A CloudEvent, structured (`application/cloudevents+json`) or binary (`ce-…` headers), says its own type and name. Its type is
+   held to the source's declaration: that very type, or one after its prefix. Who signs as one source tells nothing of another.
 2. Other JSON is an event of the type that the source's declaration gives, or says where to find: a place in the body, or a
    header, after the source's prefix.
 3. JSON is bounded in size (by the door) and in depth; a type is `[a-z0-9_.-]`, at most 128 characters.
@@ -15,6 +16,7 @@ from saas_connectors.connector import Json
 from saas_connectors.errors import BadPayload
 from saas_connectors.payloads import read
 from sovereign.events.errors import BadEvent
+from sovereign.settings import EventSource
 
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _DEPTH: Final = 32
@@ -36,9 +38,9 @@ def told(
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     value = _json(body)
     if kind == "application/cloudevents+json":
-        return _told(value.get("type"), value.get("data"), value.get("id"), "type")
+        return _held(_told(value.get("type"), value.get("data"), value.get("id"), "type"), type_, prefix)
     if "ce-type" in headers and "ce-id" in headers:
-        return _told(headers["ce-type"], value, headers["ce-id"], "ce-type")
+        return _held(_told(headers["ce-type"], value, headers["ce-id"], "ce-type"), type_, prefix)
     if type_ is not None:
         return _told(type_, value, None, "type")
     if type_header is not None:
@@ -47,6 +49,19 @@ def told(
     for step in (type_field or "type").split("."):
         found = found.get(step) if isinstance(found, dict) else None
     return _told(prefix + found if isinstance(found, str) else None, value, None, type_field or "type")
+
+
+def _held(found: Told, type_: str | None, prefix: str) -> Told:
+    if found.type != type_ if type_ is not None else not found.type.startswith(prefix):
+        wanted = type_ or f"{prefix}…"
+        raise BadEvent(field="type", expected_fr=f"un type que cette source déclare : {wanted}",
+                       expected_en=f"a type that this source declares: {wanted}")  # fmt: skip
+    return found
+
+
+def tells(source: EventSource, type_: str) -> bool:
+    """Whether a source may tell of events of a type."""
+    return source.type == type_ if source.type is not None else type_.startswith(source.prefix)
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sovereign.events.errors import BadEvent, NotSigned, Stale
-from sovereign.events.reading import told
+from sovereign.events.reading import tells, told
 from sovereign.events.schemes import Scheme, schemes, verify
+from sovereign.settings import EventSource
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 STAMP = str(int(NOW.timestamp()))
@@ -102,11 +103,26 @@ def test_an_event_says_its_type_where_its_source_says() -> None:
 def test_a_cloud_event_names_itself() -> None:
     whole = b'{"specversion": "1.0", "id": "e1", "type": "rh.departure", "source": "/rh", "data": {"matricule": "m1"}}'
     structured = {"content-type": "application/cloudevents+json; charset=utf-8"}
-    made = told(whole, structured, type_="other", type_field=None, type_header=None, prefix="")
+    made = told(whole, structured, type_=None, type_field="other", type_header=None, prefix="rh.")
     assert (made.type, made.name, made.data) == ("rh.departure", "e1", {"matricule": "m1"})
     binary = {"content-type": "application/json", "ce-type": "rh.departure", "ce-id": "e2"}
     made = told(b'{"matricule": "m1"}', binary, type_=None, type_field=None, type_header=None, prefix="")
     assert (made.type, made.name, made.data) == ("rh.departure", "e2", {"matricule": "m1"})
+
+
+@pytest.mark.parametrize(("type_", "prefix"), [("voirie.trou", ""), (None, "voirie.")], ids=["type", "prefix"])
+def test_a_source_tells_of_nothing_but_what_it_declares_whatever_a_cloud_event_says(type_: str | None, prefix: str) -> None:
+    whole = b'{"specversion": "1.0", "id": "e1", "type": "rh.departure", "source": "/rh", "data": {"matricule": "m1"}}'
+    for body, headers in (
+        (whole, {"content-type": "application/cloudevents+json"}),
+        (b'{"matricule": "m1"}', {"ce-type": "rh.departure", "ce-id": "e2"}),
+    ):
+        with pytest.raises(BadEvent) as refused:
+            told(body, headers, type_=type_, type_field=None, type_header=None, prefix=prefix)
+        assert refused.value.fields["field"] == "type"
+        assert told(body, headers, type_="rh.departure", type_field=None, type_header=None, prefix="").type == "rh.departure"
+    assert not tells(EventSource(type=type_, prefix=prefix), "rh.departure")
+    assert tells(EventSource(type=type_, prefix=prefix), "voirie.trou")
 
 
 @pytest.mark.parametrize(
