@@ -1,4 +1,7 @@
-"""A folder as a place: its listing says the SHA-256 of every file, so that one that did not change is never read."""
+"""A folder as a place: its listing says the SHA-256 of every file, so that one that did not change is never read.
+
+A file that is being written to has none yet: it is listed without a tag.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +33,7 @@ class _Listed(msgspec.Struct):
     name: str
     size: int
     modified: datetime
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from saas_connectors.formats.format import LIMITS, Limits, Reading, Rejected, Ro
 
 SEPARATORS: Final = (";", ",", "\t", "|")
 _SAMPLE: Final = 200
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Some spreadsheets take the wide signs of East Asia for the narrow ones."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _DENSE: Final = 8
 """Quotes are checked one by one where there is at most one in so many bytes; beyond, the exact way is as quick."""

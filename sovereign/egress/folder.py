@@ -1,6 +1,7 @@
 """The `folder:` way in and out: files in one folder that is the vendor; nothing outside it can be named.
 
-    GET folder:        a JSON array of {"name", "size", "modified", "sha256"}, by name: bytes, UTC, hex
+    GET folder:        a JSON array of {"name", "size", "modified", "sha256"}, by name: bytes, UTC, hex;
+                       the SHA-256 of one that changes meanwhile is null, and it hides no other
     GET folder:NAME    the bytes of one file, ETag its SHA-256; `If-None-Match` with that tag gives 304
     PUT folder:NAME    the file is the request's body: 201 when it is new, 204 otherwise; under `If-Match` or
                        `If-None-Match: *` that does not hold, 412 and nothing changes
@@ -164,7 +165,7 @@ class FolderTransport:
                 status = os.stat(name, dir_fd=root, follow_symlinks=False)
                 if name.startswith(".") or not stat.S_ISREG(status.st_mode):
                     continue
-                digest = self._digest(root, name, status)
+                digest = self._listed(root, name, status)
             except FileNotFoundError:
                 # It left, or took its final name, since the folder was read.
                 continue
@@ -175,6 +176,13 @@ class FolderTransport:
             modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
             files.append({"name": name, "size": status.st_size, "modified": modified, "sha256": digest})
         return files
+
+    def _listed(self, root: int, name: str, status: os.stat_result) -> str | None:
+        """The SHA-256 of a file, None while someone writes to it."""
+        try:
+            return self._digest(root, name, status)
+        except Broken:
+            return None
 
     def _digest(self, root: int, name: str, status: os.stat_result) -> str:
         """The SHA-256 of a file, computed again only when the file changed."""

@@ -106,3 +106,22 @@ def test_a_file_that_leaves_while_the_folder_is_listed_is_not_listed(folder: Pat
     monkeypatch.setattr(os, "listdir", lambda root: [*found(root), "upload.part"])
     with way(f"folder:{folder}") as out:
         assert [item["name"] for item in json.loads(get(out, "folder:").body)] == ["a é.json", "b.json"]
+
+
+def test_a_file_that_someone_writes_to_while_the_folder_is_listed_hides_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.read
+
+    def beside_a_sender(file: int, count: int) -> bytes:
+        piece = read(file, count)
+        if piece == b"[2]":
+            (folder / "b.json").write_bytes(b"[2, 2]")
+        return piece
+
+    monkeypatch.setattr(os, "read", beside_a_sender)
+    with way(f"folder:{folder}") as out:
+        listed = {item["name"]: item["sha256"] for item in json.loads(get(out, "folder:").body)}
+        assert listed == {"a é.json": hashlib.sha256(b"[1]").hexdigest(), "b.json": None}
+        again = {item["name"]: item["sha256"] for item in json.loads(get(out, "folder:").body)}
+        assert again["b.json"] == hashlib.sha256(b"[2, 2]").hexdigest()

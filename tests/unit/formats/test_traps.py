@@ -313,11 +313,12 @@ def test_a_file_of_which_nearly_all_is_wrong_is_refused_whole() -> None:
 
 
 def test_csv_for_a_spreadsheet_runs_nothing() -> None:
-    cells = ["=cmd|'/c calc'!A0", "+1+1", "-1-1", "@SUM(1)", "\t=1", "\r=1", "-12,5", "+33123456789", "-1e5", "plain"]
+    run = ["=cmd|'/c calc'!A0", "+1+1", "-1-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+    cells = [*run, "-12,5", "+33123456789", "-1e5", "plain"]
     body = of("csv").write(["a", "=b"], [{"a": cell} for cell in cells]).decode()
     assert "'=b" in body.splitlines()[0]
     read = rows("csv", body.encode(), separator=",")
-    assert [row["a"] for row in read] == [f"'{cell}" for cell in cells[:6]] + cells[6:]
+    assert [row["a"] for row in read] == [f"'{cell}" for cell in run] + cells[len(run) :]
 
 
 def test_a_value_that_does_not_fit_its_column_is_refused_without_being_shown() -> None:
