@@ -4,7 +4,9 @@
 2. The record is written last. A backup that was killed leaves the former ones whole; objects that it copied have their names
    already, and the next one does not copy them again.
 3. A file that the former backup had, of the same path, length and instant of change, is not read again.
-4. Files that nobody reads without keys are copied as they are, under the name of their content. The others, `state.db` among
+4. A place where backups were made and none is left is not written to (`Emptied`): a disk that is not mounted looks so, and
+   what is written in its stead lies on another.
+5. Files that nobody reads without keys are copied as they are, under the name of their content. The others, `state.db` among
    them, are sealed a piece at a time; a piece that did not change is not sealed again.
 """
 
@@ -24,8 +26,8 @@ import msgspec
 from sovereign import __version__
 from sovereign.backed_up import TURN
 from sovereign.backup import apart, record, staging
-from sovereign.backup.errors import Lost, NotRecoverable
-from sovereign.backup.reading import opened_listing, records
+from sovereign.backup.errors import Emptied, Lost, NotRecoverable
+from sovereign.backup.reading import ids, opened_listing, records
 from sovereign.backup.record import PIECE, Entry, Listing, Log, Piece, Record
 from sovereign.backup.staging import STATE, Staged, staged
 from sovereign.backup.target import BLOCK, DATA, Target, object_name, record_name
@@ -41,6 +43,8 @@ WORKERS: Final = 4
 SMALL: Final = 16 * 2**20
 """Files up to this many bytes are held whole while they are hashed and copied."""
 _ATTEMPTS: Final = 3
+_LOOKED_AT: Final = 500
+"""How many former backups are looked at in the log."""
 _BLOCKING: Final = frozenset({"keys.no_kit"})
 PURPOSE: Final = "backup"
 Told = Callable[[int, int], None]
@@ -57,11 +61,14 @@ class Created:
     shredded: int
 
 
-def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, _all: None) -> Created:
-    """Back a site up; errors: BackupError, Locked, those of the audit log."""
+def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, _all: None, *, anew: bool = False) -> Created:
+    """Back a site up; anew: also where backups were made and none is left. Errors: BackupError, Locked, the audit log's."""
     apart.refuse_within(keys, target.folder, site.root)
     for finding in _recoverable(site):
         raise NotRecoverable(subject=finding.subject, code=finding.code)
+    if not anew:
+        for place in _emptied(site, target, keys):
+            raise Emptied(place=place)
     with files.locked(_turn(site)):  # one backup of a site at a time
         apart.sweep(site, keys)
         for attempt in range(_ATTEMPTS):
@@ -90,6 +97,17 @@ def _recoverable(site: "Site") -> Iterator[Finding]:
     from sovereign.inspection import of_keys
 
     yield from (each for each in of_keys(site) if each.severity == "error" or each.code in _BLOCKING)
+
+
+def _emptied(site: "Site", target: Target, keys: Path) -> Iterator[str]:
+    """Name the places where the log says that backups were made, and none is left."""
+    empty = {name: place for name, place, held in (
+        ("target", target.name, ids(target)), ("keys", str(keys), apart.copies(keys)),
+    ) if not held}  # fmt: skip
+    made = site.audit.entries(act="backup.created", limit=_LOOKED_AT) if empty else ()
+    for name, place in empty.items():
+        if any(each.body is not None and each.body.get(name) == place for each in made):
+            yield place
 
 
 class _Making:

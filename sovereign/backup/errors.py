@@ -5,6 +5,7 @@ BackupError
 ├── NoKeysApart         nobody said where copies of the keys go
 ├── KeysWithin          keys and data would lie together
 ├── NotRecoverable      no recovery kit, or keys that do not check
+├── Emptied             a place that held backups and holds none: a disk that is not mounted
 ├── TargetFailed        a target that refused, is full or out of reach
 ├── NoBackup            no backup of that name
 ├── Forged              a record that this site did not sign, or that is cut
@@ -70,6 +71,16 @@ class NotRecoverable(BackupError):
     en = "Backup refused: on the day the master key is lost, nothing would reopen it ({subject}: {code})."
     todo_fr = "« sovereign keys export-recovery » fait la trousse de secours, « sovereign keys check » dit ce qui manque."
     todo_en = "`sovereign keys export-recovery` makes the recovery kit, `sovereign keys check` says what is missing."
+
+
+class Emptied(BackupError):
+    """Backups were made here, and none is here any more."""
+
+    code = "backup.emptied"
+    fr = "Des sauvegardes ont été faites dans {place}, et il n'y en a plus aucune : rien n'y est écrit."
+    en = "Backups were made in {place}, and none is there any more: nothing is written there."
+    todo_fr = "Le disque est-il monté ? S'il a été vidé ou remplacé, « sovereign backup create --anew » y recommence."
+    todo_en = "Is the disk mounted? If it was emptied or replaced, `sovereign backup create --anew` begins there again."
 
 
 class TargetFailed(BackupError):

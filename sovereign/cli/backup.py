@@ -53,12 +53,18 @@ _FATE = {"kept": ("gardée", "kept"), "removed": ("enlevée", "removed")}
     fr="Où copier les clés, à part ; sinon celui des réglages.",
     en="Where to copy the keys, apart; else the settings'.",
 )
-def create(door: Door, target: str | None, keys_to: Path | None) -> None:
+@option(
+    "--anew",
+    is_flag=True,
+    fr="Commence là où il y a eu des sauvegardes et où il n'y en a plus : un disque vidé, ou remplacé.",
+    en="Begin where backups were made and none is left: a disk that was emptied, or replaced.",
+)
+def create(door: Door, target: str | None, keys_to: Path | None, anew: bool) -> None:
     """Copy what changed, then sign."""
     from sovereign.backup import creating, targets
 
     site = door.site()
-    made = creating.create(site, targets.named(site, target), targets.keys_of(site, keys_to))
+    made = creating.create(site, targets.named(site, target), targets.keys_of(site, keys_to), anew=anew)
     of = made.record
     door.out.done(
         "backup.created",

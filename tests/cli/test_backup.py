@@ -296,3 +296,21 @@ def test_a_place_that_lost_the_latest_backup_does_not_pass_an_older_one_off_as_t
     assert (told["id"], told["unlisted"]) == (again["id"], [])
     (told,) = restored(run, tmp_path, "--backup", made["parent"], "--json", into="chosen").of("restored")
     assert told["unlisted"] == [made["id"]], "one that is listed is a choice, one that is not is a loss"
+
+
+def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_place(run: Run, saved: Path, tmp_path: Path) -> None:
+    for place in ("nas", "apart"):
+        (tmp_path / place).rename(tmp_path / f"{place}.away")
+        (tmp_path / place).mkdir()
+        said = run("backup", "create", "--json")
+        assert (said.code, said.errors[0]["code"]) == (1, "backup.emptied")
+        assert place in said.errors[0]["what"]
+        assert not list((tmp_path / place).iterdir()), "nothing is written under the place where the disk should be"
+        (tmp_path / place).rmdir()
+        (tmp_path / f"{place}.away").rename(tmp_path / place)
+        assert run("backup", "create").code == 0
+    shutil.rmtree(tmp_path / "nas")
+    assert run("backup", "create").code == 1
+    assert run("backup", "create", "--anew").code == 0
+    assert run("backup", "create").code == 0
+    assert saved.is_dir()
