@@ -8,7 +8,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
-from sovereign.cli.flow_shown import OCCASIONS, ROWS, given, occasion_row, told
+from sovereign.cli.flow_shown import OCCASIONS, ROWS, given, occasion_row, told, unseen
 from sovereign.cli.output import Column
 from sovereign.language import say
 
@@ -104,12 +104,15 @@ def new(door: Door, template: str | None, name: str | None) -> None:
 @NAME
 def check(door: Door, name: str) -> None:
     """Its first mistake, or that there is none."""
-    file = _bus(door).check(name)
+    bus = _bus(door)
+    file = bus.check(name)
     count = len(file.flow.do)
     door.out.done(
         "flow.checked", f"{name} : rien à redire ({count} étape(s))", f"{name}: nothing wrong ({count} step(s))", flow=name,
-        digest=file.digest,
+        digest=file.digest, copied=not bus.unseen(file),
     )  # fmt: skip
+    if bus.unseen(file):
+        unseen(door.out, str(file.flow.on.change))
 
 
 @command.verb(
@@ -192,6 +195,8 @@ def enable(door: Door, name: str) -> None:
             f"La politique doit l'ouvrir : sovereign policy open {opened}",
             f"Policy must open it: sovereign policy open {opened}",
         )
+    if _bus(door).unseen(file):
+        unseen(door.out, str(file.flow.on.change))
     if file.flow.on.event:
         from sovereign.events.reading import tells
 

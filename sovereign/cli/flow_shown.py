@@ -10,6 +10,7 @@ from sovereign.cli.output import Column
 from sovereign.language import say
 
 if TYPE_CHECKING:
+    from sovereign.cli.output import Output
     from sovereign.flows.bus import Bus
     from sovereign.flows.ledger import Kept, Taken
     from sovereign.flows.ports import Outcome
@@ -53,6 +54,14 @@ def given(body: bytes) -> dict[str, Any]:
             )
         )
     return value
+
+
+def unseen(out: "Output", dataset: str) -> None:
+    """Say that a flow waits for a dataset that has no copy: it may be to come, or misspelt."""
+    out.remark(
+        f"Pas encore de copie de {dataset} : vérifiez ce nom. La première ne déclenchera rien, les suivantes oui.",
+        f"No copy of {dataset} yet: check that name. The first will start nothing, those after it will.",
+    )
 
 
 def told(why: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from sovereign.flows.planning import Plan
 from sovereign.flows.ports import Copies, Events, Front, Operations, Write
 from sovereign.flows.taking import Taking
 from sovereign.gateway.intent import new_id
+from sovereign.sync.errors import UnknownConnection
 from vault.errors import Fault
 
 TRIED: Final = 500
@@ -78,6 +79,12 @@ class Bus:
         Errors: UnknownFlow, BadFlow.
         """
         file = files.read(self.folder, name)
+        if file.flow.on.change:
+            try:
+                self._operations(file.flow.on.change.partition(".")[0])
+            except UnknownConnection:
+                fr, en = "un flux d'une connexion de ce site", "a stream of a connection of this site"
+                raise files.bad(name, "on.change", fr, en) from None
         for number, step in enumerate(file.flow.do):
             at = f"do[{number}]"
             try:
@@ -95,6 +102,10 @@ class Bus:
                 raise files.bad(name, f"{at}.payload", f"les champs {wanted}", f"the fields {wanted}")
         return file
 
+    def unseen(self, file: FlowFile) -> bool:
+        """Whether a flow waits for changes of a dataset that has no copy yet, or never will."""
+        return file.flow.on.change is not None and not self._copies.head(file.flow.on.change)
+
     def enable(self, name: str, by: str) -> FlowFile:
         """Put the text of a flow in force; it acts on what comes from now on. Errors: UnknownFlow, BadFlow."""
         file = self.check(name)
@@ -107,7 +118,8 @@ class Bus:
         self.known(name)
         standing = self.ledger.standing(name)
         if standing is None or standing.state != "enabled":
-            raise NotEnabled(flow=name, reason_fr="il ne l'est pas", reason_en="it is not")
+            fr, en = "personne ne l'y a mis, ou il est arrêté", "nobody enabled it, or it was stopped"
+            raise NotEnabled(flow=name, reason_fr=fr, reason_en=en)
         self.ledger.disable(name, by, reason)
 
     def occasion(self, name: str, occasion: str) -> Taken:

@@ -48,6 +48,8 @@ OCCASION: Final = frozenset({"occasion", "occasion_date", "occasion_time"})
 instant at which it was taken, in the site's zone: `2026-11-29`, `093000`."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
+NAMED: Final = "minuscules, chiffres et -, 41 au plus", "lower case, digits and -, at most 41"
+"""What a name is, in French and in English."""
 _DATASET: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 _CHANGES: Final = re.compile(r"\bchanges\s*\(\s*'([a-z0-9_]+\.[a-z0-9_]+)'\s*\)", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,127}")
@@ -147,6 +149,8 @@ def names(folder: Path) -> tuple[str, ...]:
 
 def read(folder: Path, name: str) -> FlowFile:
     """Read one flow file; errors: UnknownFlow, BadFlow."""
+    if not NAME.fullmatch(name) and name in names(folder):
+        raise bad(name[:64], "name", *NAMED)
     if not NAME.fullmatch(name) or not (folder / f"{name}{SUFFIX}").is_file():
         raise UnknownFlow(flow=name[:64], known=", ".join(names(folder)) or "-")
     with (folder / f"{name}{SUFFIX}").open("rb") as file:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from sovereign.flows.errors import UnknownTemplate
-from sovereign.flows.flow import NAME, SUFFIX, FlowFile, bad, parse
+from sovereign.flows.flow import NAME, NAMED, SUFFIX, FlowFile, bad, parse
 from vault import files
 from vault.errors import AlreadyThere
 
@@ -24,7 +24,7 @@ def write(folder: Path, template: str, name: str) -> Path:
     if template not in known:
         raise UnknownTemplate(template=template[:64], known=", ".join(sorted(known)))
     if not NAME.fullmatch(name):
-        raise bad(name[:64], "name", "minuscules, chiffres et -, 41 au plus", "lower case, digits and -, at most 41")
+        raise bad(name[:64], "name", *NAMED)
     path = folder / f"{name}{SUFFIX}"
     if path.exists():
         raise AlreadyThere(what=path.name)

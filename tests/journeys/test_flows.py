@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign import service
 from sovereign.cli.main import main
@@ -285,6 +287,24 @@ def test_a_write_that_still_waits_for_an_approval_is_taken_back_and_nothing_is_u
         here.run("flow", "run")
         assert set(here.site.states().values()) == {"cancelled"}
         here.until([])
+
+
+def test_a_flow_that_waits_for_what_is_not_there_is_told_before_anybody_relies_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with town(tmp_path) as here:
+        file = here.site.root / "flows" / "depart.toml"
+        text = file.read_text()
+        file.write_text(text.replace("rh.agents", "hr.agents"))
+        here.run("flow", "check", "depart", code=2)
+        assert '"field":"on.change"' in capsys.readouterr().err
+        file.write_text(text.replace("rh.agents", "rh.agent"))
+        assert [told["copied"] for told in here.run("flow", "check", "depart")] == [False]
+        file.write_text(text)
+        assert [told["copied"] for told in here.run("flow", "check", "depart")] == [True]
+        (here.site.root / "flows" / "Depart.toml").write_text(text)
+        here.run("flow", "check", "Depart", code=2)
+        assert '"field":"name"' in capsys.readouterr().err
 
 
 def test_a_flow_whose_question_lacks_a_column_that_it_names_does_nothing_at_all(tmp_path: Path) -> None:
