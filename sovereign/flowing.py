@@ -20,7 +20,7 @@ from snapshots.dataset import DatasetId, visible
 from snapshots.statement import parse
 from sovereign.flows.bus import Bus
 from sovereign.flows.errors import NotCleared, NothingFailed, UnknownRecord
-from sovereign.flows.flow import CHANGES, EVENT, FlowFile, changed, readable
+from sovereign.flows.flow import CHANGES, EVENT, FlowFile, readable
 from sovereign.flows.ledger import Ledger
 from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
@@ -85,8 +85,9 @@ def _failed(intent: str | None, known: Mapping[str, Outcome]) -> bool:
 
 def cleared(site: "Site", file: FlowFile, sql: str) -> None:
     """Make sure that whoever answers for a flow may read what a question of it reads; errors: NotCleared."""
-    reads = {schema for schema, _ in parse(readable(sql)).tables if schema in site.settings.connections}
-    reads |= {dataset.partition(".")[0] for dataset in changed(sql)}
+    tables = parse(readable(sql)).tables
+    reads = {schema for schema, _ in tables if schema in site.settings.connections}
+    reads |= {dataset.partition(".")[0] for schema, dataset in tables if schema == CHANGES}
     wanted, owner = file.flow.clearance, file.flow.owner
     for connection in sorted(reads):
         held = site.outbound.rights.clearance(owner, connection=connection)

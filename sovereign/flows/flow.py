@@ -250,12 +250,12 @@ def _awaited(name: str, on: On) -> None:
 
 def _question(name: str, field: str, sql: str, flow: Flow) -> None:
     try:
-        judge(readable(sql))
+        tables = judge(readable(sql)).tables
     except QueryFault as refused:
         fr, en = refused.diagnostics("fr").what, refused.diagnostics("en").what
         raise bad(name, field, f"une question en lecture ({fr})", f"a question that reads ({en})") from None
     wanted = {flow.on.change} if flow.on.change else set()
-    if changed(sql) - wanted:
+    if changed(sql) - wanted or {table for schema, table in tables if schema == CHANGES} - changed(sql):
         raise bad(
             name, field, "les changements du flux que « on » nomme, et d'aucun autre",
             "changes of the dataset that `on` names, and of no other",
