@@ -130,6 +130,8 @@ def rows(site: "Site") -> "Changed":
             return Rows(told_, sum(1 for _ in found))
         except StateError:
             raise  # tried again: nothing was kept
+        except (OverflowError, ValueError):  # a date beyond the calendar: it would keep every subscriber waiting for ever
+            return Rows(why="unreadable")
         except Fault as fault:
             return Rows(why=fault.code)
 

@@ -7,9 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pytest
 import requests
 
-from sovereign.eventing import described
+from sovereign.egress.policy import EgressPolicy
+from sovereign.eventing import described, rows
+from sovereign.events.gathering import Rows
+from sovereign.events.news import News
+from sovereign.events.subscribing import Told
 from tests.journeys.test_flows import SYSTEMS, Town, agent
 from tests.journeys.test_flows import town as departures
 from tests.servers.receiver import Receiver, genuine
@@ -164,3 +170,24 @@ def test_the_rows_that_changed_and_what_a_flow_did_are_told_to_whom_is_cleared_f
             document = described(site, "en")
         for each in (*told, *events(curious)):
             validator(document, each["type"]).validate(each)
+
+
+def test_a_row_that_no_calendar_holds_is_withheld_and_keeps_no_subscriber_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with departures(tmp_path) as here:
+        declare(
+            here, declared("si", "http://127.0.0.1:9", more='changes = ["rh.agents"]\nowner = "agathe"\nclearance = "personal"')
+        )
+        here.agents.put(agent(3, "parti"))
+        here.pull()
+        with here.site.site() as site:
+            far = pa.array([9_000_000_000_000_000], pa.timestamp("ms"))
+            row = pa.StructArray.from_arrays([far], ["quitte_le"])
+            changed = pa.RecordBatch.from_arrays([pa.array(["i"]), row, row], ["_op", "before", "after"])
+            monkeypatch.setattr(type(site), "changes", lambda *_, **__: iter([changed]))
+            told = Told("si", site.settings.subscribers["si"], 0, EgressPolicy("si", "http://127.0.0.1:9"))
+            news = News("1.0", "sovereign.snapshot.committed", "", "rh/agents", 1, "rh", {
+                "connection": "rh", "stream": "agents", "snapshot": 2,
+            })  # fmt: skip
+            assert rows(site)(told, news) == Rows(why="unreadable")
