@@ -123,7 +123,8 @@ class Opendatasoft:
         for each in (yield from self._all()):
             stream = stream_name(each.dataset_id, streams)
             streams[stream] = self._stream(stream, each)
-        return Catalog(tuple(streams.values()), WORDS)
+        # Streams are named after the datasets: their identifiers are no more anyone's than those that settings name.
+        return Catalog(tuple(streams.values()), WORDS | {note_of(each).dataset for each in streams.values()})
 
     def slices(self, plan: ReadPlan) -> Exchange[tuple[Slice, ...]]:
         """One a dataset."""

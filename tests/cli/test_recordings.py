@@ -47,6 +47,12 @@ def portal() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 @contextmanager
+def every_dataset() -> Iterator[tuple[str, tuple[str, ...]]]:
+    with Sandbox(Portal({"boamp": notices(60), "marchés-2026": notices(20)})) as sandbox:
+        yield sandbox.url, LOCAL
+
+
+@contextmanager
 def folder() -> Iterator[tuple[str, tuple[str, ...]]]:
     Path("published").mkdir()
     for each in (*PUBLISHED.glob("*marche*.json"), *PUBLISHED.glob("concessions*.json"), *PUBLISHED.glob("*.xml")):
@@ -63,8 +69,8 @@ def recorded(run: Run, kind: str, url: str, more: tuple[str, ...]) -> Said:
 
 @pytest.mark.parametrize(
     ("kind", "vendor"),
-    [("maarch", letters), ("open311", reported), ("opendatasoft", portal), ("decp", folder)],
-    ids=["maarch", "open311", "opendatasoft", "decp"],
+    [("maarch", letters), ("open311", reported), ("opendatasoft", portal), ("opendatasoft", every_dataset), ("decp", folder)],
+    ids=["maarch", "open311", "opendatasoft", "every dataset", "decp"],
 )
 def test_each_is_recorded_whole_and_no_law_breaks_on_the_recording(run: Run, site: Path, kind: str, vendor: Vendor) -> None:
     with vendor() as (url, more):
