@@ -17,7 +17,8 @@ from sovereign.flowing import FOLDER, bus
 from sovereign.flows import flow as files
 from sovereign.flows.errors import FlowError, UnknownRecord
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.ledger import Kept, Ledger, Taken
+from sovereign.flows.kept import Kept, Taken
+from sovereign.flows.ledger import Ledger
 from sovereign.gateway.policy import CedarPolicy, read_folder
 from sovereign.reports.departure import DONE, GONE, Asked, Entered, Seen, Step, Trace, latest
 from sovereign.reports.model import Words

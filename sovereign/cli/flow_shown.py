@@ -12,7 +12,7 @@ from sovereign.language import say
 if TYPE_CHECKING:
     from sovereign.cli.output import Output
     from sovereign.flows.bus import Bus
-    from sovereign.flows.ledger import Kept, Taken
+    from sovereign.flows.kept import Kept, Taken
     from sovereign.flows.ports import Outcome
     from sovereign.site import Site
 

@@ -16,7 +16,8 @@ from saas_connectors.errors import ConnectorError
 from sovereign.clock import Clock
 from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.ledger import Kept, Ledger
+from sovereign.flows.kept import Kept
+from sovereign.flows.ledger import Ledger
 from sovereign.flows.mapping import payload
 from sovereign.flows.ordering import about, ended, replaced
 from sovereign.flows.ports import Front, Write

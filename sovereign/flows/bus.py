@@ -19,7 +19,8 @@ from sovereign.flows import flow as files
 from sovereign.flows.asking import Asking
 from sovereign.flows.errors import NotEnabled, NotHeld, UnknownFlow, UnknownOccasion
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.ledger import Ledger, Taken
+from sovereign.flows.kept import Taken
+from sovereign.flows.ledger import Ledger
 from sovereign.flows.mapping import payload
 from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
 from sovereign.flows.planning import Plan

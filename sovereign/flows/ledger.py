@@ -6,22 +6,20 @@
 3. What a person would recognise of a row is sealed; its key is a keyed pseudonym.
 """
 
-import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from saas_connectors.connector import Json
 from saas_connectors.payloads import decode, encode
 from sovereign.audit import AuditLog
-from sovereign.audit.entry import NewEntry
 from sovereign.clock import Clock
 from sovereign.flows.flow import FlowFile
+from sovereign.flows.kept import Kept, Standing, Taken, Wanted, context, kept_of, standing_of, stopped, taken_of
 from sovereign.flows.mapping import plain
 from sovereign.flows.occasion import Occasion, States
 from sovereign.state import State
@@ -31,66 +29,6 @@ from vault.keys import Keys
 
 _ROWS, _RECORDS = "flows/rows", "flows/records"
 HOUR: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An enabled or disabled flow. position: snapshots seen, by dataset, or the last event seen."""
-
-    flow: str
-    digest: str
-    state: str
-    since: datetime
-    by: str
-    position: Mapping[str, Json]
-    due_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An occasion and what became of it: `taken`, `held`, `failed` or `dropped`, with why; found: rows of its question."""
-
-    flow: str
-    occasion: str
-    at: datetime
-    state: str
-    found: int
-    why: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A row to keep: its record's key, its step, when it is due, and why it is stopped already, if it is."""
-
-    key: tuple[Json, ...] = field(repr=False)
-    step: str
-    row: Mapping[str, Json] = field(repr=False)
-    due_at: datetime
-    undo: bool = False
-    why: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A row as it stands: `waiting`, `asked` (its `intent` tells the rest), `held`, `stopped`, `cancelled` or `settled`."""
-
-    flow: str
-    occasion: str
-    record: bytes
-    step: str
-    undo: bool
-    state: str
-    due_at: datetime
-    since: datetime
-    intent: str | None
-    why: str | None
-    sealed: bytes = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """What names the row for the gateway: an idempotency key that holds no value of it."""
-        digest = hashlib.sha256(f"{self.occasion}\0{self.step}\0{self.undo:d}\0".encode() + self.record).hexdigest()
-        return f"{self.flow}-{digest[:40]}"
 
 
 class Ledger:
@@ -107,13 +45,13 @@ class Ledger:
         """Whether a flow was enabled, and how far it has seen; None when it never was."""
         with self._state.read() as reader:
             row = reader.execute(select(flows).where(flows.c.flow == flow)).one_or_none()
-        return None if row is None else _standing(row)
+        return None if row is None else standing_of(row)
 
     def enabled(self) -> tuple[Standing, ...]:
         """The flows in force."""
         with self._state.read() as reader:
             rows = reader.execute(select(flows).where(flows.c.state == "enabled").order_by(flows.c.flow))
-            return tuple(_standing(row) for row in rows)
+            return tuple(standing_of(row) for row in rows)
 
     def enable(self, file: FlowFile, position: Mapping[str, Json], due_at: datetime | None, by: str) -> None:
         """Put a flow's very text in force; one that was enabled before goes on from where it was."""
@@ -161,7 +99,7 @@ class Ledger:
             facts = {"occasion": occasion.name, "rows": found, "writes": len(rows), "held": held}
             self._audit.append("flow.held" if held else "flow.acted", {"flow": name}, facts, within=transaction)
             over = [each for each in values if each["state"] == "stopped"]
-            self._audit.append_many([_stopped(**each) for each in over], within=transaction)
+            self._audit.append_many([stopped(**each) for each in over], within=transaction)
         self._latest[name] = now
         return True
 
@@ -221,14 +159,14 @@ class Ledger:
         wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
         with self._state.read() as reader:
             row = reader.execute(select(flow_occasions).where(wanted)).one_or_none()
-        return None if row is None else _taken(row)
+        return None if row is None else taken_of(row)
 
     def occasions(self, flow: str, limit: int = 20) -> tuple[Taken, ...]:
         """The latest occasions of a flow, newest first."""
         query = select(flow_occasions).where(flow_occasions.c.flow == flow)
         with self._state.read() as reader:
             rows = reader.execute(query.order_by(flow_occasions.c.at.desc(), flow_occasions.c.occasion.desc()).limit(limit))
-            return tuple(_taken(row) for row in rows)
+            return tuple(taken_of(row) for row in rows)
 
     def settle(self, flow: str, occasion: str, state: States, by: str, reason: str) -> int:
         """Let the rows of a held occasion go (`taken`), or drop them (`dropped`); gives how many."""
@@ -251,14 +189,14 @@ class Ledger:
         with self._state.read() as reader:
             order = (flow_rows.c.due_at, flow_rows.c.since, flow_rows.c.undo.desc())
             rows = reader.execute(select(flow_rows).where(ready).order_by(*order).limit(limit))
-            return tuple(_kept(row) for row in rows)
+            return tuple(kept_of(row) for row in rows)
 
     def undoing(self, force: Iterable[str]) -> tuple[Kept, ...]:
         """Rows of the flows in force that undo, and wait; the oldest first, at most 1,000."""
         wanted = (flow_rows.c.state == "waiting") & (flow_rows.c.undo == 1) & flow_rows.c.flow.in_(sorted(force))
         with self._state.read() as reader:
             rows = reader.execute(select(flow_rows).where(wanted).order_by(flow_rows.c.since).limit(1000))
-            return tuple(_kept(row) for row in rows)
+            return tuple(kept_of(row) for row in rows)
 
     def waits(self, row: Kept) -> bool:
         """Whether a row still waits."""
@@ -274,13 +212,13 @@ class Ledger:
             query = query.where(flow_rows.c.record == record)
         with self._state.read() as reader:
             ordered = query.order_by(flow_rows.c.since.desc(), flow_rows.c.record, flow_rows.c.step).limit(limit)
-            return tuple(_kept(row) for row in reader.execute(ordered))
+            return tuple(kept_of(row) for row in reader.execute(ordered))
 
     def of(self, flow: str, records: Sequence[bytes]) -> tuple[Kept, ...]:
         """The rows of some records of a flow, at most 500 of them, oldest first."""
         query = select(flow_rows).where((flow_rows.c.flow == flow) & flow_rows.c.record.in_(records))
         with self._state.read() as reader:
-            return tuple(_kept(row) for row in reader.execute(query.order_by(flow_rows.c.since, flow_rows.c.step)))
+            return tuple(kept_of(row) for row in reader.execute(query.order_by(flow_rows.c.since, flow_rows.c.step)))
 
     def lately(self, flow: str, occasion: str) -> Mapping[bytes, int]:
         """On how many other occasions of the last hour each record was acted on; those that were not are left out."""
@@ -299,7 +237,7 @@ class Ledger:
                 transaction.execute(update(flow_rows).where(_same(row)).values(**values))
                 if state == "stopped":
                     self._audit.append_many(
-                        [_stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
+                        [stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
                     )
 
     def close(self, row: Kept, by: str, reason: str) -> None:
@@ -329,12 +267,12 @@ class Ledger:
 
     def open(self, row: Kept) -> tuple[tuple[Json, ...], Mapping[str, Json]]:
         """A record's key and its row; errors: those of the vault."""
-        said = decode(envelope.open(self._sealing, _context(row.flow, row.record), row.sealed, what=row.flow))
+        said = decode(envelope.open(self._sealing, context(row.flow, row.record), row.sealed, what=row.flow))
         return tuple(said["key"]), said["row"]
 
     def _seal(self, flow: str, record: bytes, wanted: Wanted) -> bytes:
         said = {"key": [plain(each) for each in wanted.key], "row": plain(dict(wanted.row))}
-        return envelope.seal(self._sealing, _context(flow, record), encode(said))
+        return envelope.seal(self._sealing, context(flow, record), encode(said))
 
     def _entered(
         self, transaction: Connection, flow: str, occasion: str, state: str, found: int, why: str | None, now: datetime
@@ -351,34 +289,9 @@ class Ledger:
         return False
 
 
-def _stopped(flow: str, occasion: str, record: bytes, step: str, why: str | None, *, undo: bool | int, **_: object) -> NewEntry:
-    """What the log is told of a row that will not be asked for."""
-    facts = {"occasion": occasion, "step": step, "record": record.hex(), "undo": bool(undo), "why": why}
-    return NewEntry("flow.stopped", {"flow": flow}, facts)
-
-
-def _context(flow: str, record: bytes) -> bytes:
-    return f"sovereign-flow-row/1:{flow}:{record.hex()}".encode()
-
-
 def _same(row: Kept) -> Any:  # noqa: ANN401 - a condition of SQLAlchemy
     c = flow_rows.c
     return (
         (c.flow == row.flow) & (c.occasion == row.occasion) & (c.record == row.record) & (c.step == row.step)
         & (c.undo == int(row.undo))
-    )  # fmt: skip
-
-
-def _standing(row: Row[Any]) -> Standing:
-    return Standing(row.flow, row.digest, row.state, row.since, row.by_whom, row.position, row.due_at)
-
-
-def _taken(row: Row[Any]) -> Taken:
-    return Taken(row.flow, row.occasion, row.at, row.state, row.found, row.why)
-
-
-def _kept(row: Row[Any]) -> Kept:
-    return Kept(
-        row.flow, row.occasion, row.record, row.step, bool(row.undo), row.state, row.due_at, row.since, row.intent, row.why,
-        row.sealed,
     )  # fmt: skip

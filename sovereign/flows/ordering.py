@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from sovereign.flows.ledger import Kept
+from sovereign.flows.kept import Kept
 
 Order = Mapping[tuple[str, str], datetime]
 """The instants at which occasions were taken, by flow and name: each later than all before it of its flow."""

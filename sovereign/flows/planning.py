@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from saas_connectors.connector import Json
 from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import Flow, Step
-from sovereign.flows.ledger import Wanted
+from sovereign.flows.kept import Wanted
 from sovereign.flows.mapping import Row, gathered, payload
 
 ALL: Final = ("*",)

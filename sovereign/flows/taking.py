@@ -21,7 +21,8 @@ from sovereign.clock import Clock
 from sovereign.flows import flow as files
 from sovereign.flows.errors import NotEnabled, Unforeseen
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.ledger import Ledger, Standing
+from sovereign.flows.kept import Standing
+from sovereign.flows.ledger import Ledger
 from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
 from sovereign.flows.planning import Plan, plan, undone
 from sovereign.flows.ports import Copies, Events

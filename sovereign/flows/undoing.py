@@ -12,7 +12,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from sovereign.flows.ledger import Kept
+from sovereign.flows.kept import Kept
 from sovereign.flows.ports import Outcome
 
 Undoing = Literal["ask", "wait", "nothing"]

@@ -1,0 +1,101 @@
+"""What is kept of flows: whether each acts, its occasions, and the rows of each, as their tables hold them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from saas_connectors.connector import Json
+from sovereign.audit.entry import NewEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An enabled or disabled flow. position: snapshots seen, by dataset, or the last event seen."""
+
+    flow: str
+    digest: str
+    state: str
+    since: datetime
+    by: str
+    position: Mapping[str, Json]
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An occasion and what became of it: `taken`, `held`, `failed` or `dropped`, with why; found: rows of its question."""
+
+    flow: str
+    occasion: str
+    at: datetime
+    state: str
+    found: int
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row to keep: its record's key, its step, when it is due, and why it is stopped already, if it is."""
+
+    key: tuple[Json, ...] = field(repr=False)
+    step: str
+    row: Mapping[str, Json] = field(repr=False)
+    due_at: datetime
+    undo: bool = False
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row as it stands: `waiting`, `asked` (its `intent` tells the rest), `held`, `stopped`, `cancelled` or `settled`."""
+
+    flow: str
+    occasion: str
+    record: bytes
+    step: str
+    undo: bool
+    state: str
+    due_at: datetime
+    since: datetime
+    intent: str | None
+    why: str | None
+    sealed: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What names the row for the gateway: an idempotency key that holds no value of it."""
+        digest = hashlib.sha256(f"{self.occasion}\0{self.step}\0{self.undo:d}\0".encode() + self.record).hexdigest()
+        return f"{self.flow}-{digest[:40]}"
+
+
+def standing_of(row: Row[Any]) -> Standing:
+    """Read a flow from its table."""
+    return Standing(row.flow, row.digest, row.state, row.since, row.by_whom, row.position, row.due_at)
+
+
+def taken_of(row: Row[Any]) -> Taken:
+    """Read an occasion from its table."""
+    return Taken(row.flow, row.occasion, row.at, row.state, row.found, row.why)
+
+
+def kept_of(row: Row[Any]) -> Kept:
+    """Read a row from its table."""
+    return Kept(
+        row.flow, row.occasion, row.record, row.step, bool(row.undo), row.state, row.due_at, row.since, row.intent, row.why,
+        row.sealed,
+    )  # fmt: skip
+
+
+def stopped(flow: str, occasion: str, record: bytes, step: str, why: str | None, *, undo: bool | int, **_: object) -> NewEntry:
+    """What the log is told of a row that will not be asked for."""
+    facts = {"occasion": occasion, "step": step, "record": record.hex(), "undo": bool(undo), "why": why}
+    return NewEntry("flow.stopped", {"flow": flow}, facts)
+
+
+def context(flow: str, record: bytes) -> bytes:
+    """What a sealed row is bound to."""
+    return f"sovereign-flow-row/1:{flow}:{record.hex()}".encode()
