@@ -54,7 +54,7 @@ _OPTIONAL: Final = {
 LIGHT: Final = (
     "res_id", "status", "modification_date", "closing_date", "fingerprint", "external_id", "destination", "priority", "type_id",
     "process_limit_date", "alt_identifier", "category_id", "dest_user", "version", "departure_date", "retention_frozen",
-    "binding",
+    "binding", "opinion_limit_date", "linked_resources", "integrations",
 )  # fmt: skip
 """Columns of the survey: short, and moved by people. Locks are left out: looking at a letter moves them."""
 

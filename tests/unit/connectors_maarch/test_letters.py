@@ -70,6 +70,22 @@ def test_external_information_that_moves_no_date_is_seen() -> None:
     assert json.loads(found[105]["external_id"])["publikId"] == "P-7"
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("linked_resources", '["105"]'),
+        ("integrations", '{"inSignatureBook": true}'),
+        ("opinion_limit_date", "2026-12-01 00:00:00"),
+    ],
+    ids=["a link", "a signature book", "an opinion"],
+)
+def test_what_people_do_beside_the_sheet_moves_no_date_and_is_seen(column: str, value: str) -> None:
+    here = town(20)
+    here.pull()
+    here.server.store.change("res_letterbox", "res_id", 104, **{column: value})
+    assert 104 in {row["res_id"]: row[column] for row in here.pull().rows("resources") if row[column]}
+
+
 def test_a_new_letter_and_a_new_file_are_read_and_nothing_else_is_fetched() -> None:
     here = town(20)
     here.pull()
