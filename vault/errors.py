@@ -210,8 +210,8 @@ class NoSecret(VaultError):
     code = "vault.no_secret"
     fr = "La connexion {connection} n'a pas de secret « {name} »."
     en = "Connection {connection} has no secret `{name}`."
-    todo_fr = "Déposez-le à nouveau, ou corrigez le nom dans sovereign.toml."
-    todo_en = "Store it again, or correct the name in sovereign.toml."
+    todo_fr = "« sovereign secret set {connection} --name {name} » le scelle ; ou corrigez le nom dans sovereign.toml."
+    todo_en = "`sovereign secret set {connection} --name {name}` seals it; or correct the name in sovereign.toml."
 
 
 class AlreadyThere(VaultError):
