@@ -54,7 +54,7 @@ def main() -> None:
     if asked.graph is not None:
         vendor = Graph(map(member, range(asked.graph)), latency=asked.latency_ms / 1000, cap=asked.cap)
     sandbox = Sandbox(maarch or portal or vendor, port=asked.port, certificate=asked.certificate, key=asked.key)
-    sys.stdout.write(f"{sandbox.url}\n")
+    sys.stdout.write(f"{sandbox.url}{'/v2' if asked.open311 is not None else ''}\n")
     sys.stdout.flush()
     try:
         sandbox.serve()

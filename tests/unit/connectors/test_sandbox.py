@@ -143,3 +143,14 @@ def test_it_runs_by_itself_and_serves_bench_pages() -> None:
             connection.close()
         finally:
             process.terminate()
+
+
+def test_the_address_that_is_printed_is_the_one_that_a_connection_takes() -> None:
+    command = [sys.executable, "-m", "saas_connectors.sandbox", "--open311", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert requests.get(f"{address}/services.json", timeout=60).status_code == 200
+        finally:
+            process.terminate()
