@@ -14,7 +14,7 @@ from sovereign.flows.kept import Kept
 
 Order = Mapping[tuple[str, str], datetime]
 """The instants at which occasions were taken, by flow and name: each later than all before it of its flow."""
-_SAYS: Final = frozenset({"waiting", "asked"})
+_SAYS: Final = frozenset({"waiting", "asked", "settled"})
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 

@@ -283,8 +283,8 @@ _POLICY: Final = Words("qui écrit la politique (rôles dsi, rssi)", "whoever wr
 
 
 def latest(steps: Sequence[Step]) -> list[Step]:
-    """The steps that count: for each record and step, that of the latest occasion; what undoes comes after what does."""
+    """The steps that count: for each record and step, that of the latest occasion; in one, what is done anew comes last."""
     found: dict[tuple[str, str, str], Step] = {}
-    for step in sorted(steps, key=lambda each: (each.occasion_at, each.undo)):
+    for step in sorted(steps, key=lambda each: (each.occasion_at, not each.undo)):
         found[step.flow, step.record, step.name] = step
     return list(found.values())

@@ -384,6 +384,7 @@ def test_the_template_follows_a_departure_through_all_that_its_source_may_say_of
         here.until(["compte-003"])
         told("parti", "2099-01-01")
         here.until(["compte-003", "retour-compte-003"])
+        assert {row["record"] for row in here.run("flow", "pending", "depart")}, "it waits for its new date"
         told("parti", "2098-01-01")
         told(None, None)
         here.until(["compte-003", "retour-compte-003"])
