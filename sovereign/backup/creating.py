@@ -27,7 +27,7 @@ from sovereign import __version__
 from sovereign.backed_up import TURN
 from sovereign.backup import apart, record, staging
 from sovereign.backup.errors import Emptied, Lost, NotRecoverable
-from sovereign.backup.reading import ids, opened_listing, records
+from sovereign.backup.reading import ids, opened_listing, records, rotten
 from sovereign.backup.record import PIECE, Entry, Listing, Log, Piece, Record
 from sovereign.backup.staging import STATE, Staged, staged
 from sovereign.backup.target import BLOCK, DATA, Target, object_name, record_name
@@ -61,8 +61,20 @@ class Created:
     shredded: int
 
 
-def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, _all: None, *, anew: bool = False) -> Created:
-    """Back a site up; anew: also where backups were made and none is left. Errors: BackupError, Locked, the audit log's."""
+def create(
+    site: "Site",
+    target: Target,
+    keys: Path,
+    told: Told = lambda _done, _all: None,
+    *,
+    anew: bool = False,
+    read_all: bool = False,
+) -> Created:
+    """Back a site up; errors: BackupError, Locked, those of the audit log.
+
+    anew: also where backups were made and none is left. read_all: read what the target has, and put again what is no longer
+    what was written there, as far as the site still has it.
+    """
     apart.refuse_within(keys, target.folder, site.root)
     for finding in _recoverable(site):
         raise NotRecoverable(subject=finding.subject, code=finding.code)
@@ -73,7 +85,7 @@ def create(site: "Site", target: Target, keys: Path, told: Told = lambda _done, 
         apart.sweep(site, keys)
         for attempt in range(_ATTEMPTS):
             try:
-                return _Making(site, target, keys, told).run()
+                return _Making(site, target, keys, told, rotten(target) if read_all else frozenset()).run()
             except Lost:
                 if attempt + 1 == _ATTEMPTS:
                     raise
@@ -113,11 +125,11 @@ def _emptied(site: "Site", target: Target, keys: Path) -> Iterator[str]:
 class _Making:
     """One backup being made."""
 
-    def __init__(self, site: "Site", target: Target, keys: Path, told: Told) -> None:
+    def __init__(self, site: "Site", target: Target, keys: Path, told: Told, rotten: frozenset[str]) -> None:
         self.site, self.target, self.keys, self.told = site, target, keys, told
         self.id = new_id(site.clock)
         self.key = site.keys.derive(PURPOSE)
-        self.known = target.sizes(DATA)
+        self.known = {name: size for name, size in target.sizes(DATA).items() if name not in rotten}
         self.parent, self.former = self._parent()
         self.sealed = {each.plain: each for entry in self.former.values() for each in entry.pieces if each.plain}
         self.objects = self.added = self.done = self.all = 0

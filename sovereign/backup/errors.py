@@ -122,8 +122,14 @@ class Altered(BackupError):
     kind = "unverified"
     fr = "Objet {object} ({file}) : {reason_fr}."
     en = "Object {object} ({file}): {reason_en}."
-    todo_fr = "Prenez une autre sauvegarde, ou une autre copie de la destination : rien n'a été mis en service."
-    todo_en = "Take another backup, or another copy of the target: nothing was put in service."
+    todo_fr = (
+        "Prenez une autre sauvegarde, ou une autre copie de la destination : rien n'a été mis en service. Tant que le site "
+        "est là, « sovereign backup create --read-all » remet ce qu'il a encore."
+    )
+    todo_en = (
+        "Take another backup, or another copy of the target: nothing was put in service. While the site is there, `sovereign "
+        "backup create --read-all` puts again what it still has."
+    )
 
 
 class NoKeys(BackupError):

@@ -7,6 +7,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from sovereign.backup.target import DATA, RECORDS, Absent, Target, object_name, 
 from vault.errors import Fault, Finding, VaultError
 from vault.notes import Verifier
 
+_READERS: Final = 4
 _LARGEST: Final = record.PIECE + 2**20
 
 
@@ -110,6 +112,23 @@ def plain_piece(target: Target, piece: Piece, key: bytes, file: str) -> bytes:
 def altered(piece: Piece, file: str, fr: str, en: str) -> Altered:
     """The fault of an object."""
     return Altered(object=piece.sha256[:16], file=file, reason_fr=fr, reason_en=en)
+
+
+def rotten(target: Target) -> frozenset[str]:
+    """The objects of a target whose bytes are not those that their names announce; errors: TargetFailed."""
+
+    def differs(name: str) -> bool:
+        hashed = hashlib.sha256()
+        try:
+            for chunk in target.get(name):
+                hashed.update(chunk)
+        except Absent:
+            return True
+        return object_name(hashed.hexdigest()) != name
+
+    names = sorted(target.sizes(DATA))
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
+        return frozenset(name for name, differ in zip(names, pool.map(differs, names), strict=True) if differ)
 
 
 def verify(target: Target, id_: str, verifier: Verifier, key: bytes, *, read_all: bool = False) -> Iterator[Finding]:

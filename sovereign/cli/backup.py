@@ -59,12 +59,19 @@ _FATE = {"kept": ("gardée", "kept"), "removed": ("enlevée", "removed")}
     fr="Commence là où il y a eu des sauvegardes et où il n'y en a plus : un disque vidé, ou remplacé.",
     en="Begin where backups were made and none is left: a disk that was emptied, or replaced.",
 )
-def create(door: Door, target: str | None, keys_to: Path | None, anew: bool) -> None:
+@option(
+    "--read-all",
+    is_flag=True,
+    fr="Relit ce que la destination a déjà, et y remet ce qui n'est plus ce qui a été écrit.",
+    en="Read what the target has already, and put again what is no longer what was written.",
+)
+def create(door: Door, target: str | None, keys_to: Path | None, anew: bool, read_all: bool) -> None:
     """Copy what changed, then sign."""
     from sovereign.backup import creating, targets
 
     site = door.site()
-    made = creating.create(site, targets.named(site, target), targets.keys_of(site, keys_to), anew=anew)
+    chosen, keys = targets.named(site, target), targets.keys_of(site, keys_to)
+    made = creating.create(site, chosen, keys, anew=anew, read_all=read_all)
     of = made.record
     door.out.done(
         "backup.created",

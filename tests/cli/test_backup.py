@@ -1,5 +1,6 @@
 """`backup` and `restore`, typed: what each says, in two languages and in JSON, and what each refuses."""
 
+import hashlib
 import json
 import shutil
 import socket
@@ -314,3 +315,17 @@ def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_place(run: Run, sa
     assert run("backup", "create", "--anew").code == 0
     assert run("backup", "create").code == 0
     assert saved.is_dir()
+
+
+def test_what_rots_at_the_target_is_put_again_while_the_site_has_it(run: Run, saved: Path, tmp_path: Path) -> None:
+    (part,) = (each for each in (saved / "snapshots" / "geo" / "communes" / "parts").iterdir() if ".internal." in each.name)
+    name = hashlib.sha256(part.read_bytes()).hexdigest()
+    rotten = tmp_path / "nas" / "data" / name[:2] / name
+    rotten.write_bytes(b"\x00" * rotten.stat().st_size)
+    assert run("backup", "create").code == 0
+    assert run("backup", "verify", "--read-all").code == 20, "by its length, it is there"
+    (made,) = run("backup", "create", "--read-all", "--json").of("backup.created")
+    for backup in (made["id"], made["parent"]):
+        assert run("backup", "verify", "--backup", backup, "--read-all").code == 0
+    (later,) = run("backup", "create", "--read-all", "--json").of("backup.created")
+    assert later["objects"] < made["files"] / 2, "what is sound is not copied again"
