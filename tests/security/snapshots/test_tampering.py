@@ -1,9 +1,11 @@
 """Whoever alters, cuts, swaps, removes or puts back a file is seen, and what was done is named."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from snapshots import amendments, keyfile
@@ -20,7 +22,7 @@ from vault.keys import Keys, Scope
 @pytest.fixture
 def history(library: Library) -> list[Manifest]:
     """Three snapshots: a base, and two deltas on it."""
-    made = [library.land(people(1000))]
+    made = [library.land(_long(people(1000)))]
     draft = library.begin()
     draft.append("mail", people(10, mark="!"))
     draft.checkpoint(None)
@@ -28,6 +30,12 @@ def history(library: Library) -> list[Manifest]:
     made.append(library.land(people(5, start=2000), mode="incremental"))
     assert set() == library.codes(made[-1])
     return made
+
+
+def _long(records: pa.Table) -> pa.Table:
+    """Give names that hardly compress: the base must outweigh its deltas, or they would become a base of their own."""
+    names = [f"Canari-{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(records.num_rows)]
+    return records.set_column(records.column_names.index("name"), "name", [names])
 
 
 def flip(path: Path, at: int = -100) -> None:
