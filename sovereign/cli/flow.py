@@ -2,39 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
-from sovereign.cli.commands import Noun, argument, option
+from sovereign.cli import flow_deciding
+from sovereign.cli.commands import argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.flow_noun import HTML, NAME, NAMES, bus_of, command
 from sovereign.cli.flow_shown import OCCASIONS, ROWS, given, occasion_row, told, unseen
 from sovereign.cli.output import Column
 from sovereign.language import say
 
-if TYPE_CHECKING:
-    from sovereign.flows.bus import Bus
-
-command = Noun(
-    "flow",
-    fr="Les flux : ce qu'un changement (ou un événement, ou une heure) déclenche ailleurs, par la passerelle et rien d'autre.",
-    en="The flows: what a change (or an event, or an hour) makes happen elsewhere, by the gateway and nothing else.",
-)
-NAME: Final = argument("name", fr="Le flux : flows/NOM.toml.", en="The flow: flows/NAME.toml.")
-OCCASION: Final = argument(
-    "occasion", fr="L'occasion, comme « flow show » la nomme.", en="The occasion, as `flow show` names it."
-)
-REASON: Final = option(
-    "--reason", required=True, metavar="TEXT", fr="Pourquoi ; va au journal, scellée.", en="Why; sealed in the log."
-)
-HTML: Final = option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE",
-    fr="En faire une page, dans un fichier nouveau.", en="Make a page of it, in a new file.",
-)  # fmt: skip
-NAMES: Final = option(
-    "--names", is_flag=True, fr="Montre les clés, au lieu de leur pseudonyme ; c'est inscrit au journal.",
-    en="Show keys, instead of their pseudonym; that is entered in the log.",
-)  # fmt: skip
+__all__ = ["command", "flow_deciding"]
 COLUMNS: Final = (
     Column("flow", "flux", "flow"),
     Column("title", "objet", "title"),
@@ -50,19 +30,12 @@ _STANDINGS: Final = {
 }  # fmt: skip
 
 
-def _bus(door: Door) -> "Bus":
-    from sovereign.eventing import diary
-    from sovereign.flowing import bus
-
-    return bus(door.site(), diary(door.site()))
-
-
 @command.verb("list", fr="Liste les flux, et ceux qui sont en service.", en="List the flows, and which are in force.")
 def list_(door: Door) -> None:
     """One row a flow file."""
     from sovereign.flows.errors import FlowError
 
-    bus, rows = _bus(door), []
+    bus, rows = bus_of(door), []
     for name in bus.names():
         standing, last = bus.ledger.standing(name), bus.ledger.occasions(name, 1)
         row: dict[str, Any] = {"flow": name, "last": last[0].at if last else None, "standing": "bad"}
@@ -104,7 +77,7 @@ def new(door: Door, template: str | None, name: str | None) -> None:
 @NAME
 def check(door: Door, name: str) -> None:
     """Its first mistake, or that there is none."""
-    bus = _bus(door)
+    bus = bus_of(door)
     file = bus.check(name)
     count = len(file.flow.do)
     door.out.done(
@@ -146,7 +119,7 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
     from sovereign import service
     from sovereign.flows.mapping import payload, plain
 
-    site, bus = door.site(), _bus(door)
+    site, bus = door.site(), bus_of(door)
     data = None if event is None else given(event.read())
     with service.fronted(site) if decide else nullcontext() as front:
         trial = bus.trial(name, front, since=since, event=data)
@@ -175,51 +148,6 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
 
 
 @command.verb(
-    "enable",
-    fr="Met un flux en service : ce texte-là, à partir de maintenant.",
-    en="Put a flow in force: this very text, from now on.",
-)
-@NAME
-def enable(door: Door, name: str) -> None:
-    """It acts while `sovereign serve` runs with a gateway; policy still has to open what it writes."""
-    from sovereign.flowing import enable as put
-
-    site = door.site()
-    file = put(site, name)
-    door.out.done(
-        "flow.enabled", f"{name} est en service", f"{name} is in force", flow=name, client=file.client, digest=file.digest
-    )
-    for step in file.flow.do:
-        opened = f"{step.connection} {step.operation} --client {file.client} --add"
-        door.out.remark(
-            f"La politique doit l'ouvrir : sovereign policy open {opened}",
-            f"Policy must open it: sovereign policy open {opened}",
-        )
-    if _bus(door).unseen(file):
-        unseen(door.out, str(file.flow.on.change))
-    if file.flow.on.event:
-        from sovereign.events.reading import tells
-
-        told = [source for source, each in sorted(site.settings.events.items()) if tells(each, file.flow.on.event)]
-        some = ", ".join(told) or "-"
-        door.out.remark(f"Sources qui peuvent le déclencher : {some}", f"Sources that may start it: {some}")
-    if not site.settings.gateway.listen:
-        door.out.remark(
-            "Ce site n'ouvre pas de passerelle ([gateway] listen) : le flux n'agira que par « flow run ».",
-            "This site opens no gateway ([gateway] listen): the flow will only act by `flow run`.",
-        )
-
-
-@command.verb("disable", fr="Arrête un flux ; ce qui attend reste.", en="Stop a flow; what waits stays.")
-@NAME
-@option("--reason", default="", metavar="TEXT", fr="Pourquoi ; va au journal, scellée.", en="Why; sealed in the log.")
-def disable(door: Door, name: str, reason: str) -> None:
-    """At the next look of the service."""
-    _bus(door).disable(name, door.site().actor, reason)
-    door.out.done("flow.disabled", f"{name} est arrêté", f"{name} is stopped", flow=name)
-
-
-@command.verb(
     "run",
     fr="Fait agir maintenant les flux en service, sans le service.",
     en="Let the flows in force act now, without the service.",
@@ -234,7 +162,7 @@ def run(door: Door, patience: int) -> None:
 
     from sovereign import service
 
-    site, bus = door.site(), _bus(door)
+    site, bus = door.site(), bus_of(door)
     asked: list[str] = []
     with service.fronted(site) as front:
         occasions = bus.look(door.out.fault)
@@ -280,7 +208,7 @@ def show(door: Door, name: str, key: tuple[str, ...], occasion: str | None, limi
 
         record_page(door, name, key, html, names=names)
         return
-    site, bus = door.site(), _bus(door)
+    site, bus = door.site(), bus_of(door)
     bus.known(name)
     if not key and occasion is None:
         rows = [occasion_row(each, json_=door.out.json) for each in bus.ledger.occasions(name, limit)]
@@ -314,7 +242,7 @@ def pending(door: Door, name: str | None, late: bool, grace: int, html: Path | N
     from sovereign.cli.flow_pages import pending as told
 
     if name is not None:
-        _bus(door).known(name)
+        bus_of(door).known(name)
     told(door, name, late=late, grace=grace, html=html, names=names)
 
 
@@ -356,43 +284,3 @@ def map_(door: Door, since: str | None, marked: bool, drawing: Path | None, html
     from sovereign.cli.flow_map import draw
 
     draw(door, since=since, marked=marked, drawing=drawing, html=html, register=register)
-
-
-@command.verb(
-    "release", fr="Laisse partir une occasion retenue, une fois regardée.", en="Let a held occasion go, once looked at."
-)
-@NAME
-@OCCASION
-@REASON
-def release(door: Door, name: str, occasion: str, reason: str) -> None:
-    """Its rows go, each still judged by policy."""
-    count = _bus(door).release(name, occasion, door.site().actor, reason)
-    door.out.done("flow.released", f"{count} écriture(s) libérées", f"{count} write(s) released", flow=name, writes=count)
-
-
-@command.verb("drop", fr="Abandonne une occasion retenue : rien n'en part.", en="Drop a held occasion: nothing of it leaves.")
-@NAME
-@OCCASION
-@REASON
-def drop(door: Door, name: str, occasion: str, reason: str) -> None:
-    """Its rows stay on record, cancelled."""
-    count = _bus(door).drop(name, occasion, door.site().actor, reason)
-    door.out.done("flow.dropped", f"{count} écriture(s) abandonnées", f"{count} write(s) dropped", flow=name, writes=count)
-
-
-@command.verb(
-    "settle",
-    fr="Clôt les étapes d'un enregistrement qui ont échoué pour de bon, une personne s'en étant chargée.",
-    en="Close the steps of a record that failed for good, once a person dealt with them.",
-)
-@NAME
-@option("--key", multiple=True, required=True, metavar="VALUE", fr="La clé, comme pour « show ».", en="The key, as for `show`.")
-@option("--step", default=None, metavar="NAME", fr="Cette étape seulement.", en="That step alone.")
-@REASON
-def settle(door: Door, name: str, key: tuple[str, ...], step: str | None, reason: str) -> None:
-    """Nothing is written at the vendor; the page of the record says who closed them, and the log why."""
-    from sovereign.flowing import settle as close
-
-    steps = close(door.site(), name, key, step, reason)
-    said = ", ".join(steps)
-    door.out.done("flow.settled", f"Réglé à la main : {said}", f"Settled by hand: {said}", flow=name, steps=list(steps))
