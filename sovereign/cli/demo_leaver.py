@@ -32,7 +32,8 @@ when = "quitte_le"
 most = 5
 select = '''
 SELECT after.matricule, after.quitte_le FROM changes('rh.agents')
- WHERE after.statut = 'parti' AND (_op = 'i' OR before.statut <> 'parti')
+ WHERE after.statut = 'parti'
+   AND (_op = 'i' OR before.statut <> 'parti' OR before.quitte_le IS DISTINCT FROM after.quitte_le)
 '''
 cancel = '''
 SELECT after.matricule FROM changes('rh.agents')

@@ -19,7 +19,7 @@ from tests.journeys.test_kills import KILLS
 from tests.servers.receiver import Receiver
 from tests.servers.subscribed import house
 
-BATCH, ROUNDS = 60, max(4, KILLS // 2)
+BATCH, ROUNDS = 60, max(4, KILLS // 4)
 
 
 def start(root: Path, urls: str, first: int, count: int) -> subprocess.Popen[str]:
