@@ -16,16 +16,11 @@ from typing import Any
 import pytest
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
-from sovereign import service
 from sovereign.cli.main import main
 from sovereign.clock import now
-from sovereign.eventing import diary
-from sovereign.events.reading import Told
 from sovereign.flowing import bus
-from sovereign.flows.ready import templates
 from tests.servers.ledger import Ledger, serving
-from tests.servers.policies import rule
-from tests.servers.served import LATER, Served, served
+from tests.servers.served import Served, served
 
 SYSTEMS = ("annuaire", "messagerie", "marches")
 FLOW = """
@@ -238,57 +233,6 @@ def test_a_service_killed_at_random_instants_gives_each_departure_its_writes_onc
         assert len(here.site.states()) == 40 * len(SYSTEMS), f"seed {seed}: a row asked for its write twice"
 
 
-def test_a_departure_that_is_taken_back_is_undone_where_it_was_done_and_cancelled_where_it_waited(tmp_path: Path) -> None:
-    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
-        here.run("flow", "enable", "depart")
-        here.agents.put(agent(3, "parti"), agent(4, "parti", "2099-12-31"))
-        here.pull()
-        here.run("flow", "run")
-        here.until(["compte-003"])
-        here.agents.put(agent(3), agent(4))
-        here.pull()
-        here.run("flow", "run")
-        here.until(["compte-003", "retour-compte-003"])
-        told = here.run("flow", "show", "depart", "--key", "m004")
-        assert {(row["undo"], row["standing"], row["why"]) for row in told} == {
-            (False, "cancelled", "cancelled"), (True, "cancelled", "undo.nothing"),
-        }  # fmt: skip
-        here.agents.put(agent(3, "parti"))  # once more: done again, and undone by what came since alone
-        here.pull()
-        here.run("flow", "run")
-        here.until(["compte-003", "compte-003", "retour-compte-003"])
-
-
-def test_a_departure_that_no_one_said_how_to_undo_is_left_to_a_person(tmp_path: Path) -> None:
-    with town(tmp_path, FLOW + CANCEL) as here:
-        here.run("flow", "enable", "depart")
-        here.agents.put(agent(3, "parti"))
-        here.pull()
-        here.run("flow", "run")
-        here.agents.put(agent(3))
-        here.pull()
-        here.run("flow", "run")
-        here.until(["compte-003"])
-        stopped = [row for row in here.run("flow", "show", "depart", "--key", "m003") if row["undo"]]
-        assert {(row["standing"], row["why"]) for row in stopped} == {("stopped", "undo.none")}
-
-
-def test_a_write_that_still_waits_for_an_approval_is_taken_back_and_nothing_is_undone(tmp_path: Path) -> None:
-    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
-        held = rule("held", "permit", expires="2099-01-01", more='@hold("quorum=1;groups=rssi;within=48h")')
-        (here.site.root / "policies" / "drill.cedar").write_text(held)
-        here.run("flow", "enable", "depart")
-        here.agents.put(agent(3, "parti"))
-        here.pull()
-        here.run("flow", "run")
-        assert set(here.site.states().values()) == {"held"}
-        here.agents.put(agent(3))
-        here.pull()
-        here.run("flow", "run")
-        assert set(here.site.states().values()) == {"cancelled"}
-        here.until([])
-
-
 def test_a_flow_that_waits_for_what_is_not_there_is_told_before_anybody_relies_on_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -328,72 +272,6 @@ def test_a_flow_whose_question_lacks_a_column_that_it_names_does_nothing_at_all(
         here.until([])
 
 
-def test_a_departure_that_is_put_off_is_done_on_its_new_date_alone(tmp_path: Path) -> None:
-    dated = FLOW.replace("before.statut <> 'parti')", "before.statut <> 'parti' OR before.quitte_le <> after.quitte_le)")
-    with town(tmp_path, dated) as here:
-        here.run("flow", "enable", "depart")
-        for day in (10, 20):
-            here.agents.put(agent(3, "parti", f"{now() + timedelta(days=day):%Y-%m-%d}"))
-            here.pull()
-            here.run("flow", "run")
-        for day, wanted in ((15, []), (25, ["compte-003"]), (40, ["compte-003"])):
-            here.site.clock = in_days(day)
-            with here.site.site() as site, service.fronted(site) as front:
-                while bus(site).work(front):
-                    pass
-            here.site.clock = now
-            here.until(wanted)
-        told = [(row["standing"], row["why"]) for row in here.run("flow", "show", "depart", "--key", "m003")]
-        assert sorted(told)[:3] == [("cancelled", "replaced")] * 3
-        assert len(told) == 6
-
-
-def test_the_last_word_about_a_record_holds_when_several_come_before_one_look(tmp_path: Path) -> None:
-    text = FLOW.replace('{ change = "rh.agents" }', '{ event = "rh.word" }').partition("select =")[0] + WORD
-    words = {
-        "1": ((True, None), (False, None)),
-        "2": ((True, None), (False, None), (True, None)),
-        "3": ((False, None), (True, None), (False, None), (True, "2099-01-01")),
-        "4": ((True, "2099-01-01"), (False, None), (True, None)),
-    }
-    with town(tmp_path, text, undo=UNDO) as here:
-        here.run("flow", "enable", "depart")
-        with here.site.site() as site:
-            for matricule, said in words.items():
-                for number, (parti, quitte_le) in enumerate(said):
-                    data = {"matricule": matricule, "compte": matricule, "parti": parti, "quitte_le": quitte_le}
-                    diary(site).take("rh", f"{matricule}-{number}", Told("rh.word", data), b"{}", None)
-        here.run("flow", "run")
-        here.until(["2", "4"])
-        told = [row for row in here.run("flow", "show", "depart", "--key", "3") if row["standing"] == "waiting"]
-        assert [row["due_at"][:10] for row in told] == ["2098-12-31"] * 3
-
-
-def test_the_template_follows_a_departure_through_all_that_its_source_may_say_of_it(tmp_path: Path) -> None:
-    text = templates()["leaver"].text.partition("\n[[do]]")[0].replace('owner = "rh"', 'owner = "agathe"')
-    with town(tmp_path, text, undo=UNDO) as here:
-
-        def told(statut: str | None, quitte_le: str | None) -> None:
-            here.agents.put(agent(3, "", quitte_le) | {"matricule": "m003", "courriel": None, "statut": statut})
-            here.pull()
-            here.run("flow", "run")
-
-        told("présent", None)
-        here.run("flow", "enable", "depart")
-        told("parti", "2020-01-01")
-        here.until(["compte-003"])
-        told("parti", "2099-01-01")
-        here.until(["compte-003", "retour-compte-003"])
-        assert {row["record"] for row in here.run("flow", "pending", "depart")}, "it waits for its new date"
-        told("parti", "2098-01-01")
-        told(None, None)
-        here.until(["compte-003", "retour-compte-003"])
-        left = [
-            row["due_at"][:4] for row in here.run("flow", "show", "depart", "--key", "m003") if row["standing"] == "waiting"
-        ]
-        assert left == []
-
-
 def test_rows_of_a_flow_whose_file_changed_keep_no_other_flow_waiting(tmp_path: Path) -> None:
     with town(tmp_path, FLOW.replace("most = 5", "most = 1000"), people=220) as here:
         other = (here.site.root / "flows" / "depart.toml").read_text()
@@ -428,28 +306,3 @@ def test_a_flow_reads_no_more_than_whoever_answers_for_it_may(tmp_path: Path) ->
         here.run("flow", "run")
         here.until([])
         assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "depart")] == [("failed", "flow.not_cleared")]
-
-
-def test_a_step_that_failed_for_good_stays_told_until_a_person_says_that_it_was_done_by_hand(tmp_path: Path) -> None:
-    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
-        here.run("flow", "enable", "depart")
-        (here.site.root / "policies" / "drill.cedar").write_text(
-            rule("open", "permit", 'unless { resource in Connection::"marches" }', expires=LATER)
-        )
-        here.agents.put(agent(3, "parti"))
-        here.pull()
-        here.run("flow", "run")
-        (left,) = here.run("flow", "pending")
-        assert here.refs("marches") == []
-        here.run("flow", "settle", "depart", "--key", "m003", "--step", "annuaire", "--reason", "it did not fail", code=2)
-        (settled,) = here.run("flow", "settle", "depart", "--key", "m003", "--reason", "done by hand at the vendor")
-        assert (left["flow"], settled["steps"]) == ("depart", ["marches"])
-        assert here.run("flow", "pending") == []
-        here.run("flow", "settle", "depart", "--key", "m003", "--reason", "again", code=2)
-        here.run("flow", "settle", "depart", "--key", "nobody", "--reason", "unknown", code=2)
-        assert len([each for each in here.run("audit", "show", "--limit", "50") if each["act"] == "flow.settled"]) == 1
-        here.agents.put(agent(3))
-        here.pull()
-        here.run("flow", "run")
-        told = {row["step"]: row["why"] for row in here.run("flow", "show", "depart", "--key", "m003") if row["undo"]}
-        assert told["marches"] == "undo.settled"
