@@ -150,12 +150,19 @@ class Served:
             return {row[0]: row[1] for row in reader.execute(text("SELECT intent, state FROM deliveries"))}
 
     def settled(self, seconds: float = 60) -> dict[str, str]:
-        """Where each write stands once none is under way any more, or so many seconds are over."""
-        until, states = time.monotonic() + seconds, self.states()
-        while not LIVE.isdisjoint(states.values()) and time.monotonic() < until:
+        """Where each write stands once none is under way nor to be read back any more, or so many seconds are over."""
+        until = time.monotonic() + seconds
+        while self._moving() and time.monotonic() < until:
             time.sleep(0.2)
-            states = self.states()
-        return states
+        return self.states()
+
+    def _moving(self) -> bool:
+        """Whether something more happens to a write by itself."""
+        with self.site() as site, site.state.read() as reader:
+            from sqlalchemy import text
+
+            rows = reader.execute(text("SELECT state, next_at FROM deliveries")).all()
+        return any(state in LIVE or (state == "delivered" and due is not None) for state, due in rows)
 
     def check_log(self) -> int:
         """Check the audit log from its first entry; gives how many it has."""
