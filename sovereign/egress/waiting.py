@@ -4,12 +4,15 @@ A date is read against the vendor's own `Date`, so that a clock that is off does
 Where `Retry-After` says nothing, the end of a quota does (`X-RateLimit-Reset`, as portals of open data write it).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 _FOREVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_WRITTEN_OUT: Final = re.compile(r"([0-9]{1,9}) ?(s|sec|second|min|minute|h|hour)s?", re.ASCII | re.IGNORECASE)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600}
 _LONGEST: Final = 10**8
 """Seconds: a smaller number is a time to wait (three years), a greater one a date since 1970 (after 1973)."""
 
@@ -23,6 +26,8 @@ def retry_after(headers: Mapping[str, str], present: datetime) -> datetime | Non
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return later(present, int(value[:12]))
+    if written := _WRITTEN_OUT.fullmatch(value):  # `5 minutes`, as MaarchCourrier says while it is being updated
+        return later(present, int(written[1]) * _UNITS[written[2][0].lower()])
     date = _date(value)
     if date is None:
         return None

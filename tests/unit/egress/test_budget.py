@@ -129,7 +129,9 @@ def test_a_host_can_be_reopened_by_whoever_knows_better() -> None:
         ("Monday, 23-Nov-26 12:10:00 GMT", NOW + timedelta(minutes=10)),
         ("Mon, 23 Nov 2026 11:00:00 GMT", NOW), ("999999999999", datetime(9999, 12, 31, tzinfo=UTC)),
         ("99999999999999999999", datetime(9999, 12, 31, tzinfo=UTC)),
-        ("soon", None), ("", None), ("-5", None), ("1.5", None), ("٣", None), ("Mon, 99 Nov 2026 12:10:00 GMT", None),
+        ("5 minutes", NOW + timedelta(minutes=5)), ("1 hour", NOW + timedelta(hours=1)), ("30s", NOW + timedelta(seconds=30)),
+        ("5 moons", None), ("5 minutes or so", None), ("soon", None), ("", None), ("-5", None), ("1.5", None), ("٣", None),
+        ("Mon, 99 Nov 2026 12:10:00 GMT", None),
     ],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_as_a_date_of_any_length(value: str, expected: datetime | None) -> None:
