@@ -1,4 +1,4 @@
-"""MaarchCourrier, by its REST interface (21.03 and 2301): letters, their files, attachments and notes, and what they refer to.
+"""MaarchCourrier, by its REST interface (21.03 and later): letters, their files, attachments and notes, and what they refer to.
 
 1. Lists of letters are asked by SQL conditions and followed by `res_id`; rows are held against what was asked (`maarch_walk`).
 2. Closures and deletions move no date: surveys find them (`maarch_survey`, `maarch_planning`).
@@ -43,9 +43,17 @@ _CHANGE_KEY: Final = (
     "Maarch garde la clé de chiffrement de son installation (changeKey) : ses jetons sont devinables ; faites-la changer.",
     "Maarch still has the encryption key of its installation (changeKey): its tokens can be guessed; have it changed.",
 )
+_MIGRATING: Final = (
+    "Maarch est en cours de mise à jour : il refuse tout le reste (503) jusqu'à ce qu'elle soit finie.",
+    "Maarch is being updated: it refuses everything else (503) until that is over.",
+)
 _NOTHING: Final = (
     "Ce compte ne voit aucun courrier : la clause de son groupe est sans doute restée à « 1=0 », celle des services web.",
     "This account sees no letter: the clause of its group is probably still `1=0`, that of web services.",
+)
+_CLAUSE: Final = (
+    "Maarch échoue à lister les courriers : une clause des groupes du compte est peut-être fausse, ou celle du premier, vide.",
+    "Maarch fails to list letters: a clause of the account's groups may be wrong, or that of the first empty.",
 )
 _ALTERED: Final = (
     "Un fichier servi diffère de son empreinte : si Maarch y met un filigrane, ou le chiffre, réglez verify = false.",
@@ -86,6 +94,8 @@ class Maarch:
         accept(asked, response)
         told = decode(asked, response)
         vendor, remarks = _said(told)
+        if isinstance(told, dict) and told.get("migrating") is True:
+            return Checked(vendor, (*remarks, _MIGRATING))
         if self._lettered:
             remarks += yield from self._check_letters()
         for name in self.names:
@@ -186,7 +196,8 @@ class Maarch:
         except VendorError as fault:
             if isinstance(fault, Malformed):
                 raise
-            return [_unread("resources", fault)]
+            failed = isinstance(status := fault.fields.get("status"), int) and status >= 500
+            return [_unread("resources", fault), *([_CLAUSE] if failed else [])]
 
 
 def _listed(asked: Request, response: Response) -> bool:

@@ -28,6 +28,8 @@ GONE: Final = "Document does not exist"
 ROUTE_DENIED: Final = "This route is not authorized for this user"
 FORBIDDEN: Final = "Service forbidden"
 _NO_GROUP: Final = "User has no groups"
+HELD: Final = frozenset({"User is ABS and must be activated", "User must change his password"})
+"""What a person's account is told while it is away, or when its password has expired."""
 PRIVILEGES: Final = {"GET/contacts": "admin_contacts", "GET/users": "admin_users"}
 
 
@@ -51,14 +53,34 @@ class RightMissing(VendorError):
     todo_en = "Give this privilege to the account's group in Maarch, or limit the streams with `streams`."
 
 
+class NoGroup(VendorError):
+    """The account is in no group whose clause says what it sees. Fields: `route`, `status`."""
+
+    code = "vendor.no_group"
+    fr = "Le compte n'est dans aucun groupe de Maarch dont la clause dise ce qu'il voit ({status} à {route})."
+    en = "The account is in no group of Maarch whose clause says what it sees ({status} to {route})."
+    todo_fr = "Mettez le compte dans un groupe, et écrivez la clause de ce groupe : une clause vide ne montre rien."
+    todo_en = "Put the account into a group, and write that group's clause: an empty one shows nothing."
+
+
+class AccountHeld(VendorError):
+    """Maarch answers nothing to a person's account that is away, or whose password has expired. Fields: `route`, `status`."""
+
+    code = "vendor.account_held"
+    fr = "Maarch tient ce compte à l'écart ({status} à {route}) : il est noté absent, ou son mot de passe a expiré."
+    en = "Maarch holds this account back ({status} to {route}): it is said to be away, or its password has expired."
+    todo_fr = "Réactivez le compte dans Maarch, ou renouvelez son mot de passe ; un compte de service web n'y est pas soumis."
+    todo_en = "Activate the account in Maarch again, or renew its password; a web-service account is not subject to it."
+
+
 class ListRefused(VendorError):
     """Maarch takes no list of letters as it was asked."""
 
     code = "vendor.list_refused"
     fr = "Maarch refuse la liste des courriers ({status} à {method} {path}) : sa condition ou ses colonnes."
     en = "Maarch refuses the list of letters ({status} to {method} {path}): its condition or its columns."
-    todo_fr = "Vérifiez la condition « where » de la connexion, et la version de Maarch (21.03 ou 2301)."
-    todo_en = "Check the connection's `where` condition, and the version of Maarch (21.03 or 2301)."
+    todo_fr = "Vérifiez la condition « where » de la connexion, et la version de Maarch (21.03 ou plus récente)."
+    todo_en = "Check the connection's `where` condition, and the version of Maarch (21.03 or later)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +125,10 @@ def admit(request: Request, response: Response, route: str) -> None:
         raise RouteDenied(route=route, status=403, **_place(request))
     if response.status == 403 and said == FORBIDDEN:
         raise RightMissing(route=route, right=PRIVILEGES.get(route, "?"), status=403, **_place(request))
+    if response.status == 403 and said in HELD:
+        raise AccountHeld(route=route, status=403, **_place(request))
     if response.status == 400 and said == _NO_GROUP:
-        raise RightMissing(route=route, right="groups", status=400, **_place(request))
+        raise NoGroup(route=route, status=400, **_place(request))
     if response.status == 400 and route == LIST:
         raise ListRefused(status=400, **_place(request))
     accept(request, response)

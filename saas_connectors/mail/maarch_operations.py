@@ -117,9 +117,7 @@ def operations(opened: Sequence[str]) -> dict[str, Operation]:
         Operation(
             "set_external_ids", "Inscrire l'identifiant externe d'un courrier", "Set the external identifier of a letter",
             _schema(
-                {**named, "externalId": _EXTERNAL, "status": _STATUS,
-                 "externalLink": {"type": "string", "pattern": r"^https?://[!-~]{1,1000}$"}},
-                "resId", "externalId",
+                {**named, "externalId": _EXTERNAL, "status": _STATUS}, "resId", "externalId",
             ),
             stream="resources", idempotent=True,
         ),
@@ -148,3 +146,7 @@ def status(operation: str, payload: Json) -> str | None:
 
 def _schema(properties: Mapping[str, Json], *required: str, **more: Any) -> dict[str, Json]:  # noqa: ANN401 - JSON Schema
     return closed({"type": "object", "properties": dict(properties), "required": list(required), **more})
+
+
+FIELDS: Final = frozenset(name for each in operations(OPERATIONS).values() for name in each.schema["properties"])
+"""The names of all that payloads may hold."""

@@ -4,15 +4,18 @@
    privilege that it lacks, a letter out of its perimeter. A page of HTML is never read: Maarch's show the password.
 2. A refusal names the route as Maarch's own setting does (`authorized_api`: `POST/resources`).
 3. A letter that does not exist and one that may not be seen are refused with the same words: neither is claimed.
+4. Of a payload that Maarch refuses, the field is named: those of our schemas alone, never a word of the answer.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from saas_connectors.answer import accept
 from saas_connectors.errors import Rejected
-from saas_connectors.mail.maarch_calls import FORBIDDEN, OUT, ROUTE_DENIED, sentence
+from saas_connectors.mail.maarch_calls import FORBIDDEN, HELD, OUT, ROUTE_DENIED, sentence
+from saas_connectors.mail.maarch_operations import FIELDS
 from saas_connectors.request import Request, Response
 from saas_connectors.writing import written
 
@@ -29,6 +32,18 @@ ATTACHED: Final = "GET/resources/{resId}/attachments"
 CONTENT: Final = "GET/attachments/{id}/originalContent"
 ROUTES: Final = (CREATE, UPDATE, STATUS, EXTERNAL, FIND, LETTER, NOTE, NOTES, ATTACH, ATTACHED, CONTENT)
 PRIVILEGES: Final[Mapping[str, str]] = {STATUS: "update_status_mail", UPDATE: "update_resources"}
+_FIELD: Final = re.compile(r"Body ([A-Za-z]{1,40})\b")
+_FORMAT: Final = "Format with this mimeType is not allowed"
+_NAMED: Final = {
+    "File is mandatory for this indexing model": "encodedFile", _FORMAT: "format", "resIdMaster": "resId",
+    "Resource is signed, file can not be modified": "encodedFile",
+    "Resource is in external signature book, file can not be modified": "encodedFile",
+    "Resource is not convertible, file can not be modified": "encodedFile",
+}  # fmt: skip
+"""The field of ours that is meant by a sentence which does not name it."""
+_LOCKED: Final = frozenset(
+    {"Resource can not be modified because of status", "Resource status is empty. It can not be modified"}
+)
 
 
 class WriteRefused(Rejected):
@@ -60,6 +75,58 @@ class WriteForbidden(WriteRefused):
     todo_en = "Give the privilege `{reason}` to the account's group in Maarch, or take the operation out of `writes`."
 
 
+class IndexingClosed(WriteRefused):
+    """The account's groups may not create letters: a switch of the group, which is no privilege. `reason`: the route."""
+
+    code = "vendor.indexing_closed"
+    fr = "Aucun groupe du compte n'est autorisé à indexer dans Maarch ({status} à {reason})."
+    en = "No group of the account may index in Maarch ({status} to {reason})."
+    todo_fr = (
+        "Dans Maarch, ouvrez le groupe du compte et, dans ses paramètres d'indexation, autorisez l'indexation et les services "
+        "vers lesquels il peut créer des courriers."
+    )
+    todo_en = (
+        "In Maarch, open the account's group and, in its indexing settings, allow indexing and the services for which it may "
+        "create letters."
+    )
+
+
+class FieldRefused(WriteRefused):
+    """Maarch refuses the value of a field, or asks for one: `reason`, as the payload writes it."""
+
+    code = "vendor.field_refused"
+    fr = "Maarch refuse le champ « {reason} », ou l'exige ({status}) ; rien n'a été fait."
+    en = "Maarch refuses the field `{reason}`, or asks for it ({status}); nothing was done."
+    todo_fr = (
+        "Vérifiez-le dans Maarch : valeur inconnue ou désactivée, exigée par le modèle d'indexation, date passée ou à venir, "
+        "service hors des paramètres d'indexation du groupe, format ou taille de fichier non admis."
+    )
+    todo_en = (
+        "Check it in Maarch: an unknown or disabled value, one that the indexing model asks for, a date past or to come, a "
+        "service outside the group's indexing settings, a file whose format or size is not allowed."
+    )
+
+
+class LetterLocked(WriteRefused):
+    """The letter's status lets nobody change its sheet. `reason`: the route."""
+
+    code = "vendor.letter_locked"
+    fr = "L'état de ce courrier n'en permet pas la modification dans Maarch ({status} à {reason})."
+    en = "The status of this letter allows no change of it in Maarch ({status} to {reason})."
+    todo_fr = "Changez d'abord son état, ou rendez cet état « modifiable » dans l'administration des statuts de Maarch."
+    todo_en = "Change its status first, or make that status modifiable in Maarch's administration of statuses."
+
+
+class WriterHeld(WriteRefused):
+    """Maarch lets the account do nothing: it is said to be away, or its password has expired. `reason`: the route."""
+
+    code = "vendor.writer_held"
+    fr = "Maarch tient ce compte à l'écart ({status} à {reason}) : il est noté absent, ou son mot de passe a expiré."
+    en = "Maarch holds this account back ({status} to {reason}): it is said to be away, or its password has expired."
+    todo_fr = "Réactivez le compte dans Maarch, ou renouvelez son mot de passe ; un compte de service web n'y est pas soumis."
+    todo_en = "Activate the account in Maarch again, or renew its password; a web-service account is not subject to it."
+
+
 class LetterOut(WriteRefused):
     """The letter does not exist, or the account may not see it: Maarch says the same of both. `reason`: the route."""
 
@@ -83,13 +150,28 @@ def admitted(request: Request, response: Response, route: str) -> None:
 
 
 def denied(request: Request, response: Response, route: str) -> None:
-    """Raise the refusal of a right, if an answer is one."""
+    """Raise the refusal of a right, or of a field, if an answer is one."""
     if response.status not in (400, 403):
         return
-    said, method, path = sentence(response), request.method, urlsplit(request.url).path or "/"
+    kind, reason = _meant(sentence(response), response.status, route)
+    if kind is not None:
+        path = urlsplit(request.url).path or "/"
+        raise kind(method=request.method, path=path, status=response.status, reason=reason)
+
+
+def _meant(said: str, status: int, route: str) -> tuple[type[WriteRefused] | None, str]:
+    """What a sentence of Maarch's means, and the word for why."""
     if said == OUT or (route == ATTACH and said == "Body resIdMaster is out of perimeter"):
-        raise LetterOut(method=method, path=path, status=response.status, reason=route)
-    if response.status == 403 and said == ROUTE_DENIED:
-        raise WriteDenied(method=method, path=path, status=403, reason=route)
-    if response.status == 403 and said == FORBIDDEN:
-        raise WriteForbidden(method=method, path=path, status=403, reason=PRIVILEGES.get(route, route))
+        return LetterOut, route
+    if status == 403:
+        if said == ROUTE_DENIED:
+            return WriteDenied, route
+        if said == FORBIDDEN:
+            return (IndexingClosed, route) if route == CREATE else (WriteForbidden, PRIVILEGES.get(route, route))
+        return (WriterHeld, route) if said in HELD else (None, "")
+    if said in _LOCKED:
+        return LetterLocked, route
+    found = _FIELD.match(said)
+    named = found[1] if found else _FORMAT if said.startswith(_FORMAT) else said
+    named = _NAMED.get(named, named)
+    return (FieldRefused, named) if named in FIELDS else (None, "")

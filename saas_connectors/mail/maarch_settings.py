@@ -1,7 +1,8 @@
 """The settings of a connection to MaarchCourrier, read strictly.
 
 `where` is SQL that the vendor runs, put beside ours: it must stand inside parentheses, and hold none of the words that Maarch
-refuses, which it looks for inside texts as well.
+refuses, which it looks for inside texts as well, nor what it replaces in the clauses of groups (`@my_entities`): it replaces
+that only to try a condition, and then runs the condition as it came.
 """
 
 import re
@@ -22,6 +23,10 @@ DENIED: Final = (
     "reset", "truncate", "update",
 )  # fmt: skip
 _DENIED: Final = re.compile(rf"\b(?:{'|'.join(DENIED)})\b", re.IGNORECASE)
+_REPLACED: Final = re.compile(
+    r"@(?:user|email|my_entities|my_primary_entity|all_entities|subentities|immediate_children|parent_entity|sisters_entities"
+    r"|entity_type)"
+)
 _MOST_WHERE: Final = 4_000
 SAID_HERE: Final = {
     **SAID,
@@ -96,6 +101,12 @@ def check_clause(field: str, clause: str) -> None:
             field=field,
             expected_fr=f"une condition sans le mot « {word} », que Maarch refuse même à l'intérieur d'un texte",
             expected_en=f"a condition without the word `{word}`, which Maarch refuses even inside a text",
+        )
+    if _REPLACED.search(clause):
+        raise SettingsError(
+            field=field,
+            expected_fr="une condition sans mot que Maarch remplace (@my_entities…) : écrivez-la dans la clause du groupe",
+            expected_en="a condition without what Maarch replaces (@my_entities…): write it in the clause of the group",
         )
     if len(clause) > _MOST_WHERE:
         raise SettingsError(

@@ -2,7 +2,8 @@
 
 A page shorter than asked is not the end: the walk ends on an empty page, or on the last identifier it was to reach. Rows that
 the clause does not allow are dropped and told; a page that brings nothing new ends the walk, and is told. A walk that may
-grow asks four times as much after each page that came whole; a server that fails at a large page is asked small ones again.
+grow asks four times as much after each page that came whole; a server that fails at a large page, or gives something else than
+a list (PHP tells on a page that memory ran out), is asked small ones again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from saas_connectors.answer import malformed
 from saas_connectors.connector import Exchange, Fetch
 from saas_connectors.mail.maarch_calls import LIST, Calls, rows
 from saas_connectors.mail.maarch_streams import number
+from saas_connectors.request import Response
 
 Letter = tuple[int, Mapping[str, Any]]
 Fact = tuple[str, bool | None, Mapping[str, Any]]
@@ -45,7 +47,7 @@ class Walk:
         self._asked = self._asked or max(self.limit, min(self.large, self.most))
         request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self._asked)
         (response,) = yield Fetch((request,))
-        if response.status >= 500 and self._asked > self.limit:
+        if self._asked > self.limit and (response.status >= 500 or not _whole(response)):
             self._tell("page_cap", None, {"asked": self._asked, "given": 0})
             self._asked, self.most, self.large = self.limit, 0, 0
             request = self.calls.list(self.columns, *bounds, *self.conditions, limit=self._asked)
@@ -84,3 +86,9 @@ class Walk:
     def _tell(self, check: str, holds: bool | None, detail: Mapping[str, Any]) -> None:
         if (check, holds, detail) not in self.facts:
             self.facts.append((check, holds, detail))
+
+
+def _whole(response: Response) -> bool:
+    """Whether a success is an object in JSON, by its two ends."""
+    body = response.body.strip()
+    return not 200 <= response.status < 300 or (body[:1] == b"{" and body[-1:] == b"}")

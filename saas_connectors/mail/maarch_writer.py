@@ -53,8 +53,9 @@ _PLACED: Final[Mapping[str, tuple[str, str]]] = {
 """Where the copy keeps what a field of a payload holds."""
 _KEPT: Final = (
     "subject", "doctype", "priority", "processLimitDate", "documentDate", "arrivalDate", "departureDate", "barcode",
-    "confidentiality", "initiator", "modelId", "tags", "folders",
+    "confidentiality", "initiator", "tags", "folders",
 )  # fmt: skip
+"""What an update puts back. Not the model: told which it is, Maarch resets the fields that the model disables."""
 _ADDED: Final = {
     "add_note": ("notes", refusals.NOTE, "noteId"),
     "add_attachment": ("attachments", refusals.ATTACH, "id"),
@@ -222,7 +223,10 @@ class MaarchWriter:
         if state != "found":
             raise self._out(refusals.LETTER)
         said = {name: value for name, value in payload.items() if name != "resId"}
-        body = {name: held[name] for name in _KEPT if held.get(name) is not None} | said
+        kept = {name: held[name] for name in _KEPT if held.get(name) is not None}
+        if "priority" in said:  # with both, Maarch works the priority out of the date, whatever was asked
+            kept.pop("processLimitDate", None)
+        body = kept | said
         for name in ("senders", "recipients"):
             if name not in said and isinstance(held.get(name), list):
                 body[name] = [{"id": each.get("id"), "type": each.get("type")} for each in held[name] if isinstance(each, dict)]
@@ -240,9 +244,7 @@ class MaarchWriter:
             becomes = held.get("status")
             if state != "found" or not becomes:
                 raise self._out(refusals.LETTER)
-        link = {"external_link": payload["externalLink"]} if "externalLink" in payload else {}
-        told = {"res_id": letter, "external_id": payload["externalId"], **link}
-        body = {"externalInfos": [told], "status": becomes}
+        body = {"externalInfos": [{"res_id": letter, "external_id": payload["externalId"]}], "status": becomes}
         response = yield from self._sent("PUT", "res/externalInfos", body, refusals.EXTERNAL)
         return Applied(response.status, str(letter))
 

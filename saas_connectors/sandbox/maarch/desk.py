@@ -6,8 +6,6 @@ is a status); external information sets a status as well.
 Every write that took place is in `done`, in order: (route, the number written to, body).
 """
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +14,7 @@ import orjson
 
 from saas_connectors.sandbox.maarch.door import Account
 from saas_connectors.sandbox.maarch.letters import CLOSING, FIRST
+from saas_connectors.sandbox.maarch.rules import Rules, content_of
 from saas_connectors.sandbox.maarch.store import Store
 from saas_connectors.sandbox.wire import Reply
 
@@ -27,7 +26,9 @@ _DATES: Final = {
     "departureDate": "departure_date",
     "processLimitDate": "process_limit_date",
 }
-_FIELDS: Final = {"subject": "subject", "priority": "priority", "barcode": "barcode", **_DATES}
+_FIELDS: Final = {"subject": "subject", "priority": "priority", **_DATES}
+BESIDE: Final = ("tags", "folders", "senders", "recipients")
+"""What is kept beside a letter: a change of the letter replaces it whole."""
 
 
 def said(value: Any, status: int = 200) -> Reply:  # noqa: ANN401 - JSON
@@ -43,70 +44,63 @@ def wrong(error: str, status: int = 400) -> Reply:
 class Desk:
     """The writing routes."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self._store, self._rules = store, rules
         self.done: list[tuple[str, int, Body]] = []
 
     def create(self, account: Account, body: Body) -> Reply:
         """`POST /resources`."""
-        if not isinstance(body.get("modelId"), int):
-            return wrong("Body modelId is empty or not an integer")
-        if account.mode == "rest" and not body.get("status"):
-            return wrong("Body status is empty or not a string")
-        if "doctype" in body and self._store.one("SELECT 1 FROM doctypes WHERE type_id = ?", body["doctype"]) is None:
-            return wrong("Body doctype does not exist")
-        content = _content(body)
-        if isinstance(content, Reply):
-            return content
-        if body.get("status") and self._status(body["status"]) is None:
-            return wrong("Body status does not exist")
-        destination = self._entity(body.get("destination"))
-        if body.get("destination") and destination is None:
-            return wrong("Body destination does not exist")
-        store, now = self._store, self._store.now()
+        if not account.can_index:
+            return wrong("Service forbidden", 403)
+        asked, body = body, self._rules.filled(body)
+        if refusal := self._rules.creation(account, body):
+            return wrong(refusal)
+        store, now, content = self._store, self._store.now(), content_of(body)
+        told = {**body, **self._rules.priority(body)}
         with store.lock:
             last = store.one("SELECT max(res_id) AS n FROM res_letterbox")
             number = max(FIRST, (last or {}).get("n") or 0) + 1
             store.add("res_letterbox", res_id=number, type_id=body.get("doctype"), model_id=body["modelId"],
-                      typist=account.number, status=body.get("status"), destination=destination, creation_date=now,
+                      typist=account.number, status=body.get("status"), destination=self._entity(body.get("destination")),
+                      initiator=self._entity(body.get("initiator")), creation_date=now, barcode=body.get("barcode"),
                       modification_date=now, version=1, category_id="incoming", alt_identifier=f"MAARCH/2026A/{number}",
                       confidentiality="Y" if body.get("confidentiality") else "N",
                       external_id=_jsonb(body.get("externalId") or {}),
                       custom_fields=_jsonb(body["customFields"]) if body.get("customFields") else None,
-                      **{column: body.get(name) for name, column in _FIELDS.items()},
+                      **{column: told.get(name) for name, column in _FIELDS.items()},
                       **_stored(content, body, number))  # fmt: skip
             if content is not None:
                 store.keep("letter", number, content)
+            store.beside[number] = {name: body[name] for name in BESIDE if body.get(name)}
             store.told("res_letterbox", number, "ADD", "Document ajouté", account.number)
-            self.done.append(("POST/resources", number, body))
+            self.done.append(("POST/resources", number, asked))
         return said({"resId": number})
 
     def update(self, account: Account, number: int, body: Body, *, only: bool) -> Reply:
-        """`PUT /resources/{resId}`: the one write that moves `modification_date`."""
+        """`PUT /resources/{resId}`: the one write that moves `modification_date`; what a body does not name stays."""
         if "update_resources" not in account.privileges or not self._store.allowed(number, account.clause):
             return wrong("Service forbidden", 403)
-        if not body:
-            return wrong("Body is not set or empty")
-        content = _content(body)
-        if isinstance(content, Reply):
-            return content
-        if only and content is None:
-            return wrong("Body encodedFile is not set or empty")
-        if not only and not isinstance(body.get("doctype"), int):
-            return wrong("Body doctype is not an integer")
+        asked = body
+        body = {name: value for name, value in self._rules.filled(body).items() if name != "destination"}
+        held = self._store.one("SELECT * FROM res_letterbox WHERE res_id = ?", number) or {}
+        if refusal := self._rules.update(held, body, only=only):
+            return wrong(refusal)
+        content = content_of(body)
         changed: dict[str, Any] = {"modification_date": self._store.now()}
         if not only:
-            changed |= {column: body.get(name) for name, column in _FIELDS.items()} | {"type_id": body["doctype"]}
-            if "customFields" in body:
-                changed["custom_fields"] = _jsonb(body["customFields"])
+            told = {**body, **self._rules.priority(body)}
+            changed |= {column: told[name] for name, column in _FIELDS.items() if name in told} | {"type_id": body["doctype"]}
+            changed |= {"confidentiality": "Y" if body["confidentiality"] else "N"} if "confidentiality" in body else {}
+            changed |= {"initiator": self._entity(body["initiator"])} if "initiator" in body else {}
+            changed |= {"custom_fields": _jsonb(body["customFields"])} if body.get("customFields") else {}
+            self._store.beside[number] = {name: body[name] for name in BESIDE if body.get(name)}
         with self._store.lock:
             if content is not None:
-                held = self._store.one("SELECT version FROM res_letterbox WHERE res_id = ?", number) or {"version": 0}
-                changed |= _stored(content, body, number) | {"version": held["version"] + 1}
+                changed |= _stored(content, body, number) | {"version": (held["version"] or 0) + 1}
                 self._store.keep("letter", number, content)
             self._store.change("res_letterbox", "res_id", number, **changed)
             self._store.told("res_letterbox", number, "UP", "Document modifié", account.number)
-            self.done.append(("PUT/resources/{resId}", number, body))
+            self.done.append(("PUT/resources/{resId}", number, asked))
         return Reply(204, b"")
 
     def status(self, account: Account, body: Body) -> Reply:
@@ -125,8 +119,10 @@ class Desk:
                 return wrong("Document introuvable")
             if not self._store.allowed(held["res_id"], account.clause):
                 return OUT
-            closing = (held["closing_date"] or self._store.now()) if status in CLOSING else None
-            self._store.change("res_letterbox", "res_id", held["res_id"], status=status, closing_date=closing)
+            if status not in CLOSING:
+                self._store.change("res_letterbox", "res_id", held["res_id"], status=status, closing_date=None)
+            elif held["closing_date"] is None:  # a letter that was closed keeps its status, under a success
+                self._store.change("res_letterbox", "res_id", held["res_id"], status=status, closing_date=self._store.now())
             self._store.told("res_letterbox", held["res_id"], "UP", body.get("historyMessage") or "Statut", account.number)
             self.done.append(("PUT/res/resource/status", held["res_id"], body))
         return said({"success": "success"})
@@ -203,15 +199,15 @@ class Desk:
 
     def attach(self, account: Account, body: Body) -> Reply:
         """`POST /attachments`."""
-        content = _content(body)
-        if isinstance(content, Reply):
-            return content
-        if content is None:
-            return wrong("Body encodedFile is empty or not a string")
+        content = content_of(body)
+        if not body.get("encodedFile"):
+            return wrong("Body encodedFile is empty")
         if not isinstance(body.get("type"), str) or not body["type"]:
             return wrong("Body type is empty or not a string")
         if not isinstance(body.get("resIdMaster"), int) or not self._store.allowed(body["resIdMaster"], account.clause):
             return wrong("Body resIdMaster is out of perimeter")
+        if (refusal := self._rules.file(body)) or content is None:
+            return wrong(refusal or "Body encodedFile is empty")
         with self._store.lock:
             now = self._store.now()
             number = self._store.add("res_attachments", res_id_master=body["resIdMaster"], title=body.get("title"),
@@ -233,9 +229,9 @@ class Desk:
         if body is None:
             self._store.change("res_attachments", "res_id", number, status="DEL")
         else:
-            content = _content(body)
-            if isinstance(content, Reply):
-                return content
+            content = content_of(body)
+            if refusal := self._rules.file(body):
+                return wrong(refusal)
             if not body.get("type"):
                 return wrong("Body type is empty or not a string")
             if content is not None:
@@ -254,17 +250,6 @@ class Desk:
     def _entity(self, number: object) -> str | None:
         held = self._store.one("SELECT entity_id FROM entities WHERE id = ?", number) if number else None
         return held["entity_id"] if held else None
-
-
-def _content(body: Body) -> bytes | Reply | None:
-    if not body.get("encodedFile"):
-        return None
-    if not isinstance(body.get("format"), str) or not body["format"]:
-        return wrong("Body format is empty or not a string")
-    try:
-        return base64.b64decode(str(body["encodedFile"]).replace("-", "+").replace("_", "/"), validate=True)
-    except (binascii.Error, ValueError):
-        return wrong("Body encodedFile is not base64")
 
 
 def _stored(content: bytes | None, body: Body, number: int) -> dict[str, Any]:

@@ -23,10 +23,11 @@ REFRESH: Final = timedelta(hours=8)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user: `mode` is `rest` for a web-service user; `clause` what it may see (None: root, everything).
+    """A user: `mode` is `rest` for a web-service user; `clause` what it may see (None: root, everything; empty: in no group).
 
     `authorized_api`: the routes it may call, as `POST/res/list`; none listed means all. `privileges`: among `admin_users`,
-    `admin_contacts`, `update_status_mail`, `update_resources`, `view_history`.
+    `admin_contacts`, `update_status_mail`, `update_resources`, `view_history`. `can_index`: whether its group may create
+    letters, `services` for which (None: all). `held`: what a person's account is answered instead of anything, if anything.
     """
 
     login: str
@@ -36,6 +37,9 @@ class Account:
     clause: str | None = "1=1"
     authorized_api: tuple[str, ...] = ()
     privileges: frozenset[str] = frozenset({"admin_users", "admin_contacts", "update_status_mail"})
+    can_index: bool = True
+    services: frozenset[int] | None = None
+    held: str = ""
 
 
 class Door:

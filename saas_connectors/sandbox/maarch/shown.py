@@ -1,6 +1,7 @@
 """What the server shows besides lists of letters: one letter, its files, notes and attachments; people, services, types."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -86,8 +87,9 @@ class Shown:
             )
             listed = [{k: v for k, v in _shown(row).items() if k != "format"} for row in rows]
             return said({"attachments": listed, "mailevaEnabled": False})
-        service = self._store.one("SELECT id FROM entities WHERE entity_id = ?", held["destination"])
-        return said(_letter(held, service["id"] if service else None, light=bool(call.query.get("light"))))
+        services = {row["entity_id"]: row["id"] for row in self._store.rows("SELECT id, entity_id FROM entities")}
+        beside = self._store.beside.get(number, {})
+        return said(_letter(held, services, beside, light=bool(call.query.get("light"))))
 
     def _attachment(self, route: str, account: Account, number: int, call: Call) -> Reply:
         held = self._store.one("SELECT * FROM res_attachments WHERE res_id = ? AND status NOT IN ('DEL', 'OBS')", number)
@@ -151,7 +153,7 @@ def _shown(row: Row) -> Row:
     }  # fmt: skip
 
 
-def _letter(row: Row, service: int | None, *, light: bool) -> dict[str, Any]:
+def _letter(row: Row, services: Mapping[str, int], beside: Mapping[str, Any], *, light: bool) -> dict[str, Any]:
     told = {
         "resId": row["res_id"], "modelId": row["model_id"], "categoryId": row["category_id"], "chrono": row["alt_identifier"],
         "status": row["status"], "closingDate": row["closing_date"], "creationDate": row["creation_date"],
@@ -159,9 +161,13 @@ def _letter(row: Row, service: int | None, *, light: bool) -> dict[str, Any]:
         "integrations": orjson.loads(row["integrations"]), "subject": row["subject"], "priority": row["priority"],
         "processLimitDate": row["process_limit_date"], "statusLabel": row["status"], "typist": row["typist"],
     }  # fmt: skip
+    told |= {name: beside.get(name, []) for name in ("senders", "recipients")}
     if not light:
         told |= {
-            "doctype": row["type_id"], "destination": service, "documentDate": row["doc_date"],
-            "arrivalDate": row["admission_date"], "customFields": orjson.loads(row["custom_fields"] or "{}"), "tags": [],
+            "doctype": row["type_id"], "destination": services.get(row["destination"]), "documentDate": row["doc_date"],
+            "arrivalDate": row["admission_date"], "departureDate": row["departure_date"], "barcode": row["barcode"],
+            "initiator": services.get(row["initiator"]), "confidentiality": row["confidentiality"] == "Y",
+            "customFields": orjson.loads(row["custom_fields"]) if row["custom_fields"] else [],
+            "tags": beside.get("tags", []), "folders": beside.get("folders", []),
         }  # fmt: skip
     return told

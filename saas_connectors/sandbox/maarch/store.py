@@ -76,6 +76,7 @@ class Store:
     ) -> None:
         self.zone, self.clock, self.size = zone, clock, size
         self.lock = threading.RLock()
+        self.beside: dict[int, dict[str, Any]] = {}
         self._seen: dict[int, str] = {}
         self._last: datetime | None = None
         self._base = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -176,6 +177,8 @@ class Store:
         """Whether a letter is in an account's perimeter; an unknown one never is, unless the account is root."""
         if perimeter is None:
             return True
+        if not perimeter:
+            return False
         try:
             return bool(self.list(["res_id"], f"res_id = {int(number)}", perimeter, (), 1))
         except Refused:

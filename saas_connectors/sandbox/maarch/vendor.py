@@ -18,6 +18,7 @@ import orjson
 from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox.maarch.desk import OUT, Desk, said, wrong
 from saas_connectors.sandbox.maarch.door import Account, Door
+from saas_connectors.sandbox.maarch.rules import Model, Rules
 from saas_connectors.sandbox.maarch.shown import Shown
 from saas_connectors.sandbox.maarch.store import Refused, Store
 from saas_connectors.sandbox.mishaps import after, html, instead
@@ -47,6 +48,7 @@ def _pattern(route: str) -> tuple[str, str, re.Pattern[str]]:
     return route, method, re.compile(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(slash + path)))
 
 
+_MODELS: Final = {1: Model()}
 _PATTERNS: Final = tuple(_pattern(route) for route in ROUTES)
 
 
@@ -55,6 +57,7 @@ class Maarch:
 
     `notes_every`, `attachments_every`: one letter in so many has a note, an attachment; 0 for none. `cap`: most rows of a list,
     whatever is asked. `attempts`: wrong passwords that lock an account. `change_key`: the server still has its first secret.
+    `models`: the indexing models, by their number. `migrating`: an update is under way, nothing else is answered.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Maarch:
         accounts: tuple[Account, ...] = ACCOUNTS,
         zone: str = "Europe/Paris",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        version: str = "2301",
+        models: Mapping[int, Model] = _MODELS,
         change_key: bool = False,
         latency: float = 0.0,
         cap: int | None = None,
@@ -78,10 +81,11 @@ class Maarch:
             letters, document_bytes, zone=zone, clock=clock, notes_every=notes_every, attachments_every=attachments_every
         )
         self.door = Door({each.login: each for each in accounts}, clock, attempts, timedelta(minutes=30))
-        self.desk, self.shown = Desk(self.store), Shown(self.store)
+        self.desk, self.shown = Desk(self.store, Rules(self.store, models)), Shown(self.store)
+        self.migrating = False
         self.troubles = Troubles()
         self.calls: deque[Call] = deque(maxlen=500_000)
-        self.version, self.change_key, self.latency, self.cap, self.subqueries = version, change_key, latency, cap, subqueries
+        self.change_key, self.latency, self.cap, self.subqueries = change_key, latency, cap, subqueries
 
     def answer(self, call: Call) -> Reply:
         """Answer a call."""
@@ -136,6 +140,9 @@ class Maarch:
         if not right:
             return html(call, 405 if matching else 404)
         route, found = right[0]
+        if self.migrating and route != "GET/authenticationInformations":
+            told = {"errors": "Service unavailable : migration in progress", "lang": "migrationProcessing", "migrating": True}
+            return Reply(503, orjson.dumps(told), {"Retry-After": "5 minutes"})
         if route in OPEN:
             return self._open(route, call)
         account = self.door.known(call)
@@ -143,6 +150,8 @@ class Maarch:
             return wrong("Authentication Failed", 401)
         if account.mode == "rest" and account.authorized_api and route not in account.authorized_api:
             return wrong("This route is not authorized for this user", 403)
+        if account.held and account.mode != "rest":
+            return wrong(account.held, 403)
         number = found.group(1) if found.groups() else "0"
         if not number.isdigit():
             return OUT if "resources" in route else wrong("Route id is not an integer")
@@ -153,13 +162,13 @@ class Maarch:
             return self.door.authenticate(call)
         if route == "GET/authenticate/token":
             return self.door.refresh(call)
-        told = {
+        told: dict[str, Any] = {
             "instanceId": "0" * 64,
             "applicationName": "Maarch Courrier",
             "loginMessage": None,
             "changeKey": self.change_key,
         }
-        told |= {"authMode": "standard", "lang": "fr", "version": self.version, "migrating": False}
+        told |= {"authMode": "standard", "lang": "fr", "idleTime": 10_080, "migrating": self.migrating}
         return said(told)
 
     def _routed(self, route: str, account: Account, number: int, call: Call) -> Reply:
@@ -205,6 +214,8 @@ class Maarch:
         most = min(filter(None, (limit, self.cap)), default=None)
         if not self.subqueries and re.search(r"\bselect\b", clause, re.IGNORECASE):
             return wrong("Requête non valide")
+        if account.clause == "":
+            return wrong("User has no groups")
         try:
             rows = self.store.list(names, clause, account.clause, order or (), most)
         except Refused:

@@ -8,12 +8,12 @@ import msgspec
 
 from saas_connectors.mail import maarch_refusals
 from saas_connectors.mail.maarch_attached import FILE, ROUTES
-from saas_connectors.mail.maarch_calls import LIST, PRIVILEGES
+from saas_connectors.mail.maarch_calls import LIST, PRIVILEGES, AccountHeld, NoGroup
 from saas_connectors.mail.maarch_letters import CONTENT
 from saas_connectors.mail.maarch_operations import OPERATIONS, operations
 from saas_connectors.mail.maarch_planning import LETTER
 from saas_connectors.mail.maarch_referred import PLACES, route
-from saas_connectors.mail.maarch_refusals import LetterOut, WriteDenied, WriteForbidden
+from saas_connectors.mail.maarch_refusals import WriteRefused
 from saas_connectors.mail.maarch_settings import DENIED, SAID_HERE, Settings
 from saas_connectors.mail.maarch_streams import STREAMS
 from saas_connectors.registry import make, writer
@@ -52,7 +52,8 @@ def test_every_operation_is_named_with_its_fields_its_routes_and_its_privilege()
     assert known.keys() <= WORDS
     assert {field for each in known.values() for field in each.schema["properties"]} <= WORDS
     assert set(maarch_refusals.ROUTES) <= WORDS
-    assert {*maarch_refusals.PRIVILEGES.values(), WriteDenied.code, WriteForbidden.code, LetterOut.code} <= WORDS
+    assert {*maarch_refusals.PRIVILEGES.values(), *(kind.code for kind in WriteRefused.__subclasses__())} <= WORDS
+    assert {NoGroup.code, AccountHeld.code} <= WORDS
 
 
 def test_the_example_of_writes_opens_what_it_says() -> None:

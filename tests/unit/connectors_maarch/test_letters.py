@@ -9,7 +9,7 @@ import pytest
 
 from saas_connectors.conformance.driver import converse
 from saas_connectors.errors import ConnectorError, Malformed, SettingsError, Unauthorized
-from saas_connectors.mail.maarch_calls import ListRefused, RightMissing, RouteDenied
+from saas_connectors.mail.maarch_calls import AccountHeld, ListRefused, NoGroup, RightMissing, RouteDenied
 from saas_connectors.registry import make
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox import Trouble
@@ -289,14 +289,15 @@ def test_surveys_ask_larger_pages_as_long_as_they_come_and_begin_with_them_the_n
     assert not [each for each in first.evidence("resources") if each.check == "page_cap"]
 
 
-def test_a_server_that_fails_at_a_large_page_is_asked_small_ones_again() -> None:
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"<br /><b>Fatal error</b>: Allowed memory size exhausted")])
+def test_a_server_that_fails_at_a_large_page_is_asked_small_ones_again(status: int, body: bytes) -> None:
     here = town(400)
     here.settings |= {"limit": 5, "streams": ["resources"]}
     real = here.server.respond
 
     def weak(request: Request) -> Response:
         asked = json.loads(request.body) if request.body else {}
-        return Response(500, request.url, b"") if asked.get("limit", 0) > 50 else real(request)
+        return Response(status, request.url, body) if asked.get("limit", 0) > 50 else real(request)
 
     here.server.respond = weak
     first = here.pull()
@@ -358,6 +359,8 @@ def test_a_server_that_lacks_a_column_is_asked_without_it() -> None:
         ("external_id ? 'gateway'", "`?`"),
         ("status = 'NEW' -- all", "comment"),
         ("status = 'NEW", "quotes"),
+        ("destination in (@my_entities)", "group"),
+        ("typist = @user_id", "group"),
         (" ", "condition"),
     ],
 )
@@ -414,6 +417,37 @@ def test_a_privilege_that_is_missing_is_named() -> None:
     here = Town(Maarch(1, accounts=(agent(privileges=frozenset()),)), {"streams": ["statuses", "contacts"]})
     with pytest.raises(RightMissing, match="admin_contacts"):
         here.pull()
+
+
+def test_an_account_in_no_group_and_one_that_is_held_back_are_said() -> None:
+    people = replace(agent(), mode="standard", held="User must change his password")
+    for account, kind, words in (
+        (agent(clause=""), NoGroup, ("groupe", "group")),
+        (people, AccountHeld, ("mot de passe", "password")),
+    ):
+        here = Town(Maarch(2, accounts=(account,)), dict(LETTERS))
+        with pytest.raises(kind) as told:
+            here.pull()
+        for language, word in zip(("fr", "en"), words, strict=True):
+            assert word in told.value.diagnostics(language).todo
+        assert any(words[1] in en for _, en in checked(here))
+
+
+def test_check_says_that_maarch_is_being_updated_and_asks_nothing_more() -> None:
+    here = town(2)
+    here.server.migrating = True
+    (remark,) = checked(here)
+    assert "mise à jour" in remark[0]
+    assert "updated" in remark[1]
+    assert len(here.server.calls) == 1
+    refused = sender(here.server)(Request("GET", f"{URL}/rest/statuses"))
+    assert (refused.status, refused.headers["retry-after"]) == (503, "5 minutes")
+
+
+def test_check_says_that_the_clause_of_a_group_may_be_wrong_when_lists_fail() -> None:
+    here = town(2)
+    here.server.troubles.plan(Trouble("status", 500, path="/rest/res/list", times=0))
+    assert any("clause" in fr and "clause" in en for fr, en in checked(here))
 
 
 def test_a_wrong_password_stops_everything_at_the_first_request() -> None:

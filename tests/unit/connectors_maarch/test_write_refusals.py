@@ -1,15 +1,26 @@
 """What Maarch refuses is told by the route or the privilege to give, in both languages, and by nothing that it answered."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from saas_connectors.conformance.writing import carried
-from saas_connectors.errors import Rejected, SettingsError
+from saas_connectors.errors import Rejected, SettingsError, refusal
 from saas_connectors.mail.maarch_operations import OPERATIONS
-from saas_connectors.mail.maarch_refusals import LetterOut, WriteDenied, WriteForbidden
+from saas_connectors.mail.maarch_refusals import (
+    FieldRefused,
+    IndexingClosed,
+    LetterLocked,
+    LetterOut,
+    WriteDenied,
+    WriteForbidden,
+    WriteRefused,
+    WriterHeld,
+)
 from saas_connectors.registry import writer
 from saas_connectors.request import Headers, Request, Response
+from saas_connectors.sandbox.maarch import Account, Model
 from tests.unit.connectors_maarch.pulling import URL, agent
 from tests.unit.connectors_maarch.test_writes import EVERY
 from tests.unit.connectors_maarch.writing import LETTER, desk
@@ -59,6 +70,90 @@ def test_a_privilege_that_a_web_service_user_lacks_is_named(operation: str, righ
         asked.do(asked.writer.apply(operation, EVERY[operation]))
     assert refusal.value.definitive
     assert all(right in refusal.value.diagnostics(language).todo for language in ("fr", "en"))
+
+
+@pytest.mark.parametrize(
+    ("account", "operation", "kind", "said"),
+    [
+        (replace(agent(), can_index=False), "create_letter", IndexingClosed, ("indexation", "indexing")),
+        (
+            replace(agent(), mode="standard", held="User is ABS and must be activated"),
+            "add_note", WriterHeld, ("absent", "away"),
+        ),
+        (
+            replace(agent(), mode="standard", held="User must change his password"),
+            "create_letter", WriterHeld, ("mot de passe", "password"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_set_at_maarch_is_said_of_an_account_that_may_do_nothing(
+    account: Account, operation: str, kind: type[WriteRefused], said: tuple[str, str]
+) -> None:
+    asked = desk(account)
+    with pytest.raises(kind) as told:
+        asked.do(asked.writer.apply(operation, EVERY[operation]))
+    assert told.value.definitive
+    for language, word in zip(("fr", "en"), said, strict=True):
+        shown = told.value.diagnostics(language)
+        assert word in f"{shown.what} {shown.todo}"
+        assert refusal(f"{told.value.code}.{told.value.reason}", told.value.status, language) == shown
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"destination": 4}, "destination"), ({"destination": 99}, "destination"), ({"modelId": 9}, "modelId"),
+        ({"doctype": 999}, "doctype"), ({"status": "NOPE"}, "status"), ({"documentDate": "2031-01-01"}, "documentDate"),
+        ({"processLimitDate": "2001-01-01"}, "processLimitDate"), ({"format": "exe"}, "format"),
+    ],
+)  # fmt: skip
+def test_the_field_that_maarch_refuses_is_named_and_nothing_of_its_answer_is(more: dict[str, Any], field: str) -> None:
+    asked = desk(replace(agent(), services=frozenset({1, 2, 3})))
+    with pytest.raises(FieldRefused) as told:
+        asked.do(asked.writer.apply("create_letter", {**LETTER, **more}))
+    assert (told.value.reason, told.value.status, told.value.definitive) == (field, 400, True)
+    assert all(f"{field}" in told.value.diagnostics(language).what for language in ("fr", "en"))
+    assert "octet-stream" not in f"{told.value!r}"
+    assert asked.server.desk.done == []
+
+
+def test_what_an_indexing_model_asks_for_is_named() -> None:
+    models = {1: Model(mandatory=frozenset({"processLimitDate", "destination"})), 2: Model(file=True)}
+    asked = desk(models=models)
+    for operation, payload, field in (
+        (
+            "create_letter",
+            {k: v for k, v in LETTER.items() if k not in ("encodedFile", "format")} | {"modelId": 2},
+            "encodedFile",
+        ),
+        ("update_letter", {"resId": 102, "priority": "poiuytre1379nbvc"}, "processLimitDate"),
+    ):
+        with pytest.raises(FieldRefused) as told:
+            asked.do(asked.writer.apply(operation, payload))
+        assert told.value.reason == field
+    asked.write("update_letter", {"resId": 102, "subject": "Objet revu"})
+
+
+def test_a_status_that_lets_nobody_change_a_letter_is_said() -> None:
+    asked = desk()
+    asked.server.store.change("status", "id", asked.status(102), can_be_modified="N")
+    with pytest.raises(LetterLocked) as told:
+        asked.do(asked.writer.apply("update_letter", EVERY["update_letter"]))
+    assert told.value.definitive
+
+
+def test_a_sentence_that_names_no_field_of_ours_names_none() -> None:
+    asked = desk()
+
+    def answer(request: Request) -> Response:
+        if request.reads:
+            return asked.send(request)
+        return Response(400, request.full_url, b'{"errors":"Body Dupont is not set"}')
+
+    with pytest.raises(Rejected) as told:
+        carried(asked.writer.apply("create_letter", LETTER), answer)
+    assert not isinstance(told.value, WriteRefused)
+    assert "Dupont" not in f"{told.value!r} {told.value.diagnostics('fr')}"
 
 
 @pytest.mark.parametrize("operation", sorted(EVERY.keys() - {"create_letter"}))

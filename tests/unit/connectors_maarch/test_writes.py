@@ -9,7 +9,7 @@ from saas_connectors.conformance.writing import carried, run_writer
 from saas_connectors.connector import Applied, Probed, ReadBack
 from saas_connectors.errors import BadPayload, ConnectorError, Rejected
 from saas_connectors.request import Request, Response
-from saas_connectors.sandbox.maarch import Account
+from saas_connectors.sandbox.maarch import Account, Model
 from saas_connectors.sandbox.vendor import SECRET, USER
 from tests.unit.connectors_maarch.pulling import agent
 from tests.unit.connectors_maarch.writing import LETTER, PDF, Desk, desk
@@ -21,7 +21,7 @@ EVERY = {
     "change_status": {"resId": 102, "status": "VAL", "historyMessage": "Validé par l'application"},
     "close_letter": {"resId": 102},
     "delete_letter": {"resId": 102},
-    "set_external_ids": {"resId": 102, "externalId": "BB981212", "externalLink": "https://guichet.example/d/1"},
+    "set_external_ids": {"resId": 102, "externalId": "BB981212"},
     "add_note": {"resId": 102, "value": "Rappelé le demandeur"},
     "add_attachment": ATTACHMENT,
 }
@@ -206,12 +206,40 @@ def test_an_external_identifier_keeps_the_status_of_the_letter_and_its_other_ide
 
 def test_what_an_update_does_not_say_is_put_back_as_it_stood() -> None:
     asked = desk()
-    query = (
-        "SELECT type_id, doc_date, admission_date, process_limit_date, priority, barcode FROM res_letterbox WHERE res_id = 102"
-    )
-    before = asked.server.store.one(query)
+    people = {"senders": [{"id": 12, "type": "contact"}], "recipients": [{"id": 3, "type": "entity"}]}
+    made = int(asked.write("create_letter", {**LETTER, **people, "tags": [4, 5], "folders": [6], "barcode": "3760001"}))
+    query = "SELECT * FROM res_letterbox WHERE res_id = ?"
+    before, beside = asked.server.store.one(query, made), asked.server.store.beside[made]
+    asked.write("update_letter", {"resId": made, "priority": "poiuytre1379nbvc"})
+    after = asked.server.store.one(query, made)
+    assert before is not None
+    assert after is not None
+    assert {name for name in before if before[name] != after[name]} == {"priority", "modification_date"}
+    assert asked.server.store.beside[made] == beside
+
+
+def test_an_update_does_not_reset_the_fields_that_the_indexing_model_disables() -> None:
+    asked = desk(models={1: Model(disabled={"departureDate": None, "priority": None})})
+    asked.server.store.change("res_letterbox", "res_id", 102, departure_date="2026-11-01 00:00:00")
     asked.write("update_letter", {"resId": 102, "subject": "Objet revu"})
-    assert asked.server.store.one(query) == before
+    held = asked.server.store.one("SELECT departure_date, model_id FROM res_letterbox WHERE res_id = 102")
+    assert held == {"departure_date": "2026-11-01 00:00:00", "model_id": 1}
+
+
+def test_a_priority_is_what_was_asked_though_maarch_works_it_out_of_a_limit_that_comes_with_it() -> None:
+    asked = desk()
+    asked.write("update_letter", {"resId": 102, "priority": "poiuytre1379nbvc"})
+    held = asked.server.store.one("SELECT priority, process_limit_date FROM res_letterbox WHERE res_id = 102")
+    assert held is not None
+    assert (held["priority"], bool(held["process_limit_date"])) == ("poiuytre1379nbvc", True)
+
+
+def test_a_closed_letter_that_keeps_its_status_under_a_success_is_found_out() -> None:
+    asked = desk()
+    asked.server.store.change("res_letterbox", "res_id", 102, status="ATT", closing_date="2026-11-01 10:00:00")
+    applied = asked.do(asked.writer.apply("close_letter", {"resId": 102}))
+    assert applied.status == 200
+    assert asked.do(asked.writer.read_back("close_letter", {"resId": 102}, applied)) == ReadBack("differs", ("",))
 
 
 @pytest.mark.parametrize(

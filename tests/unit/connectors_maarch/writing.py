@@ -1,7 +1,7 @@
 """Writes to the Maarch sandbox without a socket, as the gateway does: one conversation at a time."""
 
 import base64
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from saas_connectors.connector import Json, Writer
 from saas_connectors.mail.maarch_operations import OPERATIONS
 from saas_connectors.registry import writer
 from saas_connectors.request import Request, Response
-from saas_connectors.sandbox.maarch import Account, Maarch
+from saas_connectors.sandbox.maarch import Account, Maarch, Model
 from tests.unit.connectors_maarch.pulling import URL, agent, sender
 
 PDF = base64.b64encode(b"%PDF-1.4\nLettre inventee\n").decode()
@@ -51,6 +51,6 @@ class Desk:
         return str(found["status"])
 
 
-def desk(account: Account | None = None, **settings: object) -> Desk:
-    server = Maarch(12, accounts=(account or agent(),))
+def desk(account: Account | None = None, models: Mapping[int, Model] | None = None, **settings: object) -> Desk:
+    server = Maarch(12, accounts=(account or agent(),), models=models or {1: Model()})
     return Desk(server, writer("maarch", "courrier", {"url": URL, "writes": list(OPERATIONS), **settings}))
