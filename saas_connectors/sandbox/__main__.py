@@ -9,6 +9,7 @@ from saas_connectors.sandbox.datasets import Bench, Dataset, communes
 from saas_connectors.sandbox.graph import Graph, member
 from saas_connectors.sandbox.maarch import Maarch
 from saas_connectors.sandbox.open311 import Open311, reports
+from saas_connectors.sandbox.open311_shapes import FAMILIES
 from saas_connectors.sandbox.opendatasoft import Portal, communes_of_france, notices
 from saas_connectors.sandbox.scim import Scim, user
 from saas_connectors.sandbox.server import Sandbox
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--revision", type=int, default=0, help="revision of the bench rows, 0 to 99")
     parser.add_argument("--maarch", type=int, metavar="LETTERS", help="be a MaarchCourrier server with so many letters instead")
     parser.add_argument("--open311", type=int, metavar="REPORTS", help="be an Open311 server with so many reports instead")
+    parser.add_argument("--family", choices=sorted(FAMILIES), help="with --open311: behave as the servers of this family")
     parser.add_argument("--portal", action="store_true", help="be a portal of open data (Opendatasoft) instead")
     parser.add_argument("--scim", type=int, metavar="ACCOUNTS", help="be a SCIM service with so many accounts instead")
     parser.add_argument("--graph", type=int, metavar="USERS", help="be a Graph tenant with so many users instead")
@@ -48,7 +50,8 @@ def main() -> None:
         maarch = Maarch(asked.maarch, document_bytes=asked.document_bytes, latency=asked.latency_ms / 1000)
     if asked.open311 is not None:
         present = datetime.now(UTC).replace(microsecond=0)
-        vendor = Open311(reports(asked.open311, until=present), now=present, latency=asked.latency_ms / 1000, cap=asked.cap)
+        held, moods = reports(asked.open311, until=present), FAMILIES.get(asked.family, ())
+        vendor = Open311(held, moods=moods, now=present, latency=asked.latency_ms / 1000, cap=asked.cap)
     if asked.scim is not None:
         vendor = Scim(map(user, range(asked.scim)), now=datetime.now(UTC), latency=asked.latency_ms / 1000, cap=asked.cap)
     if asked.graph is not None:

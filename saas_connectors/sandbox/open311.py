@@ -13,13 +13,22 @@ Requests are made by `reports`, the same each time. The server is the sandbox ve
 | `jurisdiction` | answers `[]` to who names no jurisdiction |
 | `tokens` | answers a token to a new request |
 | `xml_only` | refuses JSON |
-| `zeros` | writes codes such as 001 without quotes, which is no JSON |
 | `naive` | writes times in Paris time, without a zone |
 | `updates` | honours `updated_after` and `updated_before` |
 | `no_lists` | knows one identifier at a time |
 | `all_statuses` | ignores `status` |
 | `late_closures` | closes its five oldest open requests whenever time passes (`elapse`) |
 | `repeats`, `echoes` | shows in its answer to a new request the description, or the whole form with its key |
+| `open_only` | shows only open requests to who names no status |
+| `always` | knows the cap, not the 90 days |
+| `oldest_first` | lists the oldest first |
+| `local_dates` | drops the zone of the dates it is given, and takes them for Paris time |
+| `page_size`, `per_page`, `limit` | gives up to 500 requests an answer to who asks so |
+| `no_ids`, `one_id`, `id_breaks` | ignores `service_request_id`; takes a list for one identifier, unknown; fails on it (500) |
+| `unnamed` | shows the newest request before it has an identifier |
+| `withheld` | refuses the attributes of services but one (403) |
+
+How answers are written is in `open311_shapes`, with the families of servers.
 """
 
 import struct
@@ -29,11 +38,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
-from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from saas_connectors.sandbox.open311_shapes import Shape, element, xml
 from saas_connectors.sandbox.vendor import SECRET, Vendor
 from saas_connectors.sandbox.wire import Call, Reply
 
@@ -107,6 +116,7 @@ class Open311(Vendor):
         super().__init__({}, latency=latency, cap=cap)
         self.held = {report.id: report for report in (reports(until=now) if held is None else held)}
         self.moods, self.now = set(moods), now
+        self._shape = Shape(self.moods)
         self.tokens: dict[str, int] = {}
         self.token_waits = 0
         self.lost_writes = 0
@@ -136,49 +146,65 @@ class Open311(Vendor):
         if call.method == "POST" and place == ["requests"]:
             return self._report(call, form, striking)
         if call.method not in ("GET", "HEAD"):
-            return self._refusal(form, 400, "méthode inconnue")
+            return self._shape.refusal(form, 400, "méthode inconnue")
         return self._read(form, place, call.query)
 
     def _read(self, form: str, place: list[str], asked: Mapping[str, str]) -> Reply:
         named = "jurisdiction" not in self.moods or asked.get("jurisdiction_id") == JURISDICTION
+        if not named and place[0] == "requests" and "pages_for_errors" in self.moods:
+            return self._shape.refusal(form, 400, "jurisdiction_id attendu")
         match place:
             case ["services"]:
-                return self._listed(form, "services", "service", [_service(one) for one in _SERVICES if named])
+                return self._shape.listed(form, "services", "service", [_service(one) for one in _SERVICES if named])
             case ["services", code]:
                 return self._defined(form, code)
             case ["requests"]:
                 return self._requests(form, asked) if named else self._shown(form, [])
             case ["requests", identifier]:
                 found = [one for one in self.held.values() if named and str(one.id) == identifier]
-                return self._shown(form, found) if found else self._refusal(form, 404, "service_request_id inconnu")
+                return self._shown(form, found) if found else self._shape.refusal(form, 404, "service_request_id inconnu")
             case ["tokens", token] if token in self.tokens:
                 return self._resolved(form, token)
-        return self._refusal(form, 404, "inconnu")
+        return self._shape.refusal(form, 404, "inconnu")
 
     def _requests(self, form: str, asked: Mapping[str, str]) -> Reply:
-        if "service_request_id" in asked:
+        if "service_request_id" in asked and not self.moods & {"no_ids"}:
             listed = asked["service_request_id"]
+            if "," in listed and "id_breaks" in self.moods:
+                return Reply(500, b"<h1>500</h1>", {"Content-Type": "text/html"})
+            if "," in listed and "one_id" in self.moods:
+                return self._shape.refusal(form, 404, "service_request_id inconnu")
             names = {listed} if "no_lists" in self.moods else set(listed.split(","))
-            return self._shown(form, [one for one in self.held.values() if str(one.id) in names])
-        start, end = _instant(asked.get("start_date")), _instant(asked.get("end_date"))
+            return self._shown(form, [one for one in self.held.values() if str(one.id) in names and self._status(one, asked)])
+        start, end = self._date(asked.get("start_date")), self._date(asked.get("end_date"))
         updates = "updates" in self.moods and ("updated_after" in asked or "updated_before" in asked)
         limited = "unlimited" not in self.moods
-        if limited and start and end and not self.moods & {"reversed"} and end - start > _SPAN:
-            return self._refusal(form, 400, "plus de 90 jours")
-        if limited and not updates and start is None and end is None:
+        dated = limited and "always" not in self.moods
+        if dated and start and end and not self.moods & {"reversed"} and end - start > _SPAN:
+            return self._shape.refusal(form, 400, "plus de 90 jours")
+        if dated and not updates and start is None and end is None:
             start, end = self.now - _SPAN, self.now + timedelta(days=1)
         elif self.moods & {"ignored"}:
-            start, end = (self.now - _SPAN, None) if limited else (None, None)
+            start, end = (self.now - _SPAN, None) if dated else (None, None)
         found = [one for one in self.held.values() if self._within(one.made, start, end, "start_date" in asked)]
         if updates:
-            after, before = _instant(asked.get("updated_after")), _instant(asked.get("updated_before"))
+            after, before = self._date(asked.get("updated_after")), self._date(asked.get("updated_before"))
             found = [one for one in found if (not after or one.changed >= after) and (not before or one.changed <= before)]
-        if "status" in asked and "all_statuses" not in self.moods:
-            found = [one for one in found if one.status in asked["status"].split(",")]
+        found = [one for one in found if self._status(one, asked)]
         if "service_code" in asked:
             found = [one for one in found if one.code in asked["service_code"].split(",")]
-        found.sort(key=lambda one: (one.made, one.id), reverse=True)
-        return self._shown(form, found[: self.cap] if limited else found)
+        found.sort(key=lambda one: (one.made, one.id), reverse="oldest_first" not in self.moods)
+        sizes = [int(asked[name]) for name in sorted(self.moods & {"page_size", "per_page", "limit"}) if name in asked]
+        cap = min(500, *sizes) if sizes else self.cap
+        return self._shown(form, found[:cap] if limited else found)
+
+    def _status(self, one: Report, asked: Mapping[str, str]) -> bool:
+        wanted = "open" if "open_only" in self.moods else "open,closed"
+        return "all_statuses" in self.moods or one.status in asked.get("status", wanted).split(",")
+
+    def _date(self, text: str | None) -> datetime | None:
+        at = datetime.fromisoformat(text) if text else None
+        return at.replace(tzinfo=PARIS) if at is not None and "local_dates" in self.moods else at
 
     def _within(self, made: datetime, start: datetime | None, end: datetime | None, asked: bool) -> bool:
         if "reversed" in self.moods and asked:
@@ -193,18 +219,18 @@ class Open311(Vendor):
     def _report(self, call: Call, form: str, striking: Mapping[str, Any]) -> Reply:
         said = dict(parse_qsl(call.body.decode(), keep_blank_values=True))
         if said.get("api_key") != SECRET:
-            return self._refusal(form, 403, f"api_key {said.get('api_key', '')} refusée")
+            return self._shape.refusal(form, 403, f"api_key {said.get('api_key', '')} refusée")
         if "jurisdiction" in self.moods and said.get("jurisdiction_id") != JURISDICTION:
-            return self._refusal(form, 400, "jurisdiction_id attendu")
+            return self._shape.refusal(form, 400, "jurisdiction_id attendu")
         known = {one[0]: one for one in _SERVICES}
         if said.get("service_code") not in known:
-            return self._refusal(form, 404, f"service_code inconnu : {said.get('service_code')}")
+            return self._shape.refusal(form, 404, f"service_code inconnu : {said.get('service_code')}")
         if not (("lat" in said and "long" in said) or said.get("address_string") or said.get("address_id")):
-            return self._refusal(form, 400, f"lieu attendu : {said.get('description')}")
+            return self._shape.refusal(form, 400, f"lieu attendu : {said.get('description')}")
         if known[said["service_code"]][4] and "attribute[GRAVITE]" not in said:
-            return self._refusal(form, 400, "attribute[GRAVITE] attendu")
+            return self._shape.refusal(form, 400, "attribute[GRAVITE] attendu")
         if "lost" in striking:
-            return self._listed(form, "service_requests", "request", [{"service_request_id": 99_999}])
+            return self._shape.listed(form, "service_requests", "request", [{"service_request_id": 99_999}])
         with self._writing:
             identifier = max(self.held, default=9_999) + 1
             at = self.now.replace(microsecond=0)
@@ -217,24 +243,26 @@ class Open311(Vendor):
         if "lands_then_resets" in striking:
             return Reply(reset=True)
         if "lands_then_fails" in striking:
-            return self._refusal(form, int(striking["lands_then_fails"] or 500), "erreur")
+            return self._shape.refusal(form, int(striking["lands_then_fails"] or 500), "erreur")
         if "tokens" in self.moods:
             token = f"t-{identifier}"
             self.tokens[token] = identifier
-            return self._listed(form, "service_requests", "request", [{"token": token}])
+            return self._shape.listed(form, "service_requests", "request", [{"token": token}])
         notice = call.body.decode() if "echoes" in self.moods else said.get("description") if "repeats" in self.moods else None
         made = {"service_request_id": identifier, "service_notice": notice, "account_id": None}
-        return self._listed(form, "service_requests", "request", [made])
+        return self._shape.listed(form, "service_requests", "request", [made])
 
     def _resolved(self, form: str, token: str) -> Reply:
         waiting = self.token_waits > 0
         self.token_waits -= waiting
         named = {"token": token, "service_request_id": None if waiting else self.tokens[token]}
-        return self._listed(form, "service_requests", "request", [named])
+        return self._shape.listed(form, "service_requests", "request", [named])
 
     def _defined(self, form: str, code: str) -> Reply:
         if not any(one[0] == code and one[4] for one in _SERVICES):
-            return self._refusal(form, 404, "service_code inconnu")
+            return self._shape.refusal(form, 404, "service_code inconnu")
+        if "withheld" in self.moods and code != _SERVICES[0][0]:
+            return self._shape.refusal(form, 403, "noAccessAllowed")
         attributes = [
             {
                 "variable": True, "code": name, "datatype": kind, "required": required, "datatype_description": None,
@@ -246,10 +274,17 @@ class Open311(Vendor):
         definition = {"service_code": code, "attributes": attributes}
         if form == "json":
             return Reply(body=orjson.dumps(definition))
-        return _xml("service_definition", _element("service_code", code) + _element("attributes", attributes, "attribute"))
+        return xml("service_definition", element("service_code", code) + element("attributes", attributes, "attribute"))
 
     def _shown(self, form: str, found: list[Report]) -> Reply:
-        return self._listed(form, "service_requests", "request", [self._request(one) for one in found])
+        rows = [self._request(one) for one in found]
+        if "unnamed" in self.moods:
+            newest = max(self.held, default=0)
+            for row in rows:
+                row["service_request_id"] = (
+                    None if row["service_request_id"] in (newest, str(newest)) else row["service_request_id"]
+                )
+        return self._shape.listed(form, "service_requests", "request", rows)
 
     def _request(self, one: Report) -> dict[str, Any]:
         number = one.id % 2 == 0
@@ -268,21 +303,6 @@ class Open311(Vendor):
         local = at.astimezone(PARIS)
         return local.strftime("%Y-%m-%dT%H:%M:%S") if "naive" in self.moods else local.isoformat()
 
-    def _listed(self, form: str, root: str, tag: str, rows: list[dict[str, Any]]) -> Reply:
-        if form == "xml":
-            return _xml(root, "".join(_element(tag, row) for row in rows))
-        body = orjson.dumps(rows)
-        if "zeros" in self.moods:
-            for code, *_ in _SERVICES:
-                body = body.replace(b'"service_code":"%s"' % code.encode(), b'"service_code":%s' % code.encode())
-        return Reply(body=body, headers={"Content-Type": "application/json; charset=utf-8"})
-
-    def _refusal(self, form: str, status: int, description: str) -> Reply:
-        error = {"code": status, "description": description}
-        reply = Reply(body=orjson.dumps([error])) if form == "json" else _xml("errors", _element("error", error))
-        reply.status = status
-        return reply
-
 
 def _service(one: tuple[str, str, str, str, bool]) -> dict[str, Any]:
     code, name, description, group, metadata = one
@@ -295,20 +315,3 @@ def _service(one: tuple[str, str, str, str, bool]) -> dict[str, Any]:
 
 def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _xml(root: str, inside: str) -> Reply:
-    body = f'<?xml version="1.0" encoding="utf-8"?>\n<{root}>{inside}</{root}>'.encode()
-    return Reply(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
-
-
-def _element(name: str, value: Any, inner: str = "value") -> str:  # noqa: ANN401 - any JSON
-    if isinstance(value, dict):
-        text = "".join(_element(key, held) for key, held in value.items())
-    elif isinstance(value, list):
-        text = "".join(_element(inner, held) for held in value)
-    elif isinstance(value, bool):
-        text = "true" if value else "false"
-    else:
-        text = "" if value is None else escape(str(value))
-    return f"<{name}>{text}</{name}>"

@@ -2,8 +2,9 @@
 
 1. XML is what the standard promises; JSON is tried first only because it is shorter. With `auto`, a JSON answer that is
    refused, or that is not JSON (`"service_code": 001`), is asked again in XML, and so is everything after it.
-2. Lists are taken bare or wrapped (`{"service_requests": […]}`, `{"services": {"service": […]}}`), with the element names of
-   the standard and those that servers use instead. An answer that is an error, be it a success, is no list.
+2. Lists are taken bare or wrapped (`{"service_requests": […]}`, `{"services": {"service": […]}}`, `{"requests": […], "meta":
+   …}`), with the element names of the standard and those that servers use instead. An answer that is an error, be it a success,
+   is no list.
 3. Nothing of an answer enters an error; XML comes without DTD or entities, and is bounded in depth.
 """
 
@@ -23,14 +24,19 @@ from saas_connectors.request import Pairs, Request, Response
 Kind = Literal["services", "service_definition", "requests"]
 
 _MEDIA: Final = {"json": "application/json", "xml": "text/xml, application/xml"}
-_ROOTS: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
-    "services": ("services", ("service",)),
-    "service_definition": ("service_definition", ("service_code", "attributes")),
-    "requests": ("service_requests", ("request", "service_request")),
+_ROOTS: Final[Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "services": (("services",), ("service",)),
+    "service_definition": (("service_definition",), ("service_code", "attributes")),
+    "requests": (("service_requests", "requests"), ("request", "service_request", "service-request", "service_requests")),
 }
+"""The names of the root element (`-` for `_` is the same), the first of them the standard's; those of what it holds."""
 _WRAPPED: Final = ("services", "service", "service_requests", "service_request", "requests", "request", "service_definition")
+_NAMED: Final = {"service_code", "service_request_id", "token"}
+_TOLD: Final = {"code", "description", "detail", *ERRORS}
+_ERRONEOUS: Final = ("errors", "requests", "service_requests", "services")
 _LISTS: Final = {"attributes": "attribute", "values": "value", "notes": "note", "keywords": "keyword"}
-_NAMESPACE: Final = re.compile(rb"<[a-z_]+\s[^>]*?\bxmlns\s*=\s*[\"']([^\"'<>]{1,200})[\"']")
+_ROOT: Final = re.compile(rb"<([A-Za-z_][\w.-]*)")
+_NAMESPACE: Final = re.compile(rb"<[A-Za-z_][\w.-]*\s[^>]*?\bxmlns\s*=\s*[\"']([^\"'<>]{1,200})[\"']")
 _MOST_DEPTH: Final = 16
 _NOT_JSON: Final = {400, 404, 405, 406, 415, 500, 501}
 """Statuses by which servers were seen, or may be expected, to refuse a format; 404 for a path that ends in .json."""
@@ -63,7 +69,7 @@ class Speech:
     ) -> Exchange[list[Any]]:
         """Ask, and give the objects of the answer; raises `VendorError`.
 
-        empty: a refusal (404) that is an error of the standard means that there is nothing.
+        empty: a refusal (404) that is an error of the interface means that there is nothing.
         """
         request = self.request(path, params, headers=headers)
         (response,) = yield Fetch((request,))
@@ -106,7 +112,7 @@ def read(kind: Kind, form: str, request: Request, response: Response, *, empty: 
     if isinstance(found, Mapping):
         if any(found.get(name) for name in ERRORS):
             raise malformed(request, response, "une erreur dans une réponse 200", "an error inside a successful answer")
-        found = [found] if {"service_code", "service_request_id", "token"} & found.keys() else None
+        found = [found] if _NAMED & found.keys() else None
     if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
         raise malformed(
             request, response, "une liste d'objets GeoReport était attendue", "a list of GeoReport objects was expected"
@@ -117,29 +123,41 @@ def read(kind: Kind, form: str, request: Request, response: Response, *, empty: 
 
 
 def is_error(form: str, response: Response) -> bool:
-    """Whether a refusal is an error of the standard, rather than whatever stands at that address."""
-    request = Request("GET", response.url)
+    """Whether a refusal is an error of the interface, rather than whatever stands at that address.
+
+    The standard's is a list of codes and descriptions. Servers leave out the code, or the list, or put their error in an
+    envelope: `{"error": {"code": 404, "message": …}}`, `{"detail": …}`.
+    """
+    if form == "xml":
+        body = _body(response)
+        root = _root(body)
+        if root is None or root not in _ERRONEOUS:
+            return False
+        try:
+            return any(True for _ in elements(body, root, ("error", "detail")))
+        except ConnectorError:
+            return False
     try:
-        if form == "xml":
-            return any(True for _ in elements(response.body, "errors", ("error",)))
-        found = decode(request, response)
+        found = decode(Request("GET", response.url), response)
     except ConnectorError:
         return False
-    return isinstance(found, list) and bool(found) and all(isinstance(one, Mapping) and _is_error(one) for one in found)
+    told = found if isinstance(found, list) else [found]
+    return bool(told) and all(isinstance(one, Mapping) and bool(_TOLD & one.keys()) and not _NAMED & one.keys() for one in told)
 
 
 def _is_error(one: Mapping[str, Json]) -> bool:
-    return "code" in one and "description" in one and not {"service_code", "service_request_id", "token"} & one.keys()
+    return "code" in one and "description" in one and not _NAMED & one.keys()
 
 
 def _unwrapped(found: Json) -> Json:
-    for _ in range(3):
-        if not isinstance(found, Mapping) or len(found) != 1:
+    """What envelopes hold, one within the other; what stands beside it in them says nothing of the list."""
+    for _ in range(4):
+        if not isinstance(found, Mapping) or _NAMED & found.keys() or any(found.get(name) for name in ERRORS):
             break
-        (name,) = found
-        if name not in _WRAPPED:
+        names = [name for name in found if name in _WRAPPED]
+        if len(names) != 1:
             break
-        found = found[name] if found[name] is not None else []
+        found = found[names[0]] if found[names[0]] is not None else []
         if isinstance(found, list) and len(found) == 1 and isinstance(found[0], Mapping) and found[0].keys() <= _WRAPPED_KEYS:
             (found,) = found
     return found
@@ -148,23 +166,40 @@ def _unwrapped(found: Json) -> Json:
 _WRAPPED_KEYS: Final = frozenset(_WRAPPED)
 
 
+def _body(response: Response) -> bytes:
+    return response.body.removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def _root(body: bytes) -> str | None:
+    """The name of the root element, as it is written."""
+    found = _ROOT.search(body[:2048])
+    return found[1].decode() if found else None
+
+
 def _xml(kind: Kind, request: Request, response: Response) -> list[Any]:
-    root, tags = _ROOTS[kind]
-    space = _NAMESPACE.search(response.body[:2048])
+    roots, tags = _ROOTS[kind]
+    body = _body(response)
+    root = _root(body)
+    if root is None or root.replace("-", "_") not in roots:
+        root = roots[0]
+    space = _NAMESPACE.search(body[:2048])
     prefix = f"{{{space[1].decode('latin-1')}}}" if space else ""
     try:
         found = [
             (_name(element), _value(element, _MOST_DEPTH))
-            for element in elements(response.body, prefix + root, tuple(prefix + tag for tag in tags))
+            for element in elements(body, prefix + root, tuple(prefix + tag for tag in tags))
         ]
     except UnsafeXml:
         raise malformed(
-            request, response, f"du XML sûr sous « {root} » était attendu", f"safe XML under `{root}` was expected"
+            request, response, f"du XML sûr sous « {roots[0]} » était attendu", f"safe XML under `{roots[0]}` was expected"
         ) from None
     except ValueError:
         raise malformed(request, response, "du XML moins profond était attendu", "shallower XML was expected") from None
     if kind == "service_definition":
         return [dict(found)]
+    if len(found) == 1 and found[0][0] == "service_requests":  # an envelope within the envelope
+        held = _unwrapped({found[0][0]: found[0][1]})
+        return held if isinstance(held, list) else [held]
     return [one if isinstance(one, Mapping) else {} for _, one in found]
 
 

@@ -3,7 +3,8 @@
 1. `updates`: by the extension `updated_after`, `updated_before`, where the server was seen to honour it.
 2. `open`: by identifier, in lists, while they are few and the server answers such lists as it should.
 3. `leaves`: by lists of the open ones, a window at a time; a window whose list differs from what was known is read again.
-4. None of these filters is believed: each gives way to the next, and is said.
+4. None of these filters is believed: each gives way to the next, and is said. Lists of identifiers that were not answered are
+   not asked for again until the next full read.
 """
 
 from collections.abc import Generator, Sequence
@@ -12,21 +13,29 @@ from typing import Final
 from urllib.parse import quote
 
 from saas_connectors.connector import Evidence, Fetch
-from saas_connectors.errors import NotFound
+from saas_connectors.errors import Malformed, NotFound, Rejected, Unauthorized, VendorError
 from saas_connectors.request import Response
 from saas_connectors.urban.open311.reading import NAME, Finding, Pulling, Reading
 from saas_connectors.urban.open311.records import Registry, Reported
-from saas_connectors.urban.open311.state import Leaf, epoch, total
+from saas_connectors.urban.open311.state import Leaf, Phase, epoch, total
 
 BATCH: Final = 150
 _LONGEST: Final = 1500  # characters of a list of identifiers, so that an address stays short
 _SINGLES: Final = 5
+_REFUSALS: Final = (Malformed, NotFound, Rejected, Unauthorized)
+_NOT_TAKEN: Final = {200, 400, 403, 404, 405, 410, 414, 422, 500, 501}
+"""What becomes of a list taken for one identifier: unknown, withheld, no number (400, 500), a page that says so (200)."""
 
 
 class Closures(Reading):
     """The phases that come before what is new."""
 
     __slots__ = ()
+
+    @property
+    def followed(self) -> Phase:
+        """The phase that finds closures where the server has no filter on changes."""
+        return "leaves" if self.state.ids is None or not self.state.lists else "open"
 
     def _updates(self) -> Pulling:
         """Phase `updates`: what changed, by the extension `updated_after`, `updated_before`."""
@@ -47,7 +56,7 @@ class Closures(Reading):
             if not honoured or (last and not state.seen):
                 yield Evidence(NAME, "filter_ignored", None, {"filter": "updated_after, updated_before"})
                 state.updates, state.at = False, state.onward
-                state.phase = "leaves" if state.ids is None else "open"
+                state.phase = self.followed
                 return
             state.at, width = end, min(self.widest, width * 2)
             state.settle(rows)
@@ -64,16 +73,21 @@ class Closures(Reading):
         while batch := self._batch():
             names = {name for name, _ in batch}
             listed = (("service_request_id", ",".join(name for name, _ in batch)),)
-            found = yield from self.speech.ask("requests", "requests", listed, empty=True)
-            rows = self.registry.requests(found)
+            try:
+                rows = self.registry.requests((yield from self.windows.listed(listed)))
+                answered = True
+            except _REFUSALS as refusal:
+                if not _refused(refusal):
+                    raise
+                rows, answered = [], False
             missing = [name for name, _ in batch if name not in {row.id for row in rows}]
-            answered = all(row.id in names for row in rows)
+            answered = answered and all(row.id in names for row in rows)
             for name in missing[:_SINGLES] if answered else ():
                 alone = yield from self._alone(name)
                 answered &= not alone
             if not answered or (len(missing) > _SINGLES and not rows):
                 yield Evidence(NAME, "filter_ignored", None, {"filter": "service_request_id"})
-                state.phase = "leaves"
+                state.phase, state.lists = "leaves", False
                 return
             for name in missing:  # shown no more: the copy keeps it, a full read will tell
                 (state.ids or {}).pop(name, None)
@@ -102,7 +116,9 @@ class Closures(Reading):
             return False
         try:
             found = yield from self.speech.ask("requests", f"requests/{quote(name, safe='')}", empty=True)
-        except NotFound:
+        except _REFUSALS as refusal:
+            if not _refused(refusal):
+                raise
             return False
         return any(row.id == name for row in Registry(self.registry.zone).requests(found))
 
@@ -175,6 +191,11 @@ class Closures(Reading):
         state.count(start, end, rows)
         yield from self._give(rows)
         return True
+
+
+def _refused(refusal: VendorError) -> bool:
+    """Whether a server that does not take such a question may have answered so."""
+    return refusal.fields.get("status") in _NOT_TAKEN
 
 
 def _halves(start: int, end: int) -> list[tuple[int, int]]:

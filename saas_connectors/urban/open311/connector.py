@@ -26,7 +26,7 @@ from saas_connectors.connector import (
     ReadPlan,
     Slice,
 )
-from saas_connectors.errors import NotFound, Rejected
+from saas_connectors.errors import Malformed, NotFound, Rejected, Unauthorized
 from saas_connectors.records import pieces
 from saas_connectors.urban.open311 import records
 from saas_connectors.urban.open311.answers import Speech, is_error
@@ -55,7 +55,10 @@ class Open311:
         """Ask for the services, and for the last requests."""
         speech = self._speech()
         services, _ = records.services((yield from speech.ask("services", "services")))
-        requests = yield from speech.ask("requests", "requests")
+        try:
+            requests = yield from speech.ask("requests", "requests")
+        except Malformed as page:
+            raise page if self.said.settings.jurisdiction_id else _jurisdiction(page) from None
         remarks: list[tuple[str, str]] = []
         if (not services or not requests) and self.said.settings.jurisdiction_id is None:
             remarks.append(
@@ -135,10 +138,11 @@ class Open311:
     def _definitions(self, speech: Speech, codes: Iterable[str]) -> Exchange[tuple[list[dict[str, Json]], int, int]]:
         """The attributes of services, how many cannot be read, and how many services gave a page in their stead.
 
-        A service that promises some and has none (400, 404) is passed over, when it says so as the standard does.
+        A service that promises some and has none (400, 404), or withholds them (403), is passed over when the interface says
+        so; not so a server that withholds all.
         """
         rows: list[dict[str, Json]] = []
-        invalid = untold = 0
+        invalid = untold = given = 0
         left = [code for code in codes if code not in (".", "..")]
         while left:
             asked = [(code, f"services/{quote(code, safe='')}") for code in left[:_AT_ONCE]]
@@ -151,13 +155,23 @@ class Open311:
                         told = yield from speech.told("service_definition", path, (), request, response)
                     else:  # an answer before this one showed that the server does not speak JSON
                         told = yield from speech.ask("service_definition", path)
-                except (NotFound, Rejected) as refusal:
-                    if response.status not in (400, 404):
+                except (NotFound, Rejected, Unauthorized) as refusal:
+                    last = asked[-1][0] == code and len(left) <= _AT_ONCE
+                    if response.status not in (400, 403, 404) or (response.status == 403 and last and not given):
                         raise refusal from None
                     untold += not (is_error("json", response) or is_error("xml", response))
                     continue
+                given += 1
                 for definition in told:
                     attributes, wrong = records.definitions(code, definition)
                     rows, invalid = rows + attributes, invalid + wrong
             left = left[_AT_ONCE:]
         return rows, invalid, untold
+
+
+def _jurisdiction(page: Malformed) -> Malformed:
+    """Say what may be wrong where services are listed and requests are not (a server answers a page to who names no city)."""
+    told = dict(page.fields)
+    told["expected_fr"] = f"{told['expected_fr']} ; si le serveur sert plusieurs collectivités, réglez jurisdiction_id"
+    told["expected_en"] = f"{told['expected_en']}; if the server serves several jurisdictions, set jurisdiction_id"
+    return Malformed(**told)

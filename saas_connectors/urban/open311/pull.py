@@ -2,12 +2,14 @@
 
 1. `windows`: from `since` (or from the last read) to now. A window that gives as many rows as the cap is halved, down to a
    second; one that is full and cannot be halved is said (`page_cap`, against completeness).
+   Larger answers are asked for where the server is seen to give them.
 2. The filter is proved first (module `windows`). Where it is reversed, windows are asked reversed; where it is ignored, the
    list is read whole, without a filter (`whole`); that speaks against completeness when the 90 days or the cap of the standard
    may have cut it.
 3. The standard has no filter on changes: what was open is read again first (module `closures`). The extension that filters on
    changes is taken up once a full read saw it honoured for a request that is more than 100 days old.
 4. Nothing is deleted at the vendor; what is no longer shown is found by comparing a full read.
+5. Servers answer 404 to a question that nothing answers. Of the first one it is believed only where the services are listed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +17,13 @@ from typing import Final
 
 import msgspec
 
-from saas_connectors.connector import Evidence, Json
+from saas_connectors.connector import Evidence, Exchange, Json
+from saas_connectors.errors import NotFound
 from saas_connectors.urban.open311.closures import Closures
 from saas_connectors.urban.open311.reading import NAME, Finding, Pulling
 from saas_connectors.urban.open311.records import Reported
 from saas_connectors.urban.open311.state import State, epoch, plain
-from saas_connectors.urban.open311.windows import DAY, ROUND, stamp
+from saas_connectors.urban.open311.windows import DAY, EVERY, ROUND, stamp
 
 _FILTER: Final = "start_date, end_date"
 
@@ -54,7 +57,9 @@ class Pull(Closures):
 
     def cursor(self) -> dict[str, Json]:
         """What the next read starts from."""
-        kept = ("form", "sense", "margin", "cap", "updates", "newest", "touched", "old", "ids", "leaves")
+        kept = (
+            "form", "sense", "margin", "cap", "updates", "newest", "touched", "old", "ids", "leaves", "lists", "every", "paged",
+        )  # fmt: skip
         held = plain(self.state)
         return {"after": self.started, **{name: held[name] for name in kept}}
 
@@ -74,7 +79,7 @@ class Pull(Closures):
                     state.phase = "updates"
                     state.at = max(0, state.touched[1] - self.said.settings.lookback)
                 else:
-                    state.phase = "leaves" if state.ids is None else "open"
+                    state.phase = self.followed
                 return
             self._restart()
         yield from self._prove()
@@ -88,15 +93,33 @@ class Pull(Closures):
 
     def _prove(self) -> Pulling:
         """Ask for the list without a filter, and settle how windows are asked."""
-        rows = yield from self.windows.aside((), empty=False)
+        rows = yield from self._lately()
+        self.state.first = len(rows)
         if not any(row.at for row in rows):  # nothing lately: a window that only a server that reverses it can fill
             reversed_window = (("start_date", stamp(self.until)), ("end_date", stamp(self.said.since)))
             rows = yield from self.windows.aside(reversed_window)
         yield from self._proved(rows)
 
+    def _lately(self) -> Exchange[list[Reported]]:
+        """What the server lists when nothing is filtered; where that is nothing, when every status is asked for."""
+        try:
+            rows = yield from self.windows.aside((), empty=False)
+        except NotFound as refusal:
+            rows = yield from self.windows.aside(())
+            if not rows and not (yield from self.speech.ask("services", "services")):
+                raise refusal from None
+        for every in EVERY if not rows else ():
+            self.state.every = list(every)
+            rows = yield from self.windows.aside(())
+            if rows:
+                return rows
+        self.state.every = []
+        return rows
+
     def _proved(self, rows: Sequence[Reported]) -> Pulling:
         state = self.state
         yield from self.windows.prove(rows)
+        yield from self.windows.discover(rows)
         state.form, state.width = self.speech.form, self.widest
         if state.sense == "ignored":
             state.phase = "whole"
@@ -116,8 +139,9 @@ class Pull(Closures):
                 yield from self._proved(rows)
                 state.at = self.said.since
                 return
+            paged = state.paged
             if (yield from self._full(start, end, rows)) and end - start > 1:
-                state.width = (end - start) // 2
+                state.width = (end - start) // 2 if state.paged == paged else end - start
                 continue
             state.track(rows, self.started)
             state.count(start, end, rows)
@@ -133,8 +157,10 @@ class Pull(Closures):
         """Whether a window gave as many rows as the server gives at most; one that cannot be halved is said."""
         state, given = self.state, len(rows)
         full = given >= state.cap
-        if not full and end - start > 1 and given in ROUND and given not in state.cleared:
+        if not full and end - start > 1 and (given in ROUND or given == state.first > 4) and given not in state.cleared:
             full = yield from self.windows.cut(start, end, rows)
+            if full and (yield from self.windows.widen(start, end, rows)):
+                return True
             if full:
                 yield Evidence(NAME, "page_cap", None, {"asked": state.cap, "given": given})
                 state.cap = given
@@ -147,8 +173,7 @@ class Pull(Closures):
     def _whole(self) -> Pulling:
         """Phase `whole`."""
         state = self.state
-        found = yield from self.speech.ask("requests", "requests")
-        rows = self.registry.requests(found)
+        rows = self.registry.requests((yield from self.windows.listed((), empty=False)))
         made = [at for row in rows if (at := epoch(row)) is not None]
         recent = self.said.since < self.started - 91 * DAY <= min(made, default=self.started)
         cut = len(rows) >= self.said.settings.cap

@@ -38,7 +38,7 @@ class Reading:
     windows: Windows = field(init=False)
 
     def __post_init__(self) -> None:
-        self.registry = Registry(self.said.zone)
+        self.registry = Registry(self.said.zone, self.started - self.said.settings.lookback)
         self._restart()
 
     @property

@@ -4,7 +4,9 @@
 2. Coordinates keep the decimals that came (18 at most); instants are UTC, those written without a zone take the stream's. What
    cannot be read as such is null, and counted.
 3. What a server adds to the standard is kept in `extensions`, as JSON text.
-4. A request without an identifier is set aside and counted.
+4. A request without an identifier is set aside and counted; of one made lately it is only remarked, for some servers show
+   requests before they name them.
+5. A value alone in a list is that value; some names that servers use instead of the standard's are taken for them.
 
 It asks nothing and decides nothing about completeness.
 """
@@ -29,6 +31,7 @@ PLACE: Final = pa.decimal128(38, 18)
 _LAST: Final = Decimal(1).scaleb(-18)
 _JSON: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _TEXT = pa.string()
+_INSTEAD: Final = {"address_string": "address", "adress_id": "address_id", "status_note": "status_notes"}
 _TIMES: Final = ("requested_datetime", "updated_datetime", "expected_datetime")
 _PLACES: Final = ("lat", "long")
 
@@ -109,19 +112,24 @@ class Reported:
 
 @dataclass(slots=True)
 class Registry:
-    """Turns requests of the server into rows, and counts what could not be read. `zone` places naive instants."""
+    """Turns requests of the server into rows, and counts what could not be read.
+
+    zone: places naive instants. lately: seconds since 1970, from when a request may not be named yet; None: never.
+    """
 
     zone: ZoneInfo
+    lately: float | None = None
     invalid: int = 0
     suspect: dict[str, int] = field(default_factory=dict)
 
     def requests(self, found: Iterable[Raw]) -> list[Reported]:
         """Give the requests of an answer, each identifier once, the last said."""
         made: dict[str, Reported] = {}
-        for raw in found:
+        for said in found:
+            raw = _renamed(said)
             identifier = text(raw.get("service_request_id"))
             if identifier is None:
-                self.invalid += 1
+                self._unnamed(raw)
                 continue
             row: dict[str, Json] = {}
             for column in REQUESTS.names[:-1]:
@@ -136,6 +144,13 @@ class Registry:
             status = (row["status"] or "").strip().lower()
             made[identifier] = Reported(identifier, row["requested_datetime"], row["updated_datetime"], status != "closed", row)
         return list(made.values())
+
+    def _unnamed(self, raw: Raw) -> None:
+        at = instant(raw.get("requested_datetime"), self.zone)
+        if self.lately is not None and at is not None and at.timestamp() >= self.lately:
+            self.suspect["service_request_id"] = self.suspect.get("service_request_id", 0) + 1
+        else:
+            self.invalid += 1
 
     def _read(self, column: str, value: Json, read: Any) -> Json:  # noqa: ANN401 - a reader of one value
         if text(value) is None:
@@ -196,6 +211,7 @@ def listed(value: Json, inner: str) -> list[Raw]:
 
 def text(value: Json) -> str | None:
     """Give a plain value as text, None for nothing; a whole number has no decimals."""
+    value = _alone(value)
     if value is None or value == "" or isinstance(value, list | Mapping):
         return None if not value else _JSON.encode(value).decode()
     if isinstance(value, bool):
@@ -212,6 +228,7 @@ def truth(value: Json) -> bool | None:
 
 def place(value: Json) -> Decimal | None:
     """Read a coordinate in degrees, None when it is not one."""
+    value = _alone(value)
     try:
         found = Decimal(str(value).strip())
     except InvalidOperation:
@@ -225,10 +242,24 @@ def place(value: Json) -> Decimal | None:
 def instant(value: Json, zone: ZoneInfo) -> datetime | None:
     """Read an ISO 8601 instant as UTC, in `zone` when it names none; None when it is not one."""
     try:
-        found = datetime.fromisoformat(str(value).strip())
+        found = datetime.fromisoformat(str(_alone(value)).strip())
         return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _alone(value: Json) -> Json:
+    """What a list of one plain value holds (a server writes each value of its services so)."""
+    plain = isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | Mapping)
+    return value[0] if plain else value
+
+
+def _renamed(raw: Raw) -> Raw:
+    """An object of the server under the names of the standard, where it has other names and not those."""
+    others = {name: column for name, column in _INSTEAD.items() if name in raw and text(raw.get(column)) is None}
+    if not others:
+        return raw
+    return {others.get(name, name): value for name, value in raw.items() if name not in others.values()}
 
 
 def _words(value: Json) -> str | None:

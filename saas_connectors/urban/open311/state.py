@@ -34,8 +34,11 @@ Leaf = tuple[int, int, int, int]
 class State(msgspec.Struct):
     """Where a pull stands.
 
-    `at`, `width`: the next window; `onward`: where what is new begins; `pointer`, `leaf_at`: the next of those that were open;
-    `again`: windows to read once more; `seen`: whether the last known change was shown.
+    `every`: the values of `status` to ask for one after another so that every request is shown, none where it needs no saying;
+    `paged`: the parameter by which more rows an answer are asked for; `lists`: whether lists of identifiers may be asked for;
+    `first`: how many rows the list without a filter gave. `at`, `width`: the next window; `onward`: where what is new begins;
+    `pointer`, `leaf_at`: the next of those that were open; `again`: windows to read once more; `seen`: whether the last known
+    change was shown.
     """
 
     phase: Phase = "windows"
@@ -45,6 +48,10 @@ class State(msgspec.Struct):
     cap: int = 1000
     updates: bool = False
     statuses: bool = True
+    lists: bool = True
+    every: list[str] = msgspec.field(default_factory=list)
+    paged: str = ""
+    first: int = 0
     at: int = 0
     width: int = 0
     onward: int = 0
