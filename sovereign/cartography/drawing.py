@@ -11,7 +11,7 @@ from sovereign.cartography.chart import ARROWS, COLUMNS, KINDS, MARKS, SHORT, Ch
 from sovereign.cartography.layout import BETWEEN, HEIGHT, LEFT, TOP, WIDTH, laid
 from sovereign.language import language, say
 from sovereign.reports.labels import CLASSES as NAMED
-from sovereign.reports.showing import instant, whole
+from sovereign.reports.showing import dated, whole
 
 INK: Final = "#161616"
 RED: Final = "#b60000"
@@ -123,7 +123,7 @@ def told(node: Node, zone: str) -> str:
     """What a box says, in one line."""
     parts = [f"{KINDS[node.kind]} {node.name}", node.detail, ", ".join(str(NAMED[each]) for each in node.classes), _rows(node)]
     if node.last is not None:
-        parts.append(f"{say('vu le', 'last seen')} {instant(node.last, zone)[:16]}")
+        parts.append(f"{say('vu le', 'last seen')} {dated(node.last, zone)[:16]}")
     return ", ".join(each for each in (*parts, *(str(MARKS[mark]) for mark in node.marks)) if each)
 
 
@@ -137,7 +137,7 @@ def carries(edge: Edge, zone: str) -> str:
     if edge.bytes is not None:
         parts.append(f"{whole(edge.bytes)} {say('octets', 'bytes')}")
     if edge.last is not None:
-        parts.append(f"{say('vu le', 'last seen')} {instant(edge.last, zone)[:16]}")
+        parts.append(f"{say('vu le', 'last seen')} {dated(edge.last, zone)[:16]}")
     return ", ".join((*parts, *(str(MARKS[mark]) for mark in edge.marks)))
 
 

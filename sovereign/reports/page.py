@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from sovereign.language import language, say
 from sovereign.reports.model import Alarm, Dossier, Report
-from sovereign.reports.showing import cell, instant, whole
+from sovereign.reports.showing import cell, dated, whole
 
 
 def page(report: Report) -> bytes:
@@ -33,6 +34,17 @@ def _shown(template: str, zone: str, **given: Any) -> bytes:  # noqa: ANN401 - w
     )
     environment.tests["alarm"] = lambda value: isinstance(value, Alarm)
     told = environment.get_template(template).render(
-        **given, lang=language(), say=say, whole=whole, cell=partial(cell, zone=zone), instant=partial(instant, zone=zone)
+        **given,
+        lang=language(),
+        say=say,
+        whole=whole,
+        titled=titled,
+        cell=partial(cell, zone=zone),
+        instant=partial(dated, zone=zone),
     )
     return told.lstrip().encode()
+
+
+def titled(title: object) -> Markup:
+    """A title within a text of CSS: what could end the text, or the style, stands as its number (CSS Syntax 3, 4.3.7)."""
+    return Markup("".join(each if each.isalnum() or each in " ,'()°" else f"\\{ord(each):x} " for each in str(title)))  # noqa: S704

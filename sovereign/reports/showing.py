@@ -14,6 +14,12 @@ def instant(at: datetime, zone: str) -> str:
     return at.replace(tzinfo=at.tzinfo or UTC).astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
 
 
+def dated(at: datetime, zone: str) -> str:
+    """Write an instant as people of the language of this process write it, to the second, with its zone."""
+    local = at.replace(tzinfo=at.tzinfo or UTC).astimezone(ZoneInfo(zone))
+    return local.strftime("%d/%m/%Y %H:%M:%S %Z" if language() == "fr" else "%Y-%m-%d %H:%M:%S %Z")
+
+
 def whole(value: int) -> str:
     """Write a whole number with its thousands apart."""
     return f"{value:,}".replace(",", THIN if language() == "fr" else ",")
@@ -37,16 +43,19 @@ def decimal(value: float) -> str:
 
 
 def cell(value: Cell, kind: Kind, zone: str, *, grouped: bool = True) -> str:
-    """Write one cell; several values are set apart by `; `. grouped: whether thousands are apart."""
+    """Write one cell; several values are set apart by `; `.
+
+    grouped: written to be read, thousands apart and instants as people write them; otherwise for a program that sorts them.
+    """
     match value:
         case None:
             return ""
         case Code():
             return str(value.label)
         case datetime():
-            return instant(value, zone)
+            return dated(value, zone) if grouped else instant(value, zone)
         case tuple():
-            return "; ".join(cell(each, kind, zone) for each in value)
+            return "; ".join(cell(each, kind, zone, grouped=grouped) for each in value)
         case float():
             return decimal(value)
         case int() if grouped and kind in ("number", "bytes"):

@@ -1,5 +1,6 @@
 """Pages as a program that assists a reader sees them: headings, tables with their heads, landmarks, names, no script."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -22,6 +23,9 @@ class Page:
     headless: int = 0
     unnamed: int = 0
     alarms: int = 0
+    landmarks: list[str] = field(default_factory=list)
+    undated: int = 0
+    style: str = ""
     unclosed: list[str] = field(default_factory=list)
 
     def sound(self, lang: str) -> None:
@@ -36,6 +40,17 @@ class Page:
         assert [each for each, count in Counter(self.ids).items() if count > 1] == []
         assert set(self.referred) - set(self.ids) == set()
         assert self.unclosed == []
+        assert [each for each, count in Counter(self.landmarks).items() if count > 1] == [], "landmarks of one name"
+        assert self.undated == 0
+        self._fits()
+
+    def _fits(self) -> None:
+        """Hold it to be read in the dark, on paper, and at 400 %, where a table is told row by row under its titles."""
+        for rule in ("(prefers-color-scheme: dark)", "(max-width: 40rem)", "@media print"):
+            assert rule in self.style
+        for caption, rows in self.tables.items():
+            told = re.findall(rf"#t-{re.escape(caption)} td:nth-child\((\d+)\)::before", self.style)
+            assert told == [str(number) for number in range(1, len(rows[0]) + 1)], caption
 
 
 class _Reader(HTMLParser):
@@ -66,6 +81,9 @@ class _Reader(HTMLParser):
 
     def _named(self, tag: str, held: dict[str, str | None]) -> None:
         page = self.page
+        if tag == "section" or held.get("role") == "region":
+            page.landmarks.append(str(held.get("aria-labelledby") or held.get("aria-label")))
+        page.undated += tag == "time" and not held.get("datetime")
         if held.get("id"):
             page.ids.append(str(held["id"]))
         for name in ("aria-labelledby", "aria-describedby"):
@@ -94,6 +112,9 @@ class _Reader(HTMLParser):
             self._row = []
 
     def handle_data(self, data: str) -> None:
+        if self._open[-1:] == ["style"]:
+            self.page.style += data
+            return
         self.page.text += data
         self._cell += data
         if self._open and self._open[-1] == "title" and "svg" not in self._open:
