@@ -74,6 +74,13 @@ class Looks:
             raise malformed(request, response, "la fiche du courrier était attendue", "the letter's sheet was expected")
         return "found", told
 
+    def statuses(self) -> Exchange[frozenset[str]]:
+        """Read which statuses there are, by their identifiers."""
+        request = self.get("statuses")
+        (response,) = yield Fetch((request,))
+        admitted(request, response, refusals.KNOWN)
+        return frozenset(str(each.get("id")) for each in _objects(request, response, "statuses"))
+
     def notes(self, letter: int) -> Exchange[tuple[State, Sequence[Found]]]:
         """Read the notes of a letter that the account sees: all of its own."""
         return (yield from self._below(letter, "notes", refusals.NOTES))

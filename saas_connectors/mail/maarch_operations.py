@@ -58,6 +58,8 @@ _DESCRIBED: Final = {
     "initiator": _NUMBER, "customFields": _CUSTOM, "senders": _PEOPLE, "recipients": _PEOPLE, "tags": _NUMBERS,
     "folders": _NUMBERS,
 }  # fmt: skip
+_CHANGED: Final = {name: shape for name, shape in _DESCRIBED.items() if name != "barcode"}
+"""Maarch keeps the bar code of a letter as it was created, whatever an update says."""
 _TOGETHER: Final = {"dependentRequired": {"encodedFile": ["format"], "format": ["encodedFile"]}}
 
 
@@ -99,7 +101,7 @@ def operations(opened: Sequence[str]) -> dict[str, Operation]:
         ),
         Operation(
             "update_letter", "Modifier la fiche d'un courrier", "Update what is said of a letter",
-            _schema({**named, **_DESCRIBED, **_FILE}, "resId", minProperties=2, **_TOGETHER),
+            _schema({**named, **_CHANGED, **_FILE}, "resId", minProperties=2, **_TOGETHER),
             stream="resources", idempotent=True,
         ),
         Operation(

@@ -30,7 +30,8 @@ NOTES: Final = "GET/resources/{resId}/notes"
 ATTACH: Final = "POST/attachments"
 ATTACHED: Final = "GET/resources/{resId}/attachments"
 CONTENT: Final = "GET/attachments/{id}/originalContent"
-ROUTES: Final = (CREATE, UPDATE, STATUS, EXTERNAL, FIND, LETTER, NOTE, NOTES, ATTACH, ATTACHED, CONTENT)
+KNOWN: Final = "GET/statuses"
+ROUTES: Final = (CREATE, UPDATE, STATUS, EXTERNAL, FIND, LETTER, NOTE, NOTES, ATTACH, ATTACHED, CONTENT, KNOWN)
 PRIVILEGES: Final[Mapping[str, str]] = {STATUS: "update_status_mail", UPDATE: "update_resources"}
 _FIELD: Final = re.compile(r"Body ([A-Za-z]{1,40})\b")
 _FORMAT: Final = "Format with this mimeType is not allowed"
@@ -117,6 +118,16 @@ class LetterLocked(WriteRefused):
     todo_en = "Change its status first, or make that status modifiable in Maarch's administration of statuses."
 
 
+class StatusRefused(WriteRefused):
+    """Maarch knows no such status, or no such letter: it says which in its own language alone. `reason`: the route."""
+
+    code = "vendor.status_refused"
+    fr = "Maarch ne connaît pas cet état, ou n'a pas ce courrier ({status} à {reason}) ; rien n'a été fait."
+    en = "Maarch does not know this status, or has no such letter ({status} to {reason}); nothing was done."
+    todo_fr = "Vérifiez l'identifiant de l'état dans l'administration des statuts de Maarch, puis le numéro du courrier."
+    todo_en = "Check the status's identifier in Maarch's administration of statuses, then the letter's number."
+
+
 class WriterHeld(WriteRefused):
     """Maarch lets the account do nothing: it is said to be away, or its password has expired. `reason`: the route."""
 
@@ -171,6 +182,8 @@ def _meant(said: str, status: int, route: str) -> tuple[type[WriteRefused] | Non
         return (WriterHeld, route) if said in HELD else (None, "")
     if said in _LOCKED:
         return LetterLocked, route
+    if route == STATUS and said:
+        return StatusRefused, route
     found = _FIELD.match(said)
     named = found[1] if found else _FORMAT if said.startswith(_FORMAT) else said
     named = _NAMED.get(named, named)

@@ -36,7 +36,7 @@ from saas_connectors.mail.maarch_additions import Additions
 from saas_connectors.mail.maarch_looks import JSON, Looks
 from saas_connectors.mail.maarch_operations import STATUSES, operations, status
 from saas_connectors.mail.maarch_passing import COLUMNS, Passing, added
-from saas_connectors.mail.maarch_refusals import LetterOut, WriteDenied, accepted
+from saas_connectors.mail.maarch_refusals import FieldRefused, LetterOut, WriteDenied, accepted
 from saas_connectors.mail.maarch_settings import load
 from saas_connectors.mail.maarch_streams import STREAMS, number
 from saas_connectors.payloads import encode
@@ -237,8 +237,14 @@ class MaarchWriter:
         return Applied(response.status, str(letter))
 
     def _external(self, payload: Json) -> Exchange[Applied]:
-        """Maarch asks for a status with an identifier: that of the letter, unless the payload says another."""
+        """Maarch asks for a status with an identifier: that of the letter, unless the payload says another.
+
+        It takes any word for one: a status that it does not know is refused here.
+        """
         letter, becomes = payload["resId"], payload.get("status")
+        if becomes is not None and becomes not in (yield from self.looks.statuses()):
+            request = self._request("PUT", "res/externalInfos", {})
+            raise FieldRefused(method=request.method, path=urlsplit(request.url).path, status=400, reason="status")
         if becomes is None:
             state, held = yield from self.looks.letter(letter)
             becomes = held.get("status")

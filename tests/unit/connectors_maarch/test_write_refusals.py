@@ -13,6 +13,7 @@ from saas_connectors.mail.maarch_refusals import (
     IndexingClosed,
     LetterLocked,
     LetterOut,
+    StatusRefused,
     WriteDenied,
     WriteForbidden,
     WriteRefused,
@@ -132,6 +133,15 @@ def test_what_an_indexing_model_asks_for_is_named() -> None:
             asked.do(asked.writer.apply(operation, payload))
         assert told.value.reason == field
     asked.write("update_letter", {"resId": 102, "subject": "Objet revu"})
+
+
+@pytest.mark.parametrize("payload", [{"resId": 102, "status": "NOPE"}, {"resId": 9999, "status": "VAL"}])
+def test_a_status_or_a_letter_that_maarch_does_not_know_is_said_though_its_words_are_its_own(payload: dict[str, Any]) -> None:
+    asked = desk()
+    with pytest.raises(StatusRefused) as told:
+        asked.do(asked.writer.apply("change_status", payload))
+    assert told.value.definitive
+    assert all(word not in f"{told.value.diagnostics('fr')}" for word in ("n'existe pas", "introuvable"))
 
 
 def test_a_status_that_lets_nobody_change_a_letter_is_said() -> None:

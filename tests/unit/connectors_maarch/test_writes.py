@@ -8,6 +8,7 @@ import pytest
 from saas_connectors.conformance.writing import carried, run_writer
 from saas_connectors.connector import Applied, Probed, ReadBack
 from saas_connectors.errors import BadPayload, ConnectorError, Rejected
+from saas_connectors.mail.maarch_refusals import FieldRefused
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox.maarch import Account, Model
 from saas_connectors.sandbox.vendor import SECRET, USER
@@ -204,6 +205,15 @@ def test_an_external_identifier_keeps_the_status_of_the_letter_and_its_other_ide
     assert held == {"external_id": '{"gateway": "G-000101", "publikId": "PUB-1"}'}
 
 
+def test_a_status_that_maarch_would_take_without_knowing_it_is_refused() -> None:
+    asked, payload = desk(), {"resId": 101, "externalId": "PUB-1"}
+    with pytest.raises(FieldRefused) as refusal:
+        asked.do(asked.writer.apply("set_external_ids", {**payload, "status": "NOPE"}))
+    assert (refusal.value.reason, refusal.value.definitive, asked.writes()) == ("status", True, [])
+    asked.write("set_external_ids", {**payload, "status": "VAL"})
+    assert asked.status(101) == "VAL"
+
+
 def test_what_an_update_does_not_say_is_put_back_as_it_stood() -> None:
     asked = desk()
     people = {"senders": [{"id": 12, "type": "contact"}], "recipients": [{"id": 3, "type": "entity"}]}
@@ -216,6 +226,17 @@ def test_what_an_update_does_not_say_is_put_back_as_it_stood() -> None:
     assert after is not None
     assert {name for name in before if before[name] != after[name]} == {"priority", "modification_date"}
     assert asked.server.store.beside[made] == beside
+
+
+def test_what_maarch_would_drop_without_a_word_is_not_taken() -> None:
+    asked = desk()
+    for operation, payload in (
+        ("update_letter", {"resId": 102, "barcode": "3760001"}),
+        ("set_external_ids", {"resId": 102, "externalId": "P-1", "externalLink": "https://guichet.example/d/1"}),
+    ):
+        with pytest.raises(BadPayload):
+            asked.do(asked.writer.apply(operation, payload))
+    assert asked.asked == []
 
 
 def test_an_update_does_not_reset_the_fields_that_the_indexing_model_disables() -> None:
