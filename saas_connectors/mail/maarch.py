@@ -32,6 +32,7 @@ from saas_connectors.mail.maarch_files import algorithm_of
 from saas_connectors.mail.maarch_letters import CONTENT, Letters
 from saas_connectors.mail.maarch_planning import Planning
 from saas_connectors.mail.maarch_referred import Referred, request, route
+from saas_connectors.mail.maarch_rights import tried
 from saas_connectors.mail.maarch_settings import Settings, load
 from saas_connectors.mail.maarch_streams import CORE, GROUP, OPTIONAL, STREAMS, WORDS, number, stream
 from saas_connectors.request import Request, Response
@@ -88,7 +89,7 @@ class Maarch:
         return Calls(self.settings.root, self.settings.where)
 
     def check(self) -> Exchange[Checked]:
-        """Read what the server says of itself, then try the route of each stream; what cannot be read is remarked."""
+        """Read what the server says of itself, then try the routes of streams and writes; what cannot be done is remarked."""
         asked = self.calls.get("authenticationInformations")
         (response,) = yield Fetch((asked,))
         accept(asked, response)
@@ -96,11 +97,14 @@ class Maarch:
         vendor, remarks = _said(told)
         if isinstance(told, dict) and told.get("migrating") is True:
             return Checked(vendor, (*remarks, _MIGRATING))
+        letter: int | None = None
         if self._lettered:
-            remarks += yield from self._check_letters()
+            found, letter = yield from self._check_letters()
+            remarks += found
         for name in self.names:
             if STREAMS[name].group is None and name not in ROUTES:
                 remarks += yield from _tried(request(self.calls, name), route(name), name)
+        remarks += yield from tried(self.calls, self.settings.writes, letter)
         return Checked(vendor, tuple(dict.fromkeys(remarks)))
 
     def discover(self) -> Exchange[Catalog]:
@@ -161,16 +165,17 @@ class Maarch:
         (response,) = yield Fetch((asked,))
         return _listed(asked, response)
 
-    def _check_letters(self) -> Exchange[list[Remark]]:
+    def _check_letters(self) -> Exchange[tuple[list[Remark], int | None]]:
+        """What is to be said of letters, and the number of one."""
         columns = yield from self._columns_or_remark()
         if isinstance(columns, list):
-            return columns
+            return columns, None
         asked = self.calls.list(columns, limit=1)
         (response,) = yield Fetch((asked,))
         found = rows(asked, response, LIST, "resources")
         identifier = number(found[0].get("res_id")) if found else None
         if identifier is None:
-            return [_NOTHING]
+            return [_NOTHING], None
         remarks: list[Remark] = []
         fingerprint = found[0].get("fingerprint")
         if "documents" in self.names and self.settings.verify and fingerprint and len(str(fingerprint)) not in (64, 128):
@@ -186,7 +191,7 @@ class Maarch:
             if algorithm and 200 <= served.status < 300:
                 altered = hashlib.new(algorithm, served.body).hexdigest() != str(fingerprint).lower()
                 remarks += [_ALTERED] if altered else []
-        return remarks
+        return remarks, identifier
 
     def _columns_or_remark(self) -> Exchange[tuple[str, ...] | list[Remark]]:
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from saas_connectors.conformance.driver import converse
 from saas_connectors.conformance.writing import carried
 from saas_connectors.errors import Rejected, SettingsError, refusal
 from saas_connectors.mail.maarch_operations import OPERATIONS
@@ -19,7 +20,7 @@ from saas_connectors.mail.maarch_refusals import (
     WriteRefused,
     WriterHeld,
 )
-from saas_connectors.registry import writer
+from saas_connectors.registry import make, writer
 from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox.maarch import Account, Model
 from tests.unit.connectors_maarch.pulling import URL, agent
@@ -71,6 +72,24 @@ def test_a_privilege_that_a_web_service_user_lacks_is_named(operation: str, righ
         asked.do(asked.writer.apply(operation, EVERY[operation]))
     assert refusal.value.definitive
     assert all(right in refusal.value.diagnostics(language).todo for language in ("fr", "en"))
+
+
+def test_check_tells_what_each_open_operation_lacks_and_writes_nothing() -> None:
+    lacking = replace(agent(privileges=frozenset()), can_index=False, authorized_api=tuple(x for x in ALL if x != "POST/notes"))
+    for account, told, quiet in (
+        (lacking, ("`POST/notes`", "indexing", "`update_resources`", "`update_status_mail`"), ("POST/attachments",)),
+        (agent(), (), ("written",)),
+    ):
+        asked = desk(account)
+        connector = make("maarch", "courrier", {"url": URL, "writes": list(OPERATIONS), "streams": ["resources"]})
+        remarks = converse(connector.check(), asked.send).remarks
+        english = " ".join(en for _, en in remarks)
+        assert [word for word in told if word not in english] == []
+        assert [word for word in quiet if word in english] == []
+        assert len(remarks) == len(told)
+        assert all("Ne peut pas être écrit" in fr for fr, _ in remarks)
+        assert asked.server.desk.done == []
+        assert all(each.reads or each.method == "GET" for each in asked.asked)
 
 
 @pytest.mark.parametrize(
