@@ -31,9 +31,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Requests that may be sent at once; their responses come back in this order."""
+    """Requests that may be sent at once; their responses come back in this order.
+
+    `holds`: with the one that writes, whether a look just before showed that the vendor holds already what is asked; None when
+    nothing was looked at, or the look did not tell.
+    """
 
     requests: tuple[Request, ...]
+    holds: bool | None = None
 
 
 Exchange: TypeAlias = Generator[Fetch, tuple[Response, ...], T]
@@ -238,10 +243,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the vendor answered to a write: its status, and its identifier for what was written, when it gave one."""
+    """What the vendor answered to a write: its status, and its identifier for what was written, when it gave one.
+
+    `changed`: whether its answer says that the write changed something; None when it does not tell.
+    """
 
     status: int
     vendor_id: str | None = None
+    changed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +323,8 @@ class Writer(Protocol):
 
     1. `apply` yields one request that writes, alone in its `Fetch`; none where a look shows that the vendor already holds what
        is asked. Requests that read (GET, HEAD, or `reads`) may come before it. It sends nothing twice. A fault raised before
-       the write was yielded: nothing was written.
+       the write was yielded: nothing was written. What can be undone is looked at first (`Fetch.holds`): whoever undoes it
+       undoes what it changed, and no more.
     2. After the write, `apply` raises `Rejected` for a refusal: `definitive` says that the vendor did not do it and would not
        if it were asked again; otherwise its outcome is unknown, or (429, 503) it asks to wait.
     3. `BadPayload` is always definitive and names a place in the payload, never a value.

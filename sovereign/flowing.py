@@ -26,6 +26,7 @@ from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
 from sovereign.flows.undoing import WITHOUT_EFFECT
 from sovereign.gateway.intent import FIRST, USUAL, WriteIntent
+from sovereign.state.flowing import flow_rows
 from sovereign.state.outbound import deliveries, delivery_events
 from vault.errors import Fault
 
@@ -77,6 +78,18 @@ def settle(site: "Site", name: str, key: Sequence[str], step: str | None, reason
     for row in failed:
         ledger.close(row, site.actor, reason)
     return tuple(sorted(row.step for row in failed))
+
+
+def in_turn(site: "Site", intent: str) -> None:
+    """Make sure that a write which is to be sent again, if a flow asked for it, is no older word than what was handled since.
+
+    Errors: Older.
+    """
+    c = flow_rows.c
+    with site.state.read() as reader:
+        row = reader.execute(select(c.flow, c.occasion, c.record, c.step).where(c.intent == intent)).first()
+    if row is not None:
+        bus(site).in_turn(row.flow, row.occasion, {(row.record, row.step)})
 
 
 def _failed(intent: str | None, known: Mapping[str, Outcome]) -> bool:
@@ -229,9 +242,8 @@ def outcomes(state: "State", intents: Sequence[str]) -> Mapping[str, Outcome]:
             asked = events.where(delivery_events.c.intent.in_(some)).order_by(delivery_events.c.number)
             for row in reader.execute(asked):
                 steps.setdefault(row.intent, []).append((row.state, row.at))
-            rows = reader.execute(
-                select(deliveries.c.intent, deliveries.c.state, deliveries.c.why).where(deliveries.c.intent.in_(some))
-            )
-            for row in rows:
-                found[row.intent] = Outcome(row.state, row.why, tuple(steps.get(row.intent, ())))
+            c = deliveries.c
+            rows = reader.execute(select(c.intent, c.state, c.why, c.outcome).where(c.intent.in_(some)))
+            for intent, state_, why, known in rows:
+                found[intent] = Outcome(state_, why, tuple(steps.get(intent, ())), known.get("changed"))
     return found

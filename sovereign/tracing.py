@@ -152,13 +152,14 @@ class Tracing:
             seen if row.undo else max(row.due_at, seen), row.since, self._owner(row.flow),
             done if moved is not None and moved.state in DONE else None, moved.next_at if moved else None, row.intent, approval,
             policies, bool(file) and self._force.get(row.flow) == (file.digest if file else ""), told,
-            self._receipt(told) if entries else "",
+            self._receipt(told) if entries else "", None if moved is None else moved.outcome.get("changed"),
         )  # fmt: skip
 
     def _instants(self, kept: Iterable[Kept]) -> "Mapping[tuple[str, str], datetime]":
         """When each occasion was taken."""
         wanted = sorted({row.occasion for row in kept})
-        return {(row.flow, row.occasion): row.at for row in self._all(flow_occasions, flow_occasions.c.occasion, wanted)}
+        found = self._all(flow_occasions, flow_occasions.c.occasion, wanted)
+        return {(row.flow, row.occasion): row.first_at or row.at for row in found}
 
     def _all(self, table: Any, column: ColumnElement[Any], names: Sequence[Any]) -> list[Row[Any]]:  # noqa: ANN401 - a table
         with self._site.state.read() as reader:

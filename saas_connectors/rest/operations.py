@@ -22,7 +22,10 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class LookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`look`: where the vendor shows what an operation changed; one record at its own path, or one of a list (`records`)."""
+    """`look`: where the vendor shows what an operation changed; one record at its own path, or one of a list (`records`).
+
+    first: whether it is looked at before the write too; None: when the operation is a departure.
+    """
 
     path: Text
     params: dict[str, str] = {}
@@ -32,6 +35,7 @@ class LookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compare: dict[str, str] | None = None
     expect: dict[str, Scalar] = {}
     id: Text | None = None
+    first: bool | None = None
 
 
 class OperationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

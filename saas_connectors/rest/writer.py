@@ -5,7 +5,9 @@
 2. A success that holds an error (`{"error": …}`) is no success, nor a refusal: its outcome is unknown.
 3. A record at its own path proves a landing when all that is compared is as asked; a record of a list, when it bears what names
    it. That it is missing from a list is believed only of a filter that was seen to work (`lookup`).
-4. A call by POST is a read when it goes to the very path of a list that is read by POST, with no parameter but the declared.
+4. What ends an account (`departure`), or says so (`look.first`), is looked at before it is written too: whoever takes it back
+   knows whether it changed anything.
+5. A call by POST is a read when it goes to the very path of a list that is read by POST, with no parameter but the declared.
 """
 
 import hashlib
@@ -29,7 +31,7 @@ from saas_connectors.connector import (
     Probed,
     ReadBack,
 )
-from saas_connectors.errors import BadPayload, Malformed, Unauthorized
+from saas_connectors.errors import BadPayload, Malformed, Unauthorized, VendorError
 from saas_connectors.lookup import Lookup, Names
 from saas_connectors.payloads import encode, pointer
 from saas_connectors.request import Request, Response
@@ -40,6 +42,7 @@ from saas_connectors.rest.settings import ConnectionSettings, StreamSettings, cl
 from saas_connectors.writing import FRESH, GONE, READS, below, called, declared, refused, written
 
 _ACCEPT: Final = ("Accept", "application/json")
+CREATED: Final = 201
 _KINDS: Final[Mapping[str, Literal["update", "replace"]]] = {"PUT": "replace"}
 
 
@@ -120,9 +123,10 @@ class RestWriter:
         """Send the one request of an operation."""
         said = self._declared(operation, payload)
         request = self._request(said, payload, key)
-        (response,) = yield Fetch((request,))
+        holds = yield from self._already(operation, said, payload)
+        (response,) = yield Fetch((request,), holds=holds)
         if self.known[operation].removes and said.method == "DELETE" and response.status in GONE:
-            return Applied(response.status)
+            return Applied(response.status, changed=False)
         written(request, response)
         try:
             answer = decode(request, response) if response.body.strip() else None
@@ -130,7 +134,7 @@ class RestWriter:
             answer = None
         if isinstance(answer, dict) and any(answer.get(name) for name in ERRORS):
             raise refused(request, response.status, "error_in_success", definitive=False)
-        return Applied(response.status, _identifier(said, response, answer))
+        return Applied(response.status, _identifier(said, response, answer), True if response.status == CREATED else None)
 
     def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Look where `look` says."""
@@ -205,6 +209,18 @@ class RestWriter:
         if key is not None and said.key_header is not None:
             headers.append((said.key_header, key))
         return Request(said.method, self._path(said.path, payload), tuple(params), tuple(headers), body)
+
+    def _already(self, operation: str, said: OperationSettings, payload: Json) -> Exchange[bool | None]:
+        """Whether the vendor holds already what is asked, by a look just before the write; None when it does not tell."""
+        look = said.look
+        first = said.departure if look is None or look.first is None else look.first
+        if look is None or not first or not self.known[operation].probes:
+            return None
+        try:
+            seen, _ = yield from self._look(operation, look, payload)
+        except VendorError:
+            return None
+        return None if seen.outcome == "unsupported" else seen.outcome == "confirmed"
 
     def _look(self, operation: str, look: LookSettings, values: Mapping[str, Json]) -> Exchange[tuple[ReadBack, Json]]:
         state: str

@@ -100,11 +100,18 @@ def resolve(door: Door, intent: str, verdict: str, reason: str) -> None:
 )
 @argument("intent", metavar="ID", fr="La remise.", en="The delivery.")
 @option("--reason", required=True, metavar="TEXT", fr="Pourquoi.", en="Why.")
-def replay(door: Door, intent: str, reason: str) -> None:
+@option(
+    "--older", is_flag=True, fr="Bien que son flux ait traité plus récent sur le même enregistrement.",
+    en="Although its flow handled something later about the same record.",
+)  # fmt: skip
+def replay(door: Door, intent: str, reason: str, older: bool) -> None:
     """Back to where policy decides; the process that sends does the rest."""
+    from sovereign.flowing import in_turn
     from sovereign.gateway.decree import desk
 
     site = door.site()
+    if not older:
+        in_turn(site, intent)
     moved = desk(site.state, site.audit, site.clock).decide(intent, "approved", "operator.replay", reason)
     door.out.done("delivery", f"{intent} : à juger, puis en file", f"{intent}: to be decided, then queued", **_row(moved))
 

@@ -1,9 +1,16 @@
 """The verbs of `sovereign flow` by which people decide: what is in force, what is held, what a person dealt with."""
 
+from typing import Final
+
 from sovereign.cli.commands import option
 from sovereign.cli.door import Door
 from sovereign.cli.flow_noun import NAME, OCCASION, REASON, bus_of, command
 from sovereign.cli.flow_shown import unseen
+
+KEY: Final = option(
+    "--key", multiple=True, metavar="VALUE", fr="Cet enregistrement seulement : sa clé, comme pour « show ».",
+    en="That record alone: its key, as for `show`.",
+)  # fmt: skip
 
 
 @command.verb(
@@ -52,24 +59,35 @@ def disable(door: Door, name: str, reason: str) -> None:
 
 
 @command.verb(
-    "release", fr="Laisse partir une occasion retenue, une fois regardée.", en="Let a held occasion go, once looked at."
+    "release",
+    fr="Laisse partir ce qui est retenu d'une occasion, une fois regardé.",
+    en="Let what is held of an occasion go, once looked at.",
 )
 @NAME
 @OCCASION
 @REASON
-def release(door: Door, name: str, occasion: str, reason: str) -> None:
+@KEY
+@option(
+    "--older", is_flag=True, fr="Aussi ce dont une occasion plus récente a traité depuis.",
+    en="Also what a later occasion handled since.",
+)  # fmt: skip
+def release(door: Door, name: str, occasion: str, reason: str, key: tuple[str, ...], older: bool) -> None:
     """Its rows go, each still judged by policy."""
-    count = bus_of(door).release(name, occasion, door.site().actor, reason)
+    count = bus_of(door).release(name, occasion, door.site().actor, reason, key=key, older=older)
     door.out.done("flow.released", f"{count} écriture(s) libérées", f"{count} write(s) released", flow=name, writes=count)
 
 
-@command.verb("drop", fr="Abandonne une occasion retenue : rien n'en part.", en="Drop a held occasion: nothing of it leaves.")
+@command.verb(
+    "drop", fr="Abandonne ce qui est retenu d'une occasion : rien n'en part.",
+    en="Drop what is held of an occasion: nothing of it leaves.",
+)  # fmt: skip
 @NAME
 @OCCASION
 @REASON
-def drop(door: Door, name: str, occasion: str, reason: str) -> None:
+@KEY
+def drop(door: Door, name: str, occasion: str, reason: str, key: tuple[str, ...]) -> None:
     """Its rows stay on record, cancelled."""
-    count = bus_of(door).drop(name, occasion, door.site().actor, reason)
+    count = bus_of(door).drop(name, occasion, door.site().actor, reason, key=key)
     door.out.done("flow.dropped", f"{count} écriture(s) abandonnées", f"{count} write(s) dropped", flow=name, writes=count)
 
 

@@ -113,7 +113,7 @@ def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_:
         "seconds": _seconds(kept, ended), "delivery": kept.intent, "standing": state, "why": why,
     }  # fmt: skip
     if json_:
-        return row
+        return {**row, "occasion": kept.occasion, "changed": outcome.changed if outcome else None}
     said = tuple(STATES[state]) if outcome else WAITING[kept.state]
     reasons = (tuple(reason(why).label) if outcome else told(why)) if why else None
     return {**row, "standing": say(*said), "why": say(*reasons) if reasons else None}

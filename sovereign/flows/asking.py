@@ -4,7 +4,7 @@
 2. What fails for good stops its own row, told with why; what the house cannot do now (a gateway that stops, a disk that is
    full) is tried again.
 3. A row that undoes waits until what it undoes is known (`undoing`). It is looked at before the rows that it may take back, and
-   the last word about a record holds (`ordering`).
+   the last word about a record holds (`ordering`). What nothing tells to have changed is undone on a person's word alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,12 @@ from saas_connectors.errors import ConnectorError
 from sovereign.clock import Clock
 from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.kept import Kept
+from sovereign.flows.kept import RELEASED, Kept
 from sovereign.flows.ledger import Ledger
 from sovereign.flows.mapping import payload
 from sovereign.flows.ordering import about, ended, replaced
 from sovereign.flows.ports import Front, Write
-from sovereign.flows.undoing import to_cancel, to_take_back, undoing
+from sovereign.flows.undoing import WITHOUT_EFFECT, to_cancel, to_take_back, undoing
 from sovereign.gateway.errors import GatewayError, NotWritable
 from sovereign.gateway.intent import new_id
 from sovereign.sync.errors import UnknownConnection
@@ -79,7 +79,7 @@ class Asking:
         """The rows of dated flows, among those that are due, that a later one replaced."""
         over: list[Kept] = []
         for flow in {row.flow for row in rows}:
-            mine = [row for row in rows if row.flow == flow]
+            mine = [row for row in rows if row.flow == flow and row.why != RELEASED]
             held: dict[tuple[bytes, str], list[Kept]] = {}
             for each in self._ledger.of(flow, list({row.record for row in mine})):
                 held.setdefault((each.record, each.step), []).append(each)
@@ -89,7 +89,7 @@ class Asking:
         return over
 
     def _order(self, rows: Sequence[Kept]) -> dict[tuple[str, str], datetime]:
-        return self._ledger.order({(row.flow, row.occasion) for row in rows})
+        return self._ledger.sequence.order({(row.flow, row.occasion) for row in rows})
 
     def _asked(self, front: Front, writes: Sequence[Write], rows: Sequence[Kept]) -> tuple[str, ...]:
         taken: dict[str, Kept] = {}
@@ -104,7 +104,9 @@ class Asking:
     def _undoes(self, front: Front, row: Kept, file: FlowFile) -> bool:
         """Whether a row that undoes is to be asked for now; what has not left yet is taken back first."""
         every = self._ledger.rows(row.flow, record=row.record)
-        rows = about(row, every, self._order(every))
+        standing = front.known([each.intent for each in every if each.intent])
+        failed = {intent for intent, told in standing.items() if told.state in WITHOUT_EFFECT}
+        rows = about(row, every, self._order(every), failed)
         self._ledger.move(to_cancel(rows), "cancelled", "cancelled")
         if any(each.state == "settled" for each in rows):  # a person did it, in a way that nobody told
             self._ledger.move([row], "stopped", "undo.settled")
@@ -114,13 +116,17 @@ class Asking:
             with suppress(GatewayError):  # it has just left: what became of it is looked at below
                 front.take_back(intent, f"flow {row.flow}")
         then = undoing(rows, front.known(intents))
-        if then == "ask" and not any(step.undo for step in file.flow.do if step.name == row.step):
+        if then == "unknown" and row.why == RELEASED:
+            then = "ask"
+        if then in ("ask", "unknown") and not any(step.undo for step in file.flow.do if step.name == row.step):
             self._ledger.move([row], "stopped", "undo.none")
             return False
         if then == "wait":
             self._ledger.put_off([row], self._clock() + LATER)
-        elif then == "nothing":
-            self._ledger.move([row], "cancelled", "undo.nothing")
+        elif then in ("nothing", "unchanged"):
+            self._ledger.move([row], "cancelled", f"undo.{then}")
+        elif then == "unknown":
+            self._ledger.move([row], "held", "undo.unknown")
         return then == "ask"
 
     def _write(self, row: Kept, file: FlowFile) -> Write | Fault:

@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from saas_connectors.connector import Json
 from sovereign.clock import Clock
 from sovereign.flows import flow as files
 from sovereign.flows.asking import Asking
-from sovereign.flows.errors import NotEnabled, NotHeld, UnknownFlow, UnknownOccasion
+from sovereign.flows.errors import NotEnabled, NotHeld, Older, UnknownFlow, UnknownOccasion
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.kept import Taken
 from sovereign.flows.ledger import Ledger
@@ -25,6 +25,7 @@ from sovereign.flows.mapping import payload
 from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
 from sovereign.flows.planning import Plan
 from sovereign.flows.ports import Copies, Events, Front, Operations, Write
+from sovereign.flows.sequence import Place
 from sovereign.flows.taking import Taking
 from sovereign.gateway.intent import new_id
 from sovereign.sync.errors import UnknownConnection
@@ -130,13 +131,23 @@ class Bus:
             raise UnknownOccasion(flow=name, occasion=occasion[:200])
         return found
 
-    def release(self, name: str, occasion: str, by: str, reason: str) -> int:
-        """Let the rows of a held occasion go; gives how many. Errors: UnknownOccasion, NotHeld."""
-        return self._settle(name, occasion, True, by, reason)
+    def release(self, name: str, occasion: str, by: str, reason: str, *, key: Sequence[str] = (), older: bool = False) -> int:
+        """Let the rows of an occasion that are held go; gives how many.
 
-    def drop(self, name: str, occasion: str, by: str, reason: str) -> int:
-        """Drop the rows of a held occasion; gives how many. Errors: UnknownOccasion, NotHeld."""
-        return self._settle(name, occasion, False, by, reason)
+        key: those of one record alone. older: also those about which a later occasion was handled since. Errors:
+        UnknownOccasion, NotHeld, Older.
+        """
+        return self._settle(name, occasion, True, by, reason, key, older=older)
+
+    def drop(self, name: str, occasion: str, by: str, reason: str, *, key: Sequence[str] = ()) -> int:
+        """Drop the rows of an occasion that are held, or of one record of it. Errors: UnknownOccasion, NotHeld."""
+        return self._settle(name, occasion, False, by, reason, key)
+
+    def in_turn(self, name: str, occasion: str, places: Collection[Place]) -> None:
+        """Make sure that no later occasion said anything about these records and steps of one. Errors: Older."""
+        over = self.ledger.sequence.later(name, occasion, {record for record, _ in places}) & set(places)
+        if over:
+            raise Older(flow=name, occasion=occasion[:200], count=len(over))
 
     def trial(
         self, name: str, front: Front | None, *, since: int | None = None, event: Mapping[str, Json] | None = None
@@ -187,11 +198,18 @@ class Bus:
             return of_event("trial", event or {})
         return of_instant(self._clock())
 
-    def _settle(self, name: str, occasion: str, goes: bool, by: str, reason: str) -> int:
-        found = self.occasion(name, occasion)
-        if found.state != "held":
+    def _settle(
+        self, name: str, occasion: str, goes: bool, by: str, reason: str, key: Sequence[str], *, older: bool = False
+    ) -> int:
+        found, places = self.occasion(name, occasion), self.ledger.sequence.held(name, occasion)
+        record = self.ledger.record(name, key) if key else None
+        if record is not None:
+            places = {place for place in places if place[0] == record}
+        if not places and (found.state != "held" or record is not None):
             raise NotHeld(flow=name, occasion=occasion[:200], state=found.state)
-        return self.ledger.settle(name, occasion, "taken" if goes else "dropped", by, reason)
+        if goes and not older:
+            self.in_turn(name, occasion, places)
+        return self.ledger.settle(name, occasion, "taken" if goes else "dropped", by, reason, record)
 
     def _id(self) -> str:
         return new_id(self._clock(), self._entropy)

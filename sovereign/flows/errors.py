@@ -10,6 +10,7 @@ SovereignError
     ├── UnknownOccasion no occasion of that name
     ├── UnknownRecord   a record that a flow never did anything for
     ├── NotHeld         an occasion that nothing holds
+    ├── Older           an older word about a record, once a later one was handled: only a person's word lets it go
     ├── Unforeseen      what nothing here foresaw; names its kind alone
     └── Unmapped        a row that gives no payload; names the place, never a value
 """
@@ -130,6 +131,29 @@ class NotHeld(FlowError):
     en = "Nothing holds occasion `{occasion}` of flow {flow}: it is `{state}`."
     todo_fr = "« sovereign flow show {flow} » dit où elle en est."
     todo_en = "`sovereign flow show {flow}` says where it stands."
+
+
+class Older(FlowError):
+    """An older word about a record, once a later one was handled."""
+
+    code = "flow.older"
+    kind = "usage"
+    fr = (
+        "Occasion « {occasion} » du flux {flow} : {count} écriture(s) portent sur ce dont une occasion plus récente a déjà "
+        "traité. Les laisser partir ferait l'ancien après le nouveau. Rien n'a changé."
+    )
+    en = (
+        "Occasion `{occasion}` of flow {flow}: {count} write(s) are about what a later occasion handled already. Letting them "
+        "go would do the older word after the newer. Nothing changed."
+    )
+    todo_fr = (
+        "« sovereign flow show {flow} --occasion {occasion} » les montre, « flow show {flow} --key … » ce qui est venu depuis"
+        " ; si elles doivent partir malgré tout, redites la commande avec --older."
+    )
+    todo_en = (
+        "`sovereign flow show {flow} --occasion {occasion}` shows them, `flow show {flow} --key …` what came since; if they "
+        "are to leave all the same, give the command again with --older."
+    )
 
 
 class Unforeseen(FlowError):

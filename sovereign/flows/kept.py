@@ -11,6 +11,9 @@ from sqlalchemy import Row
 from saas_connectors.connector import Json
 from sovereign.audit.entry import NewEntry
 
+RELEASED, DROPPED = "released", "dropped"
+"""Why a row goes, or never will: a person said so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -27,7 +30,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An occasion and what became of it: `taken`, `held`, `failed` or `dropped`, with why; found: rows of its question."""
+    """An occasion and what became of it: `taken`, `held`, `failed` or `dropped`, with why; found: rows of its question.
+
+    at: when it was last looked at.
+    """
 
     flow: str
     occasion: str
@@ -39,7 +45,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A row to keep: its record's key, its step, when it is due, and why it is stopped already, if it is."""
+    """A row to keep: its record's key, its step, when it is due, why it is stopped already, if it is.
+
+    held: why a person is asked before it goes, if one is.
+    """
 
     key: tuple[Json, ...] = field(repr=False)
     step: str
@@ -47,6 +56,7 @@ class Wanted:
     due_at: datetime
     undo: bool = False
     why: str | None = None
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,11 @@ def stopped(flow: str, occasion: str, record: bytes, step: str, why: str | None,
     """What the log is told of a row that will not be asked for."""
     facts = {"occasion": occasion, "step": step, "record": record.hex(), "undo": bool(undo), "why": why}
     return NewEntry("flow.stopped", {"flow": flow}, facts)
+
+
+def held(flow: str, occasion: str, writes: int, why: str) -> NewEntry:
+    """What the log is told of rows of an occasion that wait for a person."""
+    return NewEntry("flow.held", {"flow": flow}, {"occasion": occasion, "rows": writes, "writes": writes, "held": why})
 
 
 def context(flow: str, record: bytes) -> bytes:

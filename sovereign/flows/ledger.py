@@ -7,19 +7,35 @@
 """
 
 import hmac
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from saas_connectors.connector import Json
 from saas_connectors.payloads import decode, encode
 from sovereign.audit import AuditLog
+from sovereign.audit.entry import NewEntry
 from sovereign.clock import Clock
+from sovereign.flows import sequence
 from sovereign.flows.flow import FlowFile
-from sovereign.flows.kept import Kept, Standing, Taken, Wanted, context, kept_of, standing_of, stopped, taken_of
+from sovereign.flows.kept import (
+    DROPPED,
+    RELEASED,
+    Kept,
+    Standing,
+    Taken,
+    Wanted,
+    context,
+    held,
+    kept_of,
+    standing_of,
+    stopped,
+    taken_of,
+)
 from sovereign.flows.mapping import plain
 from sovereign.flows.occasion import Occasion, States
 from sovereign.state import State
@@ -28,13 +44,13 @@ from vault import envelope
 from vault.keys import Keys
 
 _ROWS, _RECORDS = "flows/rows", "flows/records"
-HOUR: Final = timedelta(hours=1)
 
 
 class Ledger:
     """The rows of a site's flows. Safe to use from several threads."""
 
     def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock) -> None:
+        self.sequence = sequence.Sequence(state, clock)
         self._state, self._audit, self._clock = state, audit, clock
         self._sealing, self._naming = keys.derive(_ROWS), keys.derive(_RECORDS)
         self._latest: dict[str, datetime] = {}
@@ -90,7 +106,7 @@ class Ledger:
         name = file.name
         with self._state.begin() as transaction:
             now = self._after(transaction, name)
-            if not self._entered(transaction, name, occasion.name, "held" if held else "taken", found, held, now):
+            if not sequence.enter(transaction, name, occasion.name, "held" if held else "taken", found, held, now):
                 return False
             values = [self._row(name, occasion.name, each, held, now) for each in rows]
             if values:
@@ -98,49 +114,46 @@ class Ledger:
             self.seen(transaction, name, position, due_at)
             facts = {"occasion": occasion.name, "rows": found, "writes": len(rows), "held": held}
             self._audit.append("flow.held" if held else "flow.acted", {"flow": name}, facts, within=transaction)
-            over = [each for each in values if each["state"] == "stopped"]
-            self._audit.append_many([stopped(**each) for each in over], within=transaction)
+            self._audit.append_many(self._set_aside(name, occasion.name, values), within=transaction)
         self._latest[name] = now
         return True
+
+    @staticmethod
+    def _set_aside(flow: str, occasion: str, values: Sequence[dict[str, Any]]) -> list[NewEntry]:
+        """What the log is told of the rows of an occasion that do not go by themselves."""
+        waits = Counter(each["why"] for each in values if each["state"] == "held" and each["why"])
+        return [
+            *(stopped(**each) for each in values if each["state"] == "stopped"),
+            *(held(flow, occasion, count, why) for why, count in sorted(waits.items())),
+        ]
 
     def _after(self, transaction: Connection, flow: str) -> datetime:
         """The present, later than any occasion of a flow was taken, whatever became of the clock."""
         if flow not in self._latest:
-            last = transaction.execute(select(func.max(flow_occasions.c.at)).where(flow_occasions.c.flow == flow)).scalar()
-            self._latest[flow] = last or datetime.min.replace(tzinfo=UTC)
+            self._latest[flow] = sequence.latest(transaction, flow) or datetime.min.replace(tzinfo=UTC)
         return max(self._clock(), self._latest[flow] + timedelta(microseconds=1))
-
-    def order(self, occasions: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
-        """When occasions were taken, by flow and name: each later than all before it of its flow."""
-        found, c = dict[tuple[str, str], datetime](), flow_occasions.c
-        with self._state.read() as reader:
-            for flow in {flow for flow, _ in occasions}:
-                names = sorted(occasion for of, occasion in occasions if of == flow)
-                for start in range(0, len(names), 500):
-                    query = select(c.occasion, c.at).where((c.flow == flow) & c.occasion.in_(names[start : start + 500]))
-                    found |= {(flow, row.occasion): row.at for row in reader.execute(query)}
-        return found
 
     def _row(self, flow: str, occasion: str, wanted: Wanted, held: str | None, now: datetime) -> dict[str, Any]:
         record = self.record(flow, wanted.key)
-        state = "stopped" if wanted.why else "held" if held else "waiting"
+        state = "stopped" if wanted.why else "held" if held or wanted.held else "waiting"
         return {
             "flow": flow, "occasion": occasion, "record": record, "step": wanted.step, "undo": int(wanted.undo), "state": state,
-            "due_at": wanted.due_at, "since": now, "why": wanted.why, "sealed": self._seal(flow, record, wanted),
+            "due_at": wanted.due_at, "since": now, "why": wanted.why or wanted.held, "sealed": self._seal(flow, record, wanted),
         }  # fmt: skip
 
     def failed(self, flow: str, occasion: Occasion, why: str, position: Mapping[str, Json]) -> None:
         """Note that the rows of an occasion could not be found; it will be tried again. position: what is passed by now."""
         with self._state.begin() as transaction:
-            self._entered(transaction, flow, occasion.name, "failed", 0, why, self._clock())
+            seen = self._latest[flow] = self._after(transaction, flow)
+            sequence.enter(transaction, flow, occasion.name, "failed", 0, why, self._clock(), seen)
             self.seen(transaction, flow, position)
 
     def failing(self, flow: str, before: datetime) -> tuple[str, ...]:
-        """The occasions of a flow that failed, and were last tried before an instant; the oldest first."""
+        """The occasions of a flow that failed, and were last tried before an instant; the first seen first."""
         c = flow_occasions.c
         mine = (c.flow == flow) & (c.state == "failed") & (c.at <= before)
         with self._state.read() as reader:
-            return tuple(reader.execute(select(c.occasion).where(mine).order_by(c.at).limit(100)).scalars())
+            return tuple(reader.execute(select(c.occasion).where(mine).order_by(sequence.SEEN).limit(100)).scalars())
 
     def seen(self, transaction: Connection, flow: str, position: Mapping[str, Json], due_at: datetime | None = None) -> None:
         """Note how far a flow has seen."""
@@ -168,16 +181,22 @@ class Ledger:
             rows = reader.execute(query.order_by(flow_occasions.c.at.desc(), flow_occasions.c.occasion.desc()).limit(limit))
             return tuple(taken_of(row) for row in rows)
 
-    def settle(self, flow: str, occasion: str, state: States, by: str, reason: str) -> int:
-        """Let the rows of a held occasion go (`taken`), or drop them (`dropped`); gives how many."""
+    def settle(self, flow: str, occasion: str, state: States, by: str, reason: str, record: bytes | None = None) -> int:
+        """Let the rows of an occasion that are held go (`taken`), or drop them (`dropped`); gives how many.
+
+        record: those of that one alone. An occasion that is not held itself stays what it is: others of its rows went.
+        """
+        goes, c = state == "taken", flow_occasions.c
         with self._state.begin() as transaction:
-            wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
-            transaction.execute(update(flow_occasions).where(wanted).values(state=state))
+            wanted = (c.flow == flow) & (c.occasion == occasion) & (c.state == "held")
+            if record is None:
+                transaction.execute(update(flow_occasions).where(wanted).values(state=state))
             mine = (flow_rows.c.flow == flow) & (flow_rows.c.occasion == occasion) & (flow_rows.c.state == "held")
-            values = {"state": "waiting" if state == "taken" else "cancelled", "since": self._clock()}
+            mine = mine if record is None else mine & (flow_rows.c.record == record)
+            values = {"state": "waiting" if goes else "cancelled", "why": RELEASED if goes else DROPPED, "since": self._clock()}
             moved = transaction.execute(update(flow_rows).where(mine).values(**values)).rowcount
-            act = "flow.released" if state == "taken" else "flow.dropped"
-            facts = {"occasion": occasion, "writes": moved}
+            act = "flow.released" if goes else "flow.dropped"
+            facts = {"occasion": occasion, "writes": moved, **({} if record is None else {"record": record.hex()})}
             self._audit.append(act, {"flow": flow}, facts, {"by": by, "reason": reason}, within=transaction)
         return int(moved)
 
@@ -192,8 +211,8 @@ class Ledger:
             return tuple(kept_of(row) for row in rows)
 
     def undoing(self, force: Iterable[str]) -> tuple[Kept, ...]:
-        """Rows of the flows in force that undo, and wait; the oldest first, at most 1,000."""
-        wanted = (flow_rows.c.state == "waiting") & (flow_rows.c.undo == 1) & flow_rows.c.flow.in_(sorted(force))
+        """Rows of the flows in force that undo, and wait, be it for a person; the oldest first, at most 1,000."""
+        wanted = flow_rows.c.state.in_(("waiting", "held")) & (flow_rows.c.undo == 1) & flow_rows.c.flow.in_(sorted(force))
         with self._state.read() as reader:
             rows = reader.execute(select(flow_rows).where(wanted).order_by(flow_rows.c.since).limit(1000))
             return tuple(kept_of(row) for row in rows)
@@ -220,14 +239,6 @@ class Ledger:
         with self._state.read() as reader:
             return tuple(kept_of(row) for row in reader.execute(query.order_by(flow_rows.c.since, flow_rows.c.step)))
 
-    def lately(self, flow: str, occasion: str) -> Mapping[bytes, int]:
-        """On how many other occasions of the last hour each record was acted on; those that were not are left out."""
-        c = flow_rows.c
-        recent = (c.flow == flow) & (c.occasion != occasion) & (c.since > self._clock() - HOUR)
-        counted = select(c.record, func.count(c.occasion.distinct())).where(recent).group_by(c.record)
-        with self._state.read() as reader:
-            return {record: int(count) for record, count in reader.execute(counted)}
-
     def move(self, rows: Iterable[Kept], state: str, why: str | None = None) -> None:
         """Note where rows stand."""
         now = self._clock()
@@ -239,6 +250,8 @@ class Ledger:
                     self._audit.append_many(
                         [stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
                     )
+                elif state == "held" and why:
+                    self._audit.append_many([held(row.flow, row.occasion, 1, why)], within=transaction)
 
     def close(self, row: Kept, by: str, reason: str) -> None:
         """Note that a person dealt with a row that failed; what became of its write stays known."""
@@ -273,20 +286,6 @@ class Ledger:
     def _seal(self, flow: str, record: bytes, wanted: Wanted) -> bytes:
         said = {"key": [plain(each) for each in wanted.key], "row": plain(dict(wanted.row))}
         return envelope.seal(self._sealing, context(flow, record), encode(said))
-
-    def _entered(
-        self, transaction: Connection, flow: str, occasion: str, state: str, found: int, why: str | None, now: datetime
-    ) -> bool:
-        wanted = (flow_occasions.c.flow == flow) & (flow_occasions.c.occasion == occasion)
-        known = transaction.execute(select(flow_occasions.c.state).where(wanted)).scalar()
-        values = {"at": now, "state": state, "found": found, "why": why}
-        if known is None:
-            transaction.execute(insert(flow_occasions).values(flow=flow, occasion=occasion, **values))
-            return True
-        if known == "failed":
-            transaction.execute(update(flow_occasions).where(wanted).values(**values))
-            return True
-        return False
 
 
 def _same(row: Kept) -> Any:  # noqa: ANN401 - a condition of SQLAlchemy

@@ -7,8 +7,8 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,11 +18,14 @@ from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import Flow, Step
 from sovereign.flows.kept import Wanted
 from sovereign.flows.mapping import Row, gathered, payload
+from sovereign.flows.sequence import Place
 
 ALL: Final = ("*",)
 """The key of a write that takes all rows of an occasion."""
 OFTEN: Final = 120
 """How often within an hour such a write is asked for before it is taken for a loop, if the flow allows no more."""
+LATE: Final = "late"
+"""Why a row of an occasion that was taken late waits for a person."""
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 MOST: Final = 1_000_000
 """Rows of one question that are looked at: a flow is no bulk load."""
@@ -76,6 +79,11 @@ def plan(
     if made.found > flow.most:
         made.held = made.held or "too_many"
     return made
+
+
+def set_aside(rows: Iterable[Wanted], places: Collection[Place], record: Callable[[tuple[Json, ...]], bytes]) -> list[Wanted]:
+    """The rows, those of some places kept for a person: a later occasion said something about their record since."""
+    return [replace(each, held=LATE) if (record(each.key), each.step) in places else each for each in rows]
 
 
 def undone(flow: Flow, key: tuple[Json, ...], row: Mapping[str, Json], now: datetime) -> list[Wanted]:

@@ -25,11 +25,15 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a write stands at the gateway: its state, why, and the instants at which it reached each state."""
+    """Where a write stands at the gateway: its state, why, and the instants at which it reached each state.
+
+    changed: whether it changed something at the vendor, as its answer or the look before it told; None when nothing told.
+    """
 
     state: str
     why: str | None
     steps: tuple[tuple[str, datetime], ...] = ()
+    changed: bool | None = None
 
 
 class Front(Protocol):

@@ -5,11 +5,13 @@
 3. A flow whose file changed since it was enabled takes nothing, and it is told.
 4. A question that fails, in whatever way, is told, and asked again each minute. A change keeps the flow where it is; an event
    that fails keeps none of the others waiting, and no flow another.
+5. What could not be read in its turn does not act on a record about which something later was handled, unless a person says so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -24,7 +26,7 @@ from sovereign.flows.flow import FlowFile
 from sovereign.flows.kept import Standing
 from sovereign.flows.ledger import Ledger
 from sovereign.flows.occasion import Occasion, of_change, of_event, of_instant
-from sovereign.flows.planning import Plan, plan, undone
+from sovereign.flows.planning import Plan, plan, set_aside, undone
 from sovereign.flows.ports import Copies, Events
 from sovereign.sync.cadence import parse as cadence
 from vault.errors import Fault
@@ -83,7 +85,7 @@ class Taking:
     def plan(self, file: FlowFile, occasion: Occasion) -> Plan:
         """What an occasion would ask for; errors: those of a question, BadFlow when it lacks a column that the flow names."""
         rows = _whole(file, self._copies.rows(file, file.flow.select, occasion))
-        recent = self._ledger.lately(file.name, occasion.name)
+        recent = self._ledger.sequence.lately(file.name, occasion.name)
 
         def lately(key: tuple[Json, ...]) -> int:
             return recent.get(self._ledger.record(file.name, key), 0) if recent else 0
@@ -162,19 +164,26 @@ class Taking:
             raise fault from None
         back = [each for key, row in gone for each in undone(file.flow, key, row, made.at)]
         made.rows[:0] = back  # of one occasion, what takes back goes before what is done anew
+        if known is not None:  # its rows could not be found when it came: what came after it may have been handled since
+            records = {self._ledger.record(file.name, each.key) for each in made.rows}
+            places = self._ledger.sequence.later(file.name, occasion.name, records)
+            made.rows[:] = set_aside(made.rows, places, partial(self._ledger.record, file.name))
         held = made.held or ("too_many" if len(gone) > file.flow.most else None)
         return int(
             self._ledger.take(file, occasion, made.rows, made.found + len(gone), position=position, due_at=due_at, held=held)
         )
 
     def _cancelled(self, file: FlowFile, occasion: Occasion) -> list[tuple[tuple[Json, ...], Mapping[str, Json]]]:
-        """The records that an occasion takes back, with the row that does; only those that something was done for."""
+        """The records that an occasion takes back, with the row that does; only those that something was done for.
+
+        While events that came before could not be read, all are: whatever those would have done is taken back already.
+        """
         if file.flow.cancel is None:
             return []
-        gone = []
+        gone, unread = [], occasion.event is not None and bool(self._ledger.failing(file.name, self._clock()))
         for row in _whole(file, self._copies.rows(file, file.flow.cancel, occasion), cancels=True):
             key = tuple(row.get(name) for name in file.flow.key)
-            if self._ledger.rows(file.name, record=self._ledger.record(file.name, key), limit=1):
+            if unread or self._ledger.rows(file.name, record=self._ledger.record(file.name, key), limit=1):
                 gone.append((key, row))
         return gone
 

@@ -9,11 +9,15 @@
 
 Twice is once (`again`): the operation is idempotent, or the vendor honours our key. After an attempt that may have arrived, a
 refusal proves nothing (a second creation is a conflict, a second deletion finds nothing): the outcome is unknown.
+
+Whether a write changed something (`changed`) is kept with its delivery, for whoever undoes it: by the vendor's answer, or by
+the look just before it. Where neither told, or the process died meanwhile, it is not known, and never guessed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from saas_connectors.connector import Applied
 from saas_connectors.errors import BadPayload, Moved, Rejected, SettingsError, UnknownOperation, VendorError
@@ -85,6 +89,26 @@ def _why(error: Exception) -> str:
 def of_applied(applied: Applied) -> Outcome:
     """Judge a conversation that ended well."""
     return Outcome("delivered", f"status.{applied.status}", applied.status, arrived=True, sick=False)
+
+
+def changed(applied: Applied | None, sent: Sent) -> bool | None:
+    """Whether a write changed something at the vendor, by its answer, or by the look before it; None when nothing tells."""
+    if applied is not None and applied.changed is not None:
+        return applied.changed
+    if applied is not None and not sent.writing:
+        return False  # the look showed all as asked: nothing was sent
+    return None if sent.holds is None else not sent.holds
+
+
+def witnessed(known: Mapping[str, Any], changed: bool | None) -> dict[str, Any]:
+    """What is known of a delivery, with what an attempt saw: once one may have arrived, what a later one sees is its work."""
+    if known.get("maybe"):
+        return dict(known)
+    return {**{name: value for name, value in known.items() if name != "changed"}, **_told(changed)}
+
+
+def _told(changed: bool | None) -> dict[str, Any]:
+    return {} if changed is None else {"changed": changed}
 
 
 def _not_sent(error: Exception, why: str, *, maybe: bool) -> Outcome:

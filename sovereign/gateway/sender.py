@@ -8,7 +8,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -75,7 +75,7 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever happened, what is provable of the send decides
             result = judge.of_fault(error, sent, self.clock(), again=again, maybe=maybe)
         answer = _answer(sent.response, applied)
-        moved = await self._record(delivery, load, operation, result, answer)
+        moved = await self._record(delivery, load, operation, result, answer, judge.changed(applied, sent))
         if moved.state == "delivered" and moved.next_at is not None and operation is not None and applied is not None:
             moved = await self.read_back(moved, load, applied)
         return moved, answer
@@ -161,10 +161,11 @@ class Sender:
         return judge.of_status(sent.response.status, sent.response.headers, self.clock(), again=False, maybe=maybe)
 
     async def _record(
-        self, delivery: Delivery, load: Load, operation: Operation | None, result: Outcome, answer: Answer | None
-    ) -> Delivery:
+        self, delivery: Delivery, load: Load, operation: Operation | None, result: Outcome, answer: Answer | None,
+        changed: bool | None,
+    ) -> Delivery:  # fmt: skip
         now = self.clock()
-        known: dict[str, Any] = dict(delivery.outcome)
+        known: dict[str, Any] = judge.witnessed(delivery.outcome, changed if result.arrived else None)
         known["tries"] = int(known.get("tries", 0)) + result.arrived
         known["failures"] = 0 if result.ends == "delivered" else int(known.get("failures", 0)) + 1
         maybe = bool(known.get("maybe")) or (result.arrived and result.ends in ("to_retry", "unknown"))
@@ -181,7 +182,7 @@ class Sender:
             self.breaker.note(transaction, load.connection, now, result.sick, result.why)
             return self.deliveries.move(
                 transaction, delivery, becomes, result.why, now, next_at=next_at, status=result.status, outcome=known,
-                sealed_outcome=sealed, within=within, facts=_facts(result),
+                sealed_outcome=sealed, within=within, facts=_facts(result, known),
             )  # fmt: skip
 
         return await self._written(piece)
@@ -271,8 +272,8 @@ def _answer(response: Response | None, applied: Applied | None) -> Answer | None
     return Answer(response.status, vendor_id, tuple(response.headers.items()), response.body)
 
 
-def _facts(result: Outcome) -> dict[str, Any]:
-    facts: dict[str, Any] = {"arrived": result.arrived}
+def _facts(result: Outcome, known: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"arrived": result.arrived, **({"changed": known["changed"]} if "changed" in known else {})}
     if result.status is not None:
         facts["status"] = result.status
     return facts

@@ -64,12 +64,16 @@ class SecondWrite(Exception):
 
 @dataclass(slots=True)
 class Sent:
-    """How far a write got. writing: its request was handed to the way out. status: what the vendor answered to it."""
+    """How far a write got. writing: its request was handed to the way out. status: what the vendor answered to it.
+
+    holds: whether a look just before it showed that the vendor held already what is asked; None when that is not known.
+    """
 
     writing: bool = False
     status: int | None = None
     until: datetime | None = None
     response: Response | None = None
+    holds: bool | None = None
 
 
 async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None, *, size: int = 0) -> T:
@@ -94,7 +98,7 @@ async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None, 
                 if not reads:
                     if sent is None or sent.writing:
                         raise SecondWrite
-                    sent.writing = True
+                    sent.writing, sent.holds = True, fetch.holds
                 response = await send(request)
                 if not reads and sent is not None:
                     sent.status, sent.response = response.status, response

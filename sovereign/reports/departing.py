@@ -116,12 +116,14 @@ def _systems(steps: Sequence[Step], now: datetime, grace: timedelta) -> Table:
         _STEP, _WRITE, Column("stage", Words("où elle en est", "where it stands")), _STATE,
         Column("wanted_at", Words("voulue le", "wanted at"), "time"), Column("ended_at", Words("faite le", "done at"), "time"),
         Column("seconds", Words("secondes, jusqu'à la relecture", "seconds, to read-back"), "seconds"),
-        Column("read_back", Words("relue", "read back")), Column("late", Words("retard", "late")),
+        Column("read_back", Words("relue", "read back")),
+        Column("changed", Words("a changé quelque chose", "changed something")), Column("late", Words("retard", "late")),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
         (
             step.name, step.write, Code(step.stage(now), STAGES[step.stage(now)]), step.standing, step.wanted_at, step.ended_at,
-            step.seconds, _yes(step.state in READ_BACK) if step.ended_at else None, _late(step, now, grace),
+            step.seconds, _yes(step.state in READ_BACK) if step.ended_at else None,
+            None if step.changed is None or not step.ended_at else _yes(step.changed), _late(step, now, grace),
         )
         for step in steps
     ]  # fmt: skip

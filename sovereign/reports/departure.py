@@ -57,6 +57,20 @@ WHY: Final[Mapping[str, Words]] = {
     ),
     "settled": Words("une personne s'en est chargée", "a person dealt with it"),
     "undo.nothing": Words("rien n'avait été fait", "nothing had been done"),
+    "undo.unchanged": Words(
+        "rien à défaire : l'écriture avait trouvé le compte déjà ainsi, sa remise le prouve",
+        "nothing to undo: the write found things so already, as its delivery proves",
+    ),
+    "undo.unknown": Words(
+        "rien ne dit comment c'était avant l'écriture : une personne décide de défaire ou non",
+        "nothing tells how things were before the write: a person decides whether to undo it",
+    ),
+    "late": Words(
+        "plus ancien que ce qui fut traité depuis sur le même enregistrement : rien ne part sans la parole d'une personne",
+        "older than what was handled since about the same record: nothing leaves without a person's word",
+    ),
+    "released": Words("libérée par une personne", "released by a person"),
+    "dropped": Words("abandonnée par une personne", "dropped by a person"),
     "cancelled": Words("reprise par la source", "taken back by its source"),
 }
 STAGES: Final[Mapping[str, Words]] = {
@@ -97,7 +111,8 @@ class Step:
     """One step for one record, by its latest row.
 
     state: that of the row, or of its write once the gateway has it (`taken`). wanted_at: from when it should be done. ended_at:
-    when it was done. policies: those that decided, each with who answers for it. in_force: whether its flow may act.
+    when it was done. policies: those that decided, each with who answers for it. in_force: whether its flow may act. changed:
+    whether the write changed something at the vendor, None when nothing tells.
     """
 
     flow: str
@@ -122,6 +137,7 @@ class Step:
     in_force: bool = True
     entries: tuple[Entered, ...] = ()
     receipt: str = ""
+    changed: bool | None = None
 
     def stage(self, now: datetime) -> Stage:
         """Where it stands, in the end."""
@@ -136,6 +152,11 @@ class Step:
         if self.state in PERSON:
             return "person"
         return "gone" if self.state in GONE else "failed" if self.state in FAILED else "moving"
+
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for a person's word, whatever came after it."""
+        return not self.taken and self.state == "held" and self.why == "late"
 
     def open(self, now: datetime) -> bool:
         """Whether something is still to come."""
@@ -207,6 +228,20 @@ def _of_row(step: Step, now: datetime) -> tuple[Code, Code]:
     owner = _owner(step)
     if step.state == "held":
         line = f"sovereign flow release {step.flow} {step.occasion} --reason …"
+        if step.why == "late":
+            said = Words(
+                f"regarder ce qui est venu depuis, puis « sovereign flow drop {step.flow} {step.occasion} --reason … » ; "
+                f"pour que l'ancien parte quand même : « {line} --older »",
+                f"look at what came since, then `sovereign flow drop {step.flow} {step.occasion} --reason …`; "
+                f"to let the older word leave all the same: `{line} --older`",
+            )
+            return Code("older", said), owner
+        if step.why == "undo.unknown":
+            said = Words(
+                f"demander comment c'était avant ; à défaire : « {line} » ; à laisser ainsi : « drop »",
+                f"ask how things were before; to undo it: `{line}`; to leave it as it is: `drop`",
+            )
+            return Code("undo", said), owner
         look = Words(f"regarder l'occasion, puis « {line} », ou « drop »", f"look at the occasion, then `{line}`, or `drop`")
         return Code("release", look), owner
     if step.state == "stopped":
@@ -283,8 +318,11 @@ _POLICY: Final = Words("qui écrit la politique (rôles dsi, rssi)", "whoever wr
 
 
 def latest(steps: Sequence[Step]) -> list[Step]:
-    """The steps that count: for each record and step, that of the latest occasion; in one, what is done anew comes last."""
+    """The steps that count: for each record and step, that of the latest occasion; in one, what is done anew comes last.
+
+    An older word that waits for a person comes before: it is what is left to decide.
+    """
     found: dict[tuple[str, str, str], Step] = {}
-    for step in sorted(steps, key=lambda each: (each.occasion_at, not each.undo)):
+    for step in sorted(steps, key=lambda each: (each.asks, each.occasion_at, not each.undo)):
         found[step.flow, step.record, step.name] = step
     return list(found.values())

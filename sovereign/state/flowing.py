@@ -17,7 +17,7 @@ flow_occasions = table(
     "flow_occasions",
     {"flow": String, "occasion": String},
     {"at": Instant, "state": String, "found": Integer},
-    maybe={"why": String},
+    maybe={"why": String, "first_at": Instant},
 )
 flow_rows = table(
     "flow_rows",

@@ -1,5 +1,6 @@
 """What takes a departure back, puts it off or settles it by hand: the last word about a record holds."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sovereign.flows.ready import templates
 from tests.journeys.test_flows import CANCEL, FLOW, UNDO, WORD, agent, in_days, town
 from tests.servers.policies import rule
 from tests.servers.served import LATER
+from vault.errors import Fault
 
 
 def test_a_departure_that_is_taken_back_is_undone_where_it_was_done_and_cancelled_where_it_waited(tmp_path: Path) -> None:
@@ -154,3 +156,67 @@ def test_a_step_that_failed_for_good_stays_told_until_a_person_says_that_it_was_
         here.run("flow", "run")
         told = {row["step"]: row["why"] for row in here.run("flow", "show", "depart", "--key", "m003") if row["undo"]}
         assert told["marches"] == "undo.settled"
+
+
+def test_an_event_that_could_not_be_read_in_its_turn_closes_no_account_whose_departure_was_taken_back_since(
+    tmp_path: Path,
+) -> None:
+    text = FLOW.replace('{ change = "rh.agents" }', '{ event = "rh.word" }').partition("select =")[0] + WORD
+    with town(tmp_path, text, undo=UNDO) as here:
+        file = here.site.root / "flows" / "depart.toml"
+        here.run("flow", "enable", "depart")
+
+        def told(name: str, who: str, *, parti: bool, **more: None) -> None:
+            data = {"matricule": who, "compte": who, "parti": parti, **more}
+            with here.site.site() as site:
+                diary(site).take("rh", name, Told("rh.word", data), b"{}", None)
+
+        def act(minutes: int) -> list[str]:
+            faults: list[Fault] = []
+            here.site.clock = lambda: now() + timedelta(minutes=minutes)
+            with here.site.site() as site, service.fronted(site) as front:
+                acting = bus(site, diary(site))
+                acting.look(faults.append)
+                while acting.work(front):
+                    pass
+            here.site.clock = now
+            return [fault.code for fault in faults]
+
+        told("left-1", "1", parti=True)
+        told("left-2", "2", parti=True)
+        assert act(0), "these lack a column that the question takes"
+        told("back-1", "1", parti=False, quitte_le=None)
+        assert act(0) == []
+        file.write_text(file.read_text().replace("compte, quitte_le FROM", "compte FROM").replace('when = "quitte_le"\n', ""))
+        here.run("flow", "enable", "depart")
+        assert act(2) == []
+        here.until(["2"])
+        rows = [row for row in here.run("flow", "show", "depart", "--key", "1") if not row["undo"]]
+        assert [(row["standing"], row["why"]) for row in rows] == [("held", "late")] * 3
+        assert here.run("flow", "pending"), "whoever decides is told"
+        asked = ("flow", "release", "depart", rows[0]["occasion"], "--reason", "it is right all the same")
+        here.run(*asked, code=2)
+        here.run(*asked, "--older")
+        act(4)
+        here.until(["1", "2"])
+
+
+def test_a_write_that_failed_is_not_sent_again_once_its_departure_was_taken_back(tmp_path: Path) -> None:
+    with town(tmp_path, FLOW + CANCEL, undo=UNDO) as here:
+        here.ledgers["marches"].mood = lambda _: "conflict"
+        here.run("flow", "enable", "depart")
+        for statut in ("parti", "présent"):
+            here.agents.put(agent(3, statut))
+            here.pull()
+            here.run("flow", "run")
+        last = time.monotonic() + 60
+        while here.refs("annuaire") != ["compte-003", "retour-compte-003"] and time.monotonic() < last:
+            here.run("flow", "run")
+        rows = [row for row in here.run("flow", "show", "depart", "--key", "m003") if row["step"] == "marches"]
+        assert {(row["undo"], row["standing"], row["why"]) for row in rows if row["undo"]} == {
+            (True, "cancelled", "undo.nothing")
+        }
+        (intent,) = [row["delivery"] for row in rows if row["standing"] == "rejected"]
+        here.run("delivery", "replay", intent, "--reason", "the vendor is right again", code=2)
+        here.ledgers["marches"].mood = lambda _: "ok"
+        here.run("delivery", "replay", intent, "--reason", "it is right all the same", "--older")

@@ -182,7 +182,7 @@ class LedgerConnector:
         (response,) = yield Fetch((request,))
         if response.status >= 300:
             raise Rejected(method="POST", path="/lines", status=response.status, definitive=400 <= response.status < 500)
-        return Applied(response.status, payload["ref"])
+        return Applied(response.status, payload["ref"], changed=True)
 
     def read_back(self, operation: str, payload: Json, applied: Applied) -> Exchange[ReadBack]:
         found = yield from self._found(payload)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from saas_connectors.answer import accept, decode, malformed
 from saas_connectors.connector import Applied, Change, Class, Exchange, Fetch, Json, Operation, Probed, ReadBack
-from saas_connectors.errors import NotFound, Rejected, Unauthorized
+from saas_connectors.errors import NotFound, Rejected, Unauthorized, VendorError
 from saas_connectors.identity.graph import records
 from saas_connectors.identity.graph.operations import WHO, operations
 from saas_connectors.identity.graph.settings import Said, load
@@ -83,10 +83,12 @@ class Editing(Unmirrored):
         request = self._write(operation, payload, user)
         if operation == "add_to_group" and (yield from self._holds(payload["group"], user)):
             raise refused(request, 400, "exists")
-        (response,) = yield Fetch((request,))
-        if operation != "remove_from_group" or response.status not in GONE:
-            written(request, response)
-        return Applied(response.status, user)
+        holds = (yield from self._already(operation, user)) if operation in _ACTIVE else None
+        (response,) = yield Fetch((request,), holds=holds)
+        if operation == "remove_from_group" and response.status in GONE:  # whoever is not in a group is not taken out of it
+            return Applied(response.status, user, changed=False)
+        written(request, response)
+        return Applied(response.status, user, changed=True if operation in _MEMBERS else None)
 
     def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
         """Read the account, or who is in the group."""
@@ -155,6 +157,17 @@ class Editing(Unmirrored):
     def _stands(self, operation: str, payload: Json, user: str) -> Exchange[bool]:
         if operation in _MEMBERS:
             return (yield from self._holds(payload["group"], user)) == (operation == "add_to_group")
+        return (yield from self._enabled(user)) is _ACTIVE[operation]
+
+    def _already(self, operation: str, user: str) -> Exchange[bool | None]:
+        """Whether an account is as asked already, by a look just before the write; None when it does not tell."""
+        try:
+            enabled = yield from self._enabled(user)
+        except VendorError:
+            return None
+        return None if enabled is None else enabled is _ACTIVE[operation]
+
+    def _enabled(self, user: str) -> Exchange[bool | None]:
         params = (("$select", "id,accountEnabled"),)
         request = Request("GET", f"{self.said.url}/users/{quote(user, safe='')}", params=params, headers=(FRESH,))
         (response,) = yield Fetch((request,))
@@ -162,7 +175,8 @@ class Editing(Unmirrored):
         found = decode(request, response)
         if not isinstance(found, dict) or "id" not in found:
             raise _strange(request, response)
-        return records.flag(found.get("accountEnabled")) is _ACTIVE[operation]
+        enabled: bool | None = records.flag(found.get("accountEnabled"))
+        return enabled
 
     def _holds(self, group: str, user: str) -> Exchange[bool]:
         """Whether a group has a member itself; raises `VendorError` where that cannot be told."""

@@ -102,7 +102,7 @@ class Editing(Unmirrored):
             request = added(self.said, looks.where, payload)
             if (yield from looks.taken(payload)):
                 raise refused(request, 409, "exists")
-            (response,) = yield Fetch((request,))
+            (response,) = yield Fetch((request,), holds=False)
             if response.status == 409 and _code(response) in (None, _ENTRY_EXISTS):
                 raise refused(request, 409, "exists")
             _taken(request, response)
@@ -113,7 +113,7 @@ class Editing(Unmirrored):
         change = yield from self._change(looks, operation, payload, person)
         if change is None:
             return Applied(200, looks.shape.id(person))
-        (response,) = yield Fetch((change,))
+        (response,) = yield Fetch((change,), holds=self._already(looks, operation, payload, person))
         _judge(change, response)
         return Applied(response.status, looks.shape.id(person))
 
@@ -183,6 +183,24 @@ class Editing(Unmirrored):
         change = _change("add" if comes else "delete", attribute, value)
         return calls.write(url, "MODIFY", dn=group.dn, changes=[change], **loose)
 
+    def _already(self, looks: Looks, operation: str, payload: Json, person: Entry) -> bool | None:
+        """Whether a look shows that a change which is about to be written was made already; None when it does not tell."""
+        match operation:
+            case "disable_user" | "enable_user":
+                lock, enabled = self.said.settings.lock, looks.shape.enabled(person)
+                ours = {names.folded(value) for value in (lock.value, lock.open) if value is not None}
+                held = () if looks.where.active else person.values(lock.attribute)
+                if enabled is None or any(names.folded(value) not in ours for value in held):
+                    return None  # what another value stands for is not known here
+                return enabled is _ENABLED[operation]
+            case "expire_user":
+                return _ends(looks.shape, payload, person)
+            case "update_user":
+                return not _otherwise(payload, person, looks.wire)
+            case "revoke_sessions":
+                return None
+        return False  # what is as asked already is not written
+
     def _locked(self, looks: Looks, person: Entry, *, enabled: bool) -> Request | None:
         lock, shape = self.said.settings.lock, looks.shape
         if shape.enabled(person) is enabled:
@@ -242,11 +260,7 @@ class Editing(Unmirrored):
             return ReadBack("differs", found) if found else ReadBack("confirmed")
         person = yield from looks.person(who)
         if operation == "update_user":
-            found = tuple(
-                pointer(("changes", name))
-                for name, value in payload["changes"].items()
-                if (person.text(looks.wire[name]) or None) != value
-            )
+            found = tuple(pointer(("changes", name)) for name in _otherwise(payload, person, looks.wire))
             return ReadBack("differs", found) if found else ReadBack("confirmed")
         stands = yield from self._stands(looks, operation, payload, person)
         return ReadBack("confirmed" if stands else "absent")
@@ -257,8 +271,7 @@ class Editing(Unmirrored):
             case "disable_user" | "enable_user":
                 return shape.enabled(person) is _ENABLED[operation]
             case "expire_user":
-                held, wanted = person.text(shape.expires), records.end(payload["at"], shape.expires)
-                return held == wanted or records.instant(held, shape.expires) == records.instant(wanted, shape.expires)
+                return _ends(shape, payload, person)
             case "move_user":
                 sought = filters.equals(shape.key, shape.value(shape.id(person) or ""))
                 there = calls.search(self.said.url, payload["to"], sought, [shape.key], scope="one")
@@ -267,6 +280,17 @@ class Editing(Unmirrored):
                 return not (yield from looks.groups(person))
         group = yield from looks.group(payload)
         return (yield from looks.holds(group, person)) == (operation == "add_to_group")
+
+
+def _ends(shape: records.Shape, payload: Json, person: Entry) -> bool:
+    """Whether an account ends when it is asked to."""
+    held, wanted = person.text(shape.expires), records.end(payload["at"], shape.expires)
+    return held == wanted or records.instant(held, shape.expires) == records.instant(wanted, shape.expires)
+
+
+def _otherwise(payload: Json, person: Entry, wire: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that an entry does not hold as asked."""
+    return tuple(name for name, value in payload["changes"].items() if (person.text(wire[name]) or None) != value)
 
 
 def _change(do: str, attribute: str, value: str) -> Json:

@@ -40,8 +40,8 @@ def search(url: str, kind: str, name: str, value: str | None) -> Request:
     return Request("GET", f"{url}/{kind}", params=(*wanted, *asked), headers=(answers.ACCEPT, FRESH))
 
 
-def find(url: str, kind: str, name: str, value: str) -> Exchange[str]:
-    """Give the identifier of the one resource that bears a value; raises `Rejected`, definitive: nothing was written."""
+def find(url: str, kind: str, name: str, value: str) -> Exchange[Mapping[str, Json]]:
+    """Give the one resource that bears a value, with its `id`; raises `Rejected`, definitive: nothing was written."""
     request = search(url, kind, name, value)
     (response,) = yield Fetch((request,))
     found = _resources(request, response)
@@ -52,7 +52,7 @@ def find(url: str, kind: str, name: str, value: str) -> Exchange[str]:
         raise refused(request, response.status, "not_found")
     if len(bearing) > 1:
         raise refused(request, response.status, "ambiguous")
-    return str(bearing[0]["id"])
+    return bearing[0]
 
 
 def _resources(request: Request, response: Response) -> list[dict[str, Json]]:

@@ -87,18 +87,22 @@ class Editing(Mirroring):
         declared(self.known, self.name, operation, payload)
         if operation == "create_user":
             return (yield from self._create(payload))
-        user = yield from self._user(payload)
+        found = yield from self._user(payload)
+        user = str(found["id"])
         match: Pairs = (("If-Match", payload["version"]),) if "version" in payload else ()
         kind, target = "Users", user
         if operation in _MEMBERS:
             kind, target = "Groups", (yield from self._group(payload))
         if operation == "delete_user":
             request = Request("DELETE", self._url("Users", user), headers=(answers.ACCEPT, *match))
-        else:
-            request = yield from self._changed(kind, target, operation, payload, user, match)
-        (response,) = yield Fetch((request,))
-        if operation != "delete_user" or response.status not in GONE:
-            _written(request, response)
+            (response,) = yield Fetch((request,))
+            if response.status not in GONE:
+                _written(request, response)
+            return Applied(response.status, user, response.status not in GONE)
+        holds = yield from self._already(operation, payload, user, kind, target, found)
+        request = yield from self._changed(kind, target, operation, payload, user, match)
+        (response,) = yield Fetch((request,), holds=holds)
+        _written(request, response)
         return Applied(response.status, user)
 
     def read_back(self, operation: str, payload: Json, applied: Applied, /) -> Exchange[ReadBack]:
@@ -138,14 +142,32 @@ class Editing(Mirroring):
     def _url(self, kind: str, identifier: str) -> str:
         return answers.one(self.said.url, kind, identifier).url
 
-    def _user(self, payload: Json) -> Exchange[str]:
+    def _user(self, payload: Json) -> Exchange[Mapping[str, Json]]:
+        """Whom a payload names: all that a look gave of it, or its `id` alone where it is said by that."""
         name, value = looks.named(payload)
-        return value if name == "id" else (yield from looks.find(self.said.url, "Users", name, value))
+        return {"id": value} if name == "id" else (yield from looks.find(self.said.url, "Users", name, value))
+
+    def _already(
+        self, operation: str, payload: Json, user: str, kind: str, target: str, found: Mapping[str, Json]
+    ) -> Exchange[bool | None]:
+        """Whether the server holds already what is asked, by a look just before the write; None when it does not tell."""
+        if operation in _ACTIVE and (active := records.flag(records.attribute(found, "active"))) is not None:
+            return active is _ACTIVE[operation]
+        request = answers.one(self.said.url, kind, target, (FRESH,))
+        (response,) = yield Fetch((request,))
+        try:
+            held = answers.resource(request, response)
+        except ConnectorError:
+            return None
+        told = records.flag(records.attribute(held, "active")) if operation in _ACTIVE else records.attribute(held, "members")
+        if told is None and (operation in _ACTIVE or operation in _MEMBERS):
+            return None  # a server may leave out what it hides, as it does what is empty
+        return self._judged(operation, payload, user, held).outcome == "confirmed"
 
     def _group(self, payload: Json) -> Exchange[str]:
         if "group" in payload:
             return str(payload["group"])
-        return (yield from looks.find(self.said.url, "Groups", "displayName", payload["groupName"]))
+        return str((yield from looks.find(self.said.url, "Groups", "displayName", payload["groupName"]))["id"])
 
     def _looked(self, operation: str, payload: Json) -> Exchange[str | None]:
         name, value = ("userName", payload["userName"]) if operation == "create_user" else looks.named(payload)
@@ -163,7 +185,7 @@ class Editing(Mirroring):
             raise refused(request, 409, "exists")
         (response,) = yield Fetch((request,))
         _written(request, response)
-        return Applied(response.status, _identifier(request, response))
+        return Applied(response.status, _identifier(request, response), changed=True)
 
     def _changed(
         self, kind: str, target: str, operation: str, payload: Json, user: str, match: Pairs
@@ -204,7 +226,11 @@ class Editing(Mirroring):
             return ReadBack("confirmed" if gone else "absent")
         if gone:
             return ReadBack("absent")
-        held = answers.resource(request, response)
+        return self._judged(operation, payload, user, answers.resource(request, response))
+
+    @staticmethod
+    def _judged(operation: str, payload: Json, user: str, held: Mapping[str, Any]) -> ReadBack:
+        """What a resource shows of what was asked."""
         if operation in _MEMBERS:
             return ReadBack("confirmed" if looks.holds(held, user) == (operation == "add_to_group") else "absent")
         if operation in _ACTIVE:
