@@ -25,7 +25,7 @@ Requests are made by `reports`, the same each time. The server is the sandbox ve
 | `local_dates` | drops the zone of the dates it is given, and takes them for Paris time |
 | `page_size`, `per_page`, `limit` | gives up to 500 requests an answer to who asks so |
 | `no_ids`, `one_id`, `id_breaks` | ignores `service_request_id`; takes a list for one identifier, unknown; fails on it (500) |
-| `unnamed` | shows the newest request before it has an identifier |
+| `unnamed` | shows the requests of the last hour before they have an identifier |
 | `withheld` | refuses the attributes of services but one (403) |
 
 How answers are written is in `open311_shapes`, with the families of servers.
@@ -278,12 +278,9 @@ class Open311(Vendor):
 
     def _shown(self, form: str, found: list[Report]) -> Reply:
         rows = [self._request(one) for one in found]
-        if "unnamed" in self.moods:
-            newest = max(self.held, default=0)
-            for row in rows:
-                row["service_request_id"] = (
-                    None if row["service_request_id"] in (newest, str(newest)) else row["service_request_id"]
-                )
+        for one, row in zip(found, rows, strict=True):
+            if "unnamed" in self.moods and self.now - one.made <= timedelta(hours=1):
+                row["service_request_id"] = None
         return self._shape.listed(form, "service_requests", "request", rows)
 
     def _request(self, one: Report) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from saas_connectors.sandbox import Sandbox, Trouble
-from saas_connectors.sandbox.open311 import Open311, reports
+from saas_connectors.sandbox.open311 import JURISDICTION, Open311, reports
+from saas_connectors.sandbox.open311_shapes import FAMILIES
 from saas_connectors.sandbox.vendor import SECRET
 from sovereign.site import Site
 from tests.journeys.test_gateway import Town
@@ -46,6 +47,30 @@ def town(tmp_path: Path) -> Iterator[Town]:
         with (root / "sovereign.toml").open("a") as file:
             file.write('\n[gateway]\nlisten = "127.0.0.1:0"\n')
         yield Town(root, vendor, environment)
+
+
+@pytest.mark.parametrize(("family", "form"), [("klarschiff", "xml")])
+def test_a_server_as_it_is_found_is_copied_and_its_closures_too(family: str, form: str, tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+    environment = os.environ | {
+        "SOVEREIGN_PASSPHRASE_FILE": str(tmp_path / "passphrase"), "SOVEREIGN_SITE": str(tmp_path / "town"),
+        "SOVEREIGN_LANG": "en",
+    }  # fmt: skip
+    present = datetime.now(UTC).replace(microsecond=0)
+    city = Open311(reports(150, until=present), moods=FAMILIES[family], now=present)
+    settings: dict[str, Any] = {
+        "connector": "open311", "since": "2020-01-01", "mode": "incremental", "jurisdiction_id": JURISDICTION, "format": form,
+        "network": {"loopback": True, "plaintext": True},
+    }  # fmt: skip
+    with Sandbox(city) as sandbox:
+        with Site.create(tmp_path / "town", passphrase=lambda: PASSPHRASE) as site:
+            site.add_connection("mail", settings | {"url": f"{sandbox.url}/v2"})
+        town = Town(tmp_path / "town", city, environment)
+        town.run("sync", "run", "mail")
+        late = min(one.id for one in city.held.values() if one.status == "open")
+        city.close(late)
+        town.run("sync", "run", "mail")
+    assert _held(town) == {str(one.id): one.status for one in city.held.values()}
 
 
 def _held(town: Town) -> dict[str, str]:

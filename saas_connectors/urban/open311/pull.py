@@ -2,7 +2,7 @@
 
 1. `windows`: from `since` (or from the last read) to now. A window that gives as many rows as the cap is halved, down to a
    second; one that is full and cannot be halved is said (`page_cap`, against completeness).
-   Larger answers are asked for where the server is seen to give them.
+   Larger answers are asked for where the server is seen to give them. A window that it fails on (500) is halved, to an hour.
 2. The filter is proved first (module `windows`). Where it is reversed, windows are asked reversed; where it is ignored, the
    list is read whole, without a filter (`whole`); that speaks against completeness when the 90 days or the cap of the standard
    may have cut it.
@@ -18,13 +18,14 @@ from typing import Final
 import msgspec
 
 from saas_connectors.connector import Evidence, Exchange, Json
-from saas_connectors.errors import NotFound
+from saas_connectors.errors import NotFound, Rejected
 from saas_connectors.urban.open311.closures import Closures
 from saas_connectors.urban.open311.reading import NAME, Finding, Pulling
 from saas_connectors.urban.open311.records import Reported
 from saas_connectors.urban.open311.state import State, epoch, plain
 from saas_connectors.urban.open311.windows import DAY, EVERY, ROUND, stamp
 
+_HOUR: Final = 3600
 _FILTER: Final = "start_date, end_date"
 
 
@@ -131,7 +132,13 @@ class Pull(Closures):
         state = self.state
         while state.at < self.until:
             start, end = state.at, min(state.at + state.width, self.until)
-            rows = yield from self.windows.ask(start, end)
+            try:
+                rows = yield from self.windows.ask(start, end)
+            except Rejected as refusal:  # a wide window was more than some servers can list
+                if refusal.status != 500 or end - start <= _HOUR or state.sense == "unproven":
+                    raise
+                state.width = (end - start) // 2
+                continue
             if not self.windows.within(rows, start, end):
                 self._distrust()
                 return
@@ -176,7 +183,7 @@ class Pull(Closures):
         rows = self.registry.requests((yield from self.windows.listed((), empty=False)))
         made = [at for row in rows if (at := epoch(row)) is not None]
         recent = self.said.since < self.started - 91 * DAY <= min(made, default=self.started)
-        cut = len(rows) >= self.said.settings.cap
+        cut = len(rows) >= self.said.settings.cap or (yield from self._hides(rows))
         state.full, state.ids, state.leaves = True, {}, []
         detail = {"filter": _FILTER, "read_in_full": True, "rows": len(rows), "limited": bool(recent or cut)}
         yield Evidence(NAME, "filter_ignored", False if recent or cut else None, detail)
@@ -184,6 +191,14 @@ class Pull(Closures):
         state.track(rows, self.started)
         state.phase = "done"
         yield from self._give(rows)
+
+    def _hides(self, rows: Sequence[Reported]) -> Exchange[bool]:
+        """Whether a round number of rows is less than the server holds: one status alone shows others."""
+        names = {row.id for row in rows}
+        for status in ("open", "closed") if len(rows) in ROUND else ():
+            if any(row.id not in names for row in (yield from self.windows.aside((("status", status),)))):
+                return True
+        return False
 
     def _end(self) -> Iterator[Evidence]:
         state, past = self.state, self.past or {}

@@ -11,6 +11,7 @@
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,7 @@ TOKEN: Final = "token:"  # noqa: S105 - a prefix
 _LATELY: Final = 2 * DAY
 _COLUMNS: Final = {"address_string": "address"}
 _FRESH: Final = (FRESH,)
+_PAGE: Final = re.compile(rb"\s*<(!doctype\s+)?html\b", re.IGNORECASE)
 
 
 def make(name: str, settings: Mapping[str, Json]) -> "Reporting":
@@ -168,13 +170,19 @@ class Reporting(Mirroring):
 
 
 def _named(spoken: str, request: Request, response: Response) -> str | None:
-    """The identifier, or the token, that an answer gives; raises `Rejected` for an error inside a success."""
+    """The identifier, or the token, that an answer gives.
+
+    Raises `Rejected` for what is no answer to a creation: an error, a page, or several requests inside a success (a server that
+    takes no creation lists what it holds).
+    """
     try:
         found = read("requests", spoken, request, response)
     except ConnectorError:
-        if is_error(spoken, response):
+        if is_error(spoken, response) or _PAGE.match(response.body):
             raise refused(request, response.status, "error_in_success", definitive=False) from None
         return None
+    if len(found) > 1:
+        raise refused(request, response.status, "error_in_success", definitive=False)
     for one in found:
         if identifier := text(one.get("service_request_id")):
             return identifier

@@ -8,7 +8,7 @@ import pytest
 from saas_connectors import registry
 from saas_connectors.conformance.driver import converse
 from saas_connectors.connector import Applied, Json, ReadBack
-from saas_connectors.errors import Malformed
+from saas_connectors.errors import Malformed, Rejected
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox.open311 import JURISDICTION, NOW, Open311, reports
 from saas_connectors.sandbox.open311_shapes import FAMILIES
@@ -137,3 +137,20 @@ def test_a_server_that_answers_404_where_there_is_nothing_yet_is_read(moods: lis
         assert len(named(here.pull())) == shown
         here.vendor.held = {one.id: one for one in reports(30, days=60)}
         assert len(named(here.pull())) == 30
+
+
+def test_a_window_that_is_more_than_the_server_can_list_is_halved() -> None:
+    here = city(format="json")
+
+    def heavy(request: Request, response: Response) -> Response:
+        return answered(b"<h1>500</h1>", "text/html", 500) if response.body.count(b"service_request_id") > 60 else response
+
+    here.vendor.held |= {
+        30_000 + n: replace(one, id=30_000 + n, made=NOW - timedelta(days=690, minutes=n)) for n, one in enumerate(reports(150))
+    }
+    here.change = heavy
+    found = here.pull()
+    assert len(rows(found)) == len(named(found)) == 550
+    here.change = lambda request, response: answered(b"", status=500) if dict(request.params) else response
+    with pytest.raises(Rejected):
+        here.pull()

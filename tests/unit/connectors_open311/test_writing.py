@@ -140,9 +140,19 @@ def test_a_refused_key_is_forbidden_and_shown_nowhere() -> None:
     assert (refusal.value.status, refusal.value.reason) == (403, "forbidden")
 
 
-def test_an_error_inside_a_success_is_neither_a_success_nor_a_refusal() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"code": 400, "description": "jeanne"}]',
+        b'{"error": {"code": 400, "message": "jeanne"}}',
+        b"<!DOCTYPE html><html><body>jeanne</body></html>",
+        b'{"requests": [{"request": [{"service_request_id": 1, "description": "jeanne"}, {"service_request_id": 2}]}]}',
+    ],
+    ids=["the standard's", "in an envelope", "a page", "what the server holds"],
+)
+def test_an_error_inside_a_success_is_neither_a_success_nor_a_refusal(body: bytes) -> None:
     here = Desk(Open311())
-    here.post = answered(b'[{"code": 400, "description": "jeanne"}]')
+    here.post = answered(body)
     with pytest.raises(Rejected) as refusal:
         here.do(writer().apply("create_request", PAYLOAD))
     assert (refusal.value.definitive, refusal.value.reason) == (False, "error_in_success")
