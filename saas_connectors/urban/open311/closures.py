@@ -137,14 +137,14 @@ class Closures(Reading):
             if not state.statuses or end - start > self.widest:
                 state.again, state.leaf_at = [(leaf[0], leaf[1]) for leaf in leaves], end
                 continue
-            rows = yield from self.windows.ask(start, end, (("status", "open"),))
-            if not self.windows.within(rows, start, end):
-                self._distrust()
-                return
-            if any(not row.open for row in rows):
+            rows = yield from self._open_ones(start, end)
+            if rows is None:
                 yield Evidence(NAME, "filter_ignored", None, {"filter": "status"})
                 state.statuses = False
                 continue
+            if not self.windows.within(rows, start, end):
+                self._distrust()
+                return
             if len(rows) >= state.cap and len(leaves) > 1:
                 most = len(leaves) // 2
                 continue
@@ -154,6 +154,16 @@ class Closures(Reading):
             self._reopened(rows)
             yield from self._give(rows)
         state.phase = "windows"
+
+    def _open_ones(self, start: int, end: int) -> Generator[Fetch, tuple[Response, ...], list[Reported] | None]:
+        """The open requests of a window; None where the server does not filter on the status."""
+        try:
+            rows = yield from self.windows.ask(start, end, (("status", "open"),))
+        except Rejected as refusal:
+            if not _refused(refusal):
+                raise
+            return None
+        return rows if all(row.open for row in rows) else None
 
     def _reopened(self, rows: Sequence[Reported]) -> None:
         """Remember open requests of windows that held none."""

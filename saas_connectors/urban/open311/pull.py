@@ -59,7 +59,8 @@ class Pull(Closures):
     def cursor(self) -> dict[str, Json]:
         """What the next read starts from."""
         kept = (
-            "form", "sense", "margin", "cap", "updates", "newest", "touched", "old", "ids", "leaves", "lists", "every", "paged",
+            "form", "sense", "margin", "cap", "updates", "newest", "touched", "old", "ids", "leaves", "statuses", "lists",
+            "every", "paged",
         )  # fmt: skip
         held = plain(self.state)
         return {"after": self.started, **{name: held[name] for name in kept}}
@@ -111,7 +112,7 @@ class Pull(Closures):
                 raise refusal from None
         for every in EVERY if not rows else ():
             self.state.every = list(every)
-            rows = yield from self.windows.aside(())
+            rows = yield from self.windows.tried(())
             if rows:
                 return rows
         self.state.every = []
@@ -196,7 +197,7 @@ class Pull(Closures):
         """Whether a round number of rows is less than the server holds: one status alone shows others."""
         names = {row.id for row in rows}
         for status in ("open", "closed") if len(rows) in ROUND else ():
-            if any(row.id not in names for row in (yield from self.windows.aside((("status", status),)))):
+            if any(row.id not in names for row in (yield from self.windows.tried((("status", status),)))):
                 return True
         return False
 

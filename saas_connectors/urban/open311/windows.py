@@ -81,6 +81,13 @@ class Windows:
         """The requests of a question that is no part of the read."""
         return Registry(self.registry.zone).requests((yield from self.listed(params, empty=empty)))
 
+    def tried(self, params: Pairs) -> Exchange[list[Reported]]:
+        """The requests of a question that a server may not take: none when it refuses."""
+        try:
+            return (yield from self.aside(params))
+        except (NotFound, Rejected, Malformed):
+            return []
+
     def _questions(self, params: Pairs) -> list[Pairs]:
         sized = ((self.state.paged, str(WHOLE)),) if self.state.paged else ()
         if not self.state.every or any(name == "status" for name, _ in params):
@@ -123,10 +130,7 @@ class Windows:
         if self.state.paged or taken & {*_SIZES}:
             return False
         for self.state.paged in _SIZES:
-            try:
-                more = yield from self.aside(self.params(start, end))
-            except (NotFound, Rejected, Malformed):
-                continue
+            more = yield from self.tried(self.params(start, end))
             if len(more) > len(rows) and self.within(more, start, end):
                 return True
         self.state.paged = ""
@@ -136,7 +140,7 @@ class Windows:
         """Find out whether every request is shown to who names no status, from rows that show none that is closed."""
         if self.state.every or any(not row.open for row in rows):
             return
-        shown = yield from self.aside((("status", "closed"),))
+        shown = yield from self.tried((("status", "closed"),))
         closed = [row for row in shown if not row.open and epoch(row) is not None]
         if not closed or (yield from self._shows(closed[0])):
             return
@@ -148,7 +152,7 @@ class Windows:
 
     def _shows(self, known: Reported) -> Exchange[bool]:
         at = epoch(known) or 0
-        rows = yield from self.aside(self.params(at, at + 1) if self.state.sense in ("honoured", "reversed") else ())
+        rows = yield from self.tried(self.params(at, at + 1) if self.state.sense in ("honoured", "reversed") else ())
         return any(row.id == known.id for row in rows)
 
     def within(self, rows: Iterable[Reported], start: int, end: int, named: Named = "requested") -> bool:

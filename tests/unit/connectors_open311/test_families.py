@@ -154,3 +154,17 @@ def test_a_window_that_is_more_than_the_server_can_list_is_halved() -> None:
     here.change = lambda request, response: answered(b"", status=500) if dict(request.params) else response
     with pytest.raises(Rejected):
         here.pull()
+
+
+def test_a_server_that_takes_no_status_is_read_and_its_closures_are_found() -> None:
+    here = city(["no_lists"], format="json")
+    here.change = lambda request, response: answered(b"[]", status=400) if "status" in dict(request.params) else response
+    before = here.pull()
+    late = min(one.id for one in here.vendor.held.values() if one.status == "open")
+    here.vendor.close(late)
+    found = here.again(before)
+    assert named(found)[str(late)]["status"] == "closed"
+    assert [fact.detail["filter"] for fact in facts(found, "filter_ignored")] == ["service_request_id", "status"]
+    assert facts(here.again(found), "filter_ignored") == []
+    only = City(Open311([one for one in reports() if one.status == "open"]), {"format": "json"}, here.change)
+    assert {row["status"] for row in rows(only.pull())} == {"open"}
