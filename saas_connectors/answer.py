@@ -7,7 +7,8 @@
 3. `Document.find` decodes what stands around the records only where it is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,8 +17,9 @@ import msgspec
 
 from saas_connectors.connector import Json
 from saas_connectors.errors import Malformed, NotFound, Rejected, Unauthorized, VendorError
-from saas_connectors.lumps import LUMP, lumps
+from saas_connectors.lumps import LUMP, NotArray, flowing, lumps
 from saas_connectors.request import Request, Response
+from vault.content import blocks
 
 MISSING: Final = object()
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -105,6 +107,27 @@ def cut(request: Request, response: Response, path: str) -> Document:
         return Document(top, records)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _not_json(request, response, body) from None
+
+
+def arrays(request: Request, response: Response, most: int = LUMP) -> Iterator[bytes]:
+    """Cut the array that a JSON answer is into arrays of about `most` bytes, as it is read; raises `Malformed`.
+
+    Whoever takes them must have taken the last one before relying on any: the answer is known to be whole only then.
+    """
+    try:
+        yield from flowing(response.whole, most)
+    except NotArray:
+        cut(request, held(response), "")  # says what it is instead
+        raise _no_records(request, response, {}, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise malformed(request, response, "du JSON entier était attendu", "whole JSON was expected") from None
+
+
+def held(response: Response) -> Response:
+    """Give the same answer with its body in memory."""
+    if response.content is None:
+        return response
+    return replace(response, body=b"".join(blocks(response.content)), content=None)
 
 
 def _not_json(request: Request, response: Response, body: bytes) -> Malformed:

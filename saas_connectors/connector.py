@@ -4,6 +4,7 @@
 2. Each verb is a generator. It yields a `Fetch` and is sent the responses, in the order of the requests; it returns its result.
 3. `read` also yields `Page`s and `Evidence`, and is sent None for them. A page's `position` is where to start again once that
    page is safe on disk: `read(plan, slice, position)` then yields what comes after it, nothing twice, nothing missing.
+   `Withdrawn` takes back the pages since the last position: what they were made of turned out not to be taken.
    A vendor's files are fetched only when they are not held: `Holding` asks the document store, `Document` gives it a file.
 4. A connector trusts no vendor: it checks that rows satisfy the filter it asked for, takes a count for a hint, and never puts a
    vendor's error body in an error of its own.
@@ -18,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import pyarrow as pa
 
 from saas_connectors.request import Request, Response
+from vault.content import Content
 
 Json: TypeAlias = Any
 """A value that JSON can carry: None, bool, int, str, list or dict of them."""
@@ -128,6 +130,11 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Takes back the pages that a slice gave since its last position: none of them lands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A fact that weighs on the verdict of a run.
 
@@ -165,12 +172,12 @@ class Document:
 
     It belongs to the stream whose record will name it, in the field `Stream.document`. It is safe on disk before the record
     is. `media_type` and `name` are the vendor's word, unchecked. Its bytes are those of one response to a `Request` marked
-    `document`, or a part of a response that is not.
+    `document`, or a part of a response that is not; of a response that was put aside, its `Content`.
     """
 
     stream: str
     tag: str
-    content: bytes
+    content: bytes | Content
     media_type: str = "application/octet-stream"
     name: str = ""
 
@@ -184,7 +191,7 @@ class Filed:
     sha256: str
 
 
-Asked: TypeAlias = Fetch | Page | Evidence | Holding | Document
+Asked: TypeAlias = Fetch | Page | Withdrawn | Evidence | Holding | Document
 """What a read yields."""
 
 Told: TypeAlias = tuple[Response, ...] | tuple[Filed | None, ...] | Filed | None

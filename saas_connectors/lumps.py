@@ -2,7 +2,8 @@
 
 A record of ten bytes becomes an object of three hundred: an answer held whole within its cap would take twenty-seven times the
 cap once it is decoded. A cut is found backwards from where a lump should end, and believed only once what stands before it is
-whole JSON by itself: between brackets that is so at the end of a record, and nowhere inside one.
+whole JSON by itself: between brackets that is so at the end of a record, and nowhere inside one. An array that was put aside is
+cut as it is read (`flowing`): that it is whole is known once its last lump was given.
 """
 
 import re
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+
+from vault.content import Content
 
 LUMP: Final = 1 << 20
 """Bytes of a lump, but for records that are longer."""
@@ -30,6 +33,49 @@ def lumps(records: bytes, most: int = LUMP) -> Iterator[bytes]:
         yield b"[" + records[start:at] + b"]"
         start = after
     yield records if start == 1 else b"[" + records[start:end] + b"]"
+
+
+class NotArray(ValueError):
+    """What was put aside does not begin as an array."""
+
+
+def flowing(content: Content, most: int = LUMP) -> Iterator[bytes]:
+    """Give the arrays that an array of objects put aside is cut into, in order, of about `most` bytes each.
+
+    Errors: NotArray; DecodeError, RecursionError, UnicodeDecodeError as soon as a lump is not whole JSON, the last one, which
+    nothing may follow, among them.
+    """
+    with content.open() as file:
+        held, given = file.read(most).removeprefix(b"\xef\xbb\xbf").lstrip(), False
+        if not held.startswith(b"["):
+            raise NotArray
+        held = held[1:]
+        while more := file.read(max(most, len(held))):
+            held += more
+            found = _last(held)
+            if found is not None:
+                lump = b"[" + held[: found[0]] + b"]"
+                lump.decode()
+                held, given = held[found[1] :], True
+                yield lump
+        last = b"[" + held.rstrip()
+        last.decode()
+        _WHOLE.decode(last)
+        if not given or len(last) > 2:
+            yield last
+
+
+def _last(records: bytes) -> tuple[int, int] | None:
+    """Where the last record that another one follows ends, and where that one begins."""
+    at = len(records)
+    for _ in range(_TRIES):
+        at = records.rfind(b"}", 0, at)
+        if at < 0:
+            return None
+        gap = _GAP.match(records, at)
+        if gap is not None and _alone(records, 0, at + 1):
+            return at + 1, gap.end()
+    return None
 
 
 def _cut(records: bytes, start: int, end: int, size: int) -> tuple[int, int] | None:

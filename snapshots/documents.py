@@ -26,6 +26,7 @@ from snapshots.dataset import CLASSES
 from snapshots.errors import Damaged
 from snapshots.packs import About, Entry, Gone, Index, Name, PackWriter, Place
 from snapshots.repository import Repository
+from vault.content import Content
 from vault.errors import Fault, Shredded
 
 _ATTEMPTS = 3
@@ -155,14 +156,14 @@ class Documents:
                     self._shelves.pop(found[0].place.class_name, None)
         return None
 
-    def address(self, class_name: str, content: bytes) -> tuple[str, bytes]:
+    def address(self, class_name: str, content: bytes | Content) -> tuple[str, bytes]:
         """Give the address that a content has, and its SHA-256."""
-        digest = hashlib.sha256(content).digest()
+        digest = hashlib.sha256(content).digest() if isinstance(content, bytes) else bytes.fromhex(content.sha256)
         return self.shelf(class_name).address(digest), digest
 
     # Writing
 
-    def file(self, class_name: str, about: About, content: bytes, address: str, sha256: bytes) -> None:
+    def file(self, class_name: str, about: About, content: bytes | Content, address: str, sha256: bytes) -> None:
         """Keep a document, once; durable at the next checkpoint."""
         shelf = self.shelf(class_name)
         names = shelf.named.setdefault(about.stream, {})

@@ -40,6 +40,7 @@ from snapshots.parts import BYTES
 from snapshots.repository import Repository, opener
 from snapshots.standing import standing
 from vault import files
+from vault.content import Content
 from vault.keys import Scope, Wrapped
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,127}")
@@ -154,8 +155,8 @@ class Draft:
             if self.buffered_bytes >= 2 * BYTES:
                 max(self._streams.values(), key=lambda one: one.bytes).flush(whole=True)
 
-    def archive(self, exchange: raw.RawExchange) -> None:
-        """Seal what the vendor answered; durable at the next checkpoint."""
+    def archive(self, exchange: raw.RawExchange, content: Content | None = None) -> None:
+        """Seal what the vendor answered; durable at the next checkpoint. content: its body, when that is not in `exchange`."""
         with self._guard:
             if self._raw_key is None:
                 self._raw_key = self._open_archive()
@@ -163,7 +164,7 @@ class Draft:
                 number = len(self._raw) + 1
                 where = raw.context(self.connection, self.run, number)
                 self._writer = raw.SegmentWriter(raw.segment_file(self.raw_folder, number), self._raw_key, where)
-            self._writer.write(exchange)
+            self._writer.write(exchange, content)
 
     def checkpoint(self, resume: Json) -> None:
         """Make everything appended and archived durable, then move the resume point."""

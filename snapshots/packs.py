@@ -31,6 +31,7 @@ from snapshots import keyfile
 from snapshots.durable import read_bounded
 from snapshots.errors import Damaged
 from vault import envelope, files
+from vault.content import Content, blocks
 from vault.errors import Corrupt, Fault, UnknownVersion
 from vault.keys import Keys, Scope, Wrapped
 
@@ -169,22 +170,24 @@ class PackWriter:
         self._file = os.fdopen(handle, "wb", _BUFFER)
         self.write(_MAGIC)
 
-    def add(self, address: str, about: About, content: bytes, digest: bytes) -> None:
+    def add(self, address: str, about: About, content: bytes | Content, digest: bytes) -> None:
         """Seal a document, under a key of its own."""
         name = self.place.key_name(address)
         scope = Scope(self.place.connection, self.place.class_name, self.period)
         key, self.wraps[name] = self.keys.new_data_key(scope, name.encode())
         said = msgspec.msgpack.encode(about)
         head = len(said).to_bytes(4, "big") + said
-        size = envelope.length(len(head) + len(content))
-        entry = Entry(address, self.size, _HEAD + size, len(content), digest, about.media_type)
+        long = content.size if not isinstance(content, bytes) else len(content)
+        size = envelope.length(len(head) + long)
+        entry = Entry(address, self.size, _HEAD + size, long, digest, about.media_type)
         self.write(bytes.fromhex(address[1:]) + size.to_bytes(8, "big"))
-        if len(content) < _LONG:
+        if isinstance(content, bytes) and long < _LONG:
             self.write(envelope.seal(key, name.encode(), head + content))
         else:
             with envelope.Sealer(key, name.encode(), self) as sealer:
                 sealer.write(head)
-                sealer.write(content)
+                for block in (content,) if isinstance(content, bytes) else blocks(content):
+                    sealer.write(block)
         self.entries.append(entry)
 
     def copy(self, entry: Entry, frame: memoryview, wrapped: Wrapped) -> None:

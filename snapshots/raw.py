@@ -21,6 +21,7 @@ import pyarrow as pa
 from snapshots.errors import Damaged
 from snapshots.manifest import RawSegment
 from vault import envelope, files
+from vault.content import Content, blocks
 from vault.errors import Corrupt
 
 HEADERS = frozenset(
@@ -33,6 +34,8 @@ HEADERS = frozenset(
 LIMIT = 2 << 30
 """The longest exchange that is read back, in bytes."""
 
+_AFTER = ("received", "document")
+"""Fields that follow the body."""
 _START = bytes(32)
 _BLOCK = 1 << 20
 
@@ -60,6 +63,18 @@ def encoded(exchange: RawExchange) -> bytes:
     return msgspec.msgpack.encode(told)
 
 
+def _around(exchange: RawExchange, size: int) -> tuple[bytes, bytes]:
+    """What `encoded` writes before and after a body of so many bytes (MessagePack `bin 32`)."""
+    told = msgspec.structs.asdict(exchange)
+    if not exchange.document:
+        del told["document"]
+    parts = [bytes([0x80 | len(told)]), b""]
+    for name, value in told.items():
+        written = b"\xc6" + size.to_bytes(4, "big") if name == "body" else msgspec.msgpack.encode(value)
+        parts[name in _AFTER] += msgspec.msgpack.encode(name) + written
+    return parts[0], parts[1]
+
+
 def key_name(connection: str, run: str) -> str:
     """Name the data key of a run's archive."""
     return f"{connection}/.raw/{run}"
@@ -85,12 +100,21 @@ class SegmentWriter:
         self._stream = pa.CompressedOutputStream(pa.PythonFile(self._sealer, "w"), "zstd")
         self.exchanges = 0
 
-    def write(self, exchange: RawExchange) -> None:
-        """Add an exchange; headers outside `HEADERS` are left out."""
+    def write(self, exchange: RawExchange, content: Content | None = None) -> None:
+        """Add an exchange; headers outside `HEADERS` are left out. content: its body, when that is not in `exchange`."""
         kept = tuple((name, value) for name, value in exchange.headers if name.lower() in HEADERS)
-        data = encoded(msgspec.structs.replace(exchange, headers=kept))
-        self._stream.write(len(data).to_bytes(8, "big"))
-        self._stream.write(data)
+        exchange = msgspec.structs.replace(exchange, headers=kept)
+        if content is None:
+            data = encoded(exchange)
+            self._stream.write(len(data).to_bytes(8, "big"))
+            self._stream.write(data)
+        else:
+            before, after = _around(exchange, content.size)
+            self._stream.write((len(before) + content.size + len(after)).to_bytes(8, "big"))
+            self._stream.write(before)
+            for block in blocks(content):
+                self._stream.write(block)
+            self._stream.write(after)
         self.exchanges += 1
 
     def close(self, segment: int, previous: str | None) -> RawSegment:

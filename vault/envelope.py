@@ -87,12 +87,12 @@ def open(key: bytes, context: bytes, sealed: Bytes, *, what: str = FORMAT) -> by
     Errors, naming `what`: `WrongKey` for another key or context, `Corrupt` for damage, `UnknownVersion` for a later format.
     """
     view = memoryview(sealed).cast("B")
-    cipher = _resume(key, context, bytes(view[:HEADER]), what)
+    cipher = resumed(key, context, bytes(view[:HEADER]), what)
     body = view[HEADER:]
     final = max(0, (len(body) - 1) // _BLOCK)
     opened = io.BytesIO()
     for n in range(final + 1):
-        opened.write(_decrypt(cipher, n, body[n * _BLOCK : (n + 1) * _BLOCK], n == final, what))
+        opened.write(decrypted(cipher, n, body[n * _BLOCK : (n + 1) * _BLOCK], n == final, what))
     return opened.getvalue()
 
 
@@ -172,7 +172,7 @@ class Opener(io.RawIOBase):
     """
 
     def __init__(self, key: bytes, context: bytes, source: Source, *, what: str = FORMAT) -> None:
-        self._cipher = _resume(key, context, _exactly(source, HEADER), what)
+        self._cipher = resumed(key, context, _exactly(source, HEADER), what)
         self._chunks = self._decrypt(source, what)
         self._rest = memoryview(b"")
 
@@ -210,7 +210,7 @@ class Opener(io.RawIOBase):
         count, block = 0, _exactly(source, _BLOCK)
         while True:
             following = _exactly(source, _BLOCK) if len(block) == _BLOCK else b""
-            chunk = _decrypt(self._cipher, count, memoryview(block), not following, what)
+            chunk = decrypted(self._cipher, count, memoryview(block), not following, what)
             if chunk:
                 yield chunk
             if not following:
@@ -224,7 +224,8 @@ def _begin(key: bytes, context: bytes, salt: bytes) -> tuple[bytes, AESGCM]:
     return header + hashlib.sha256(header).digest()[:8], AESGCM(stream)
 
 
-def _resume(key: bytes, context: bytes, header: bytes, what: str) -> AESGCM:
+def resumed(key: bytes, context: bytes, header: bytes, what: str) -> AESGCM:
+    """Give what opens the chunks of an envelope, from its first `HEADER` bytes; errors: those of `open`."""
     if header[:7] == _MAGIC[:7] and header[7:8] not in (b"", _MAGIC[7:]):
         raise UnknownVersion(what=what, found=f"sovereign-envelope/{header[7]}")
     checksum = hashlib.sha256(header[:72]).digest()[:8]
@@ -247,7 +248,8 @@ def _nonce(count: int, last: bool) -> bytes:
     return count.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
 
 
-def _decrypt(cipher: AESGCM, count: int, block: memoryview, last: bool, what: str) -> bytes:
+def decrypted(cipher: AESGCM, count: int, block: memoryview, last: bool, what: str) -> bytes:
+    """Open chunk `count`, which is the last one or is not; errors: Corrupt."""
     if len(block) < TAG or (last and count and len(block) == TAG):
         raise Corrupt(what=what)
     try:

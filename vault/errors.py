@@ -16,6 +16,7 @@ Every error of ours derives from `Fault`, which lives here because the vault is 
     │   ├── NoKey               no key of that id or scope in this keyring
     │   ├── NoSecret            no secret of that name
     │   ├── AlreadyThere        keys that would be overwritten
+    │   ├── NotSpooled          bytes on their way could not be put aside
     │   ├── BadName             a name or a number that is not allowed
     │   │   └── PassphraseUnknown   a master key provider that no passphrase opens
     │   └── RecoveryError
@@ -212,6 +213,16 @@ class NoSecret(VaultError):
     en = "Connection {connection} has no secret `{name}`."
     todo_fr = "« sovereign secret set {connection} --name {name} » le scelle ; ou corrigez le nom dans sovereign.toml."
     todo_en = "`sovereign secret set {connection} --name {name}` seals it; or correct the name in sovereign.toml."
+
+
+class NotSpooled(VaultError):
+    """Bytes that were on their way could not be written aside: the disk refused them."""
+
+    code = "vault.spool"
+    fr = "Le disque n'a pas pris ce qui arrivait ({error})."
+    en = "The disk did not take what was arriving ({error})."
+    todo_fr = "Vérifiez la place et les droits du dossier du site, puis relancez."
+    todo_en = "Check the room and the rights of the site's folder, then run again."
 
 
 class AlreadyThere(VaultError):

@@ -20,8 +20,10 @@ from saas_connectors.connector import (
     Slice,
     T,
     Told,
+    Withdrawn,
 )
 from saas_connectors.request import Request, Response
+from vault.content import blocks
 
 Send = Callable[[Request], Response]
 """Sends a request, credential added, and gives the response."""
@@ -83,11 +85,13 @@ class Shelf:
 
     def file(self, document: Document) -> Filed:
         """Keep a document; two contents under one tag are refused."""
-        digest = hashlib.sha256(document.content).hexdigest()
-        filed = Filed(f"d{digest[:31]}", len(document.content), digest)
+        given = document.content
+        content = given if isinstance(given, bytes) else b"".join(blocks(given))
+        digest = hashlib.sha256(content).hexdigest()
+        filed = Filed(f"d{digest[:31]}", len(content), digest)
         if self.filed.setdefault((document.stream, document.tag), filed) != filed:
             raise AssertionError("two contents under one tag")
-        self.contents[filed.document] = document.content
+        self.contents[filed.document] = content
         return filed
 
 
@@ -104,7 +108,7 @@ def converse(exchange: Exchange[T], send: Send) -> T:
 
 def follow(
     connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf
-) -> Generator[Page | Evidence, None, Mapping[str, Json]]:
+) -> Generator[Page | Withdrawn | Evidence, None, Mapping[str, Json]]:
     """Read a slice, giving what it gives as it comes, so that what came before an error is not lost; its cursors are returned.
 
     Positions pass through JSON, as they do on disk. Documents go on `shelf`.
@@ -130,6 +134,12 @@ def follow(
         reading.close()
 
 
+def withdraw(pages: list[Page]) -> None:
+    """Take back the pages since the last position."""
+    while pages and pages[-1].position is None:
+        pages.pop()
+
+
 def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send: Send, shelf: Shelf | None = None) -> Read:
     """Read a slice to its end; see `follow`."""
     pages: list[Page] = []
@@ -140,6 +150,8 @@ def read(connector: Connector, plan: ReadPlan, part: Slice, position: Json, send
             given = next(following)
             if isinstance(given, Page):
                 pages.append(given)
+            elif isinstance(given, Withdrawn):
+                withdraw(pages)
             else:
                 evidence.append(given)
     except StopIteration as end:

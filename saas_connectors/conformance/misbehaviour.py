@@ -23,10 +23,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from saas_connectors.conformance import tampering
-from saas_connectors.conformance.driver import Recorder, Send, Shelf, converse, follow
+from saas_connectors.conformance.driver import Recorder, Send, Shelf, converse, follow, withdraw
 from saas_connectors.conformance.suite import MARK, hold, said
 from saas_connectors.conformance.tampering import Counts, Cut, Fields, Lists, Records, Tampered
-from saas_connectors.connector import Connector, Evidence, Json, Page, ReadPlan, Slice
+from saas_connectors.connector import Connector, Evidence, Json, Page, ReadPlan, Slice, Withdrawn
 from saas_connectors.errors import ConnectorError
 
 NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)
@@ -94,7 +94,7 @@ def pull(
     return pulled
 
 
-def _take(pulled: Pulled, following: Iterator[Page | Evidence]) -> None:
+def _take(pulled: Pulled, following: Iterator[Page | Withdrawn | Evidence]) -> None:
     while True:
         try:
             given = next(following)
@@ -103,6 +103,8 @@ def _take(pulled: Pulled, following: Iterator[Page | Evidence]) -> None:
             return
         if isinstance(given, Page):
             pulled.pages.append(given)
+        elif isinstance(given, Withdrawn):
+            withdraw(pulled.pages)
         else:
             pulled.evidence.append(given)
 

@@ -101,7 +101,7 @@ class Calls:
     def get(self, path: str, params: Pairs = (), *, document: bool = False) -> Request:
         """Ask for something under the root; `document`: the bytes of a file."""
         headers = (("Accept", "*/*"),) if document else (_ACCEPT,)
-        return Request("GET", f"{self.root}/{path}", params, headers, document=document)
+        return Request("GET", f"{self.root}/{path}", params, headers, document=document, spooled=document)
 
 
 def sentence(response: Response) -> str:

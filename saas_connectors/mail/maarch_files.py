@@ -21,6 +21,7 @@ from saas_connectors.asking import Answer, fetch, file, holding
 from saas_connectors.connector import Document, Filed
 from saas_connectors.mail.maarch_calls import ROUTE_DENIED, admit, sentence
 from saas_connectors.request import Request, Response
+from vault.content import blocks
 
 AT_ONCE: Final = 16
 ENOUGH: Final = 3
@@ -126,13 +127,13 @@ class Files:
         elif len(checked) >= ENOUGH:
             wanted, first, _ = checked[0]
             (again,) = yield from fetch(replace(wanted.request, document=False))
-            self._altered = _came(again) and again.body == first.body
+            self._altered = _came(again) and again.whole.sha256 == first.whole.sha256
             self.troubles[ALTERED] += len(checked) if self._altered else 0
 
     def _same(self, wanted: Wanted, response: Response) -> bool:
         """Whether a file is what its fingerprint says, or has none."""
         algorithm = algorithm_of(wanted.fingerprint) if self.verify else None
-        return not algorithm or hashlib.new(algorithm, response.body).hexdigest() == (wanted.fingerprint or "").lower()
+        return not algorithm or _digest(algorithm, response) == (wanted.fingerprint or "").lower()
 
     def _one(self, wanted: Wanted, response: Response) -> Answer[Taken]:
         if not _came(response):
@@ -141,12 +142,12 @@ class Files:
         if not same and not self._altered:
             return Taken("differs")
         sure = self.verify and same and algorithm_of(wanted.fingerprint) is not None
-        tag = wanted.tag or f"sha512:{hashlib.sha512(response.body).hexdigest()}"
+        tag = wanted.tag or f"sha512:{_digest('sha512', response)}"
         if not same:
             self._served.add(tag)
             tag = _as_served(tag)
         kind = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip()
-        filed = yield from file(Document(self.stream, tag, response.body, kind, wanted.name))
+        filed = yield from file(Document(self.stream, tag, response.given, kind, wanted.name))
         return Taken("filed" if sure else "unverified", filed)
 
 
@@ -165,7 +166,17 @@ def batches(wanted: Sequence[Wanted | None], held: dict[str, Filed]) -> Iterator
 
 
 def _came(response: Response) -> bool:
-    return 200 <= response.status < 300 and bool(response.body)
+    return 200 <= response.status < 300 and bool(response.size)
+
+
+def _digest(algorithm: str, response: Response) -> str:
+    """The digest of a body, in hexadecimal; that of one put aside is read little by little."""
+    if algorithm == "sha256":
+        return response.whole.sha256
+    made = hashlib.new(algorithm)
+    for block in blocks(response.whole):
+        made.update(block)
+    return made.hexdigest()
 
 
 def _as_served(tag: str) -> str:

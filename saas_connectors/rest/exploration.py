@@ -5,12 +5,12 @@ works: a vendor that ignores a parameter, or lists in no stable order, does not 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import pyarrow as pa
 
-from saas_connectors.answer import accept, cut, malformed, outline
+from saas_connectors.answer import accept, arrays, cut, held, malformed, outline
 from saas_connectors.connector import Exchange, Fetch, Json
 from saas_connectors.errors import ConnectorError
 from saas_connectors.paging import Offset, Page, Paging, Seen, Single
@@ -19,7 +19,7 @@ from saas_connectors.request import Request, Response
 from saas_connectors.rest.legible import legible
 from saas_connectors.rest.patterns import paging_of, records_path
 from saas_connectors.rest.settings import StreamSettings, describe, paging
-from saas_connectors.rest.understanding import Understanding
+from saas_connectors.rest.understanding import Understanding, flows, long
 
 _PROBES: Final[tuple[Paging, ...]] = (
     Page("page", "per_page"),
@@ -55,8 +55,12 @@ def explore(
     """Learn what a list is like; `table` is its `paging` table, completed; raises `ConnectorError`."""
     declared = paging(at, table) if "kind" in table else None
     request = declared.request(base, declared.start()) if declared else _sized(base, table)
+    request = long(request, declared, settings.records, settings.format, settings.keyed)
     (response,) = yield Fetch((request,))
     accept(request, response)
+    if flows(response):  # what is long is read whole when it is pulled: its first records say what they are
+        response = replace(response, body=next(arrays(request, response)), content=None)
+    response = held(response)
     path = settings.records if settings.records is not None else "" if settings.keyed else None
     if path is None:
         path = _path(request, legible(request, response, settings.format, "", None))

@@ -8,7 +8,7 @@
    completeness where the vendor counts more than that page holds.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -23,7 +23,7 @@ from saas_connectors.records import pieces
 from saas_connectors.request import Request, Response
 from saas_connectors.rest.cursors import Filter
 from saas_connectors.rest.patterns import look
-from saas_connectors.rest.understanding import Understanding
+from saas_connectors.rest.understanding import Understanding, flows, long
 
 Told = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, None]
 
@@ -105,10 +105,15 @@ class Reader:
         walk = Walk(known.paging, base, state.at) if state.at is not None else None
         while walk is not None and walk.position is not None:
             request = walk.request()
+            if since is None:
+                request = long(request, known.paging, known.path, known.form, known.keyed)
             answers = yield Fetch((request,))
             response = answers[0] if answers else Response(0, request.url, b"")
             if walk.ends(response):
                 state.at = None
+                return
+            if flows(response):
+                yield from self._long(state, known.tables(request, response))
                 return
             seen, table = known.page(request, response)
             step = walk.take(seen)
@@ -133,6 +138,34 @@ class Reader:
         return held is not None and held.field in table.column_names and held.outside(table.column(held.field), since) > 0
 
     def _emit(self, state: _State, table: pa.Table) -> Told:
+        table, nameless = self._named(table)
+        yield from self._told(nameless, self._reached(state, table))
+        held = list(pieces(table))
+        for piece in held[:-1]:
+            yield Page(self.stream, piece)
+        yield Page(self.stream, held[-1], state.json())
+
+    def _long(self, state: _State, tables: Iterator[pa.Table]) -> Told:
+        """Give the records of a list that was put aside, as it is read; they count once its end was seen."""
+        waiting, nameless, ahead = None, 0, 0
+        state.at = None
+        if self.repeats:
+            yield self._evidence("page_repeated", None, {"probed": True})
+        for each in tables:
+            if not each.num_rows:
+                continue
+            table, without = self._named(each)
+            nameless, ahead, state.rows = nameless + without, ahead + self._reached(state, table), state.rows + each.num_rows
+            for piece in pieces(table) if table.num_rows else ():
+                if waiting is not None:
+                    yield Page(self.stream, waiting)
+                waiting = piece
+        yield from self._told(nameless, ahead)
+        if waiting is not None:
+            yield Page(self.stream, waiting, state.json())
+
+    def _named(self, table: pa.Table) -> tuple[pa.Table, int]:
+        """The records that have their primary key, and how many have not; raises SchemaError when none has."""
         named = all(name in table.column_names for name in self.primary_key)
         nulls = [pc.is_null(table.column(name)) for name in self.primary_key] if named else []
         null = reduce(pc.or_, nulls) if nulls else None
@@ -144,18 +177,21 @@ class Reader:
                 expected_fr=f"la clé primaire ({key}) manque dans toute une page",
                 expected_en=f"the primary key ({key}) is missing from a whole page",
             )
+        return (table.filter(pc.invert(null)) if nameless else table), nameless
+
+    def _reached(self, state: _State, table: pa.Table) -> int:
+        """Note how far the cursor is; gives how many records are ahead of time."""
+        if not self.filter or self.filter.field not in table.column_names:
+            return 0
+        high, ahead = self.filter.highest(table.column(self.filter.field), self.plan.started_at)
+        state.high = self.filter.greater(state.high, high)
+        return ahead
+
+    def _told(self, nameless: int, ahead: int) -> Told:
         if nameless:
-            table = table.filter(pc.invert(null))
             yield self._evidence("invalid_records", False, {"count": nameless, "rules": ["primary_key"]})
-        if self.filter and self.filter.field in table.column_names:
-            high, ahead = self.filter.highest(table.column(self.filter.field), self.plan.started_at)
-            state.high = self.filter.greater(state.high, high)
-            if ahead:
-                yield self._evidence("suspect_values", None, {"count": ahead, "rules": ["cursor_in_the_future"]})
-        held = list(pieces(table))
-        for piece in held[:-1]:
-            yield Page(self.stream, piece)
-        yield Page(self.stream, held[-1], state.json())
+        if ahead:
+            yield self._evidence("suspect_values", None, {"count": ahead, "rules": ["cursor_in_the_future"]})
 
     def _counted(self, request: Request, field: str) -> Told:
         """Ask the count endpoint; a hint that cannot be had is said and changes nothing."""

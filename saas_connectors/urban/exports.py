@@ -9,14 +9,14 @@
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
 import pyarrow as pa
 
 from saas_connectors.answer import accept, cut, decode, malformed
-from saas_connectors.connector import Evidence, Fetch, Json, Page, Stream
+from saas_connectors.connector import Evidence, Fetch, Json, Page, Stream, Withdrawn
 from saas_connectors.errors import ResumeLost
 from saas_connectors.paging import Seen, Walk
 from saas_connectors.records import pieces
@@ -28,8 +28,8 @@ from saas_connectors.urban.ranges import Range, split
 from saas_connectors.urban.record_pages import RecordPages
 from saas_connectors.urban.rows import Rows
 
-Told: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, None]
-Asking: TypeAlias = Generator[Fetch | Page | Evidence, tuple[Response, ...] | None, Any]
+Told: TypeAlias = Generator[Fetch | Page | Withdrawn | Evidence, tuple[Response, ...] | None, None]
+Asking: TypeAlias = Generator[Fetch | Page | Withdrawn | Evidence, tuple[Response, ...] | None, Any]
 
 _REFUSED: Final = {400, 403, 404, 405, 501}
 """Statuses of a portal that gives no export; of a request it does not understand, pages say it again."""
@@ -122,13 +122,16 @@ class Pull:
         if count is not None and count > self.most and (smaller := (yield from self._smaller(state, part, count))):
             state.todo, state.several = [*smaller, *state.todo[1:]], True
             return
-        request = self._asked("exports/json", self._where(state, part))
+        request = replace(self._asked("exports/json", self._where(state, part)), spooled=True)
         (response,) = yield from _fetch(request)
         if response.status in _REFUSED:
             self._restart(state, state.ignored or "")
             state.pages, state.changes = True, self.since is not None and not state.ignored
             return
         accept(request, response)
+        if response.content is not None:
+            yield from self._long(state, part, request, response)
+            return
         records = cut(request, response, "").records
         rows = Rows(self.stream, self.note, self.said)
         tables = list(rows.tables(request, response, records))
@@ -138,6 +141,25 @@ class Pull:
         state.todo, state.invalid = state.todo[1:], state.invalid + rows.invalid
         state.rows += sum(table.num_rows for table in tables)
         yield from self._give(state, tables)
+
+    def _long(self, state: _State, part: Range, request: Request, response: Response) -> Told:
+        """Give the records of an export that was put aside, as it is read; they count once its end was seen."""
+        rows, waiting, ahead = Rows(self.stream, self.note, self.said), None, 0
+        for table in rows.flowing(request, response):
+            if not self._honoured(state, part, table):
+                yield Withdrawn()
+                self._restart(state, "filter_ignored")
+                return
+            ahead += self._reached(state, table)
+            state.rows += table.num_rows
+            for piece in pieces(table) if table.num_rows else ():
+                if waiting is not None:
+                    yield Page(self.stream.name, waiting)
+                waiting = piece
+        state.todo, state.invalid = state.todo[1:], state.invalid + rows.invalid
+        yield from self._ahead(ahead)
+        if waiting is not None:
+            yield Page(self.stream.name, waiting, msgspec.to_builtins(state))
 
     def _pages(self, state: _State) -> Told:
         """Read the first range by pages of records."""
@@ -184,16 +206,23 @@ class Pull:
 
     def _give(self, state: _State, tables: list[pa.Table]) -> Told:
         """Give the records of one answer: the last piece bears the position."""
-        cursor, ahead = self.stream.cursor, 0
-        for table in tables:
-            if self.filter is not None and cursor in table.column_names:
-                high, future = self.filter.highest(table.column(cursor), self.started_at)
-                state.latest, ahead = self.filter.greater(state.latest, high), ahead + future
-        if ahead:
-            yield Evidence(self.stream.name, "suspect_values", None, {"count": ahead, "rules": ["cursor_in_the_future"]})
+        yield from self._ahead(sum([self._reached(state, table) for table in tables]))
         held = [piece for table in tables if table.num_rows for piece in pieces(table)]
         for number, piece in enumerate(held, start=1):
             yield Page(self.stream.name, piece, msgspec.to_builtins(state) if number == len(held) else None)
+
+    def _reached(self, state: _State, table: pa.Table) -> int:
+        """Note how far the cursor is; gives how many records are ahead of time."""
+        cursor = self.stream.cursor
+        if self.filter is None or cursor not in table.column_names:
+            return 0
+        high, future = self.filter.highest(table.column(cursor), self.started_at)
+        state.latest = self.filter.greater(state.latest, high)
+        return future
+
+    def _ahead(self, count: int) -> Told:
+        if count:
+            yield Evidence(self.stream.name, "suspect_values", None, {"count": count, "rules": ["cursor_in_the_future"]})
 
     def _honoured(self, state: _State, part: Range, table: pa.Table) -> bool:
         ranged, _ = self.note.order(self.said, self.stream.primary_key)

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saas_connectors.answer import ERRORS, malformed
+from saas_connectors.answer import ERRORS, arrays, malformed
 from saas_connectors.connector import Stream
 from saas_connectors.errors import SchemaError
 from saas_connectors.lumps import lumps
@@ -28,6 +28,8 @@ from saas_connectors.values import convert
 _ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 _TOGETHER: Final = 8 << 20
 """Bytes of records that become one table."""
+_FLOWING: Final = 2 << 20
+"""The same, of an answer that was put aside."""
 _RAW: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _WRITER: Final = msgspec.json.Encoder()
 _SORTED: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -56,6 +58,11 @@ class Rows:
         plain = {name: declared for name, declared in types.items() if declared not in ("json", "bool")}
         self._flags = tuple(column(name) for name, declared in types.items() if declared == "bool")
         self._records = Records(plain, schema=pa.schema(known))
+
+    def flowing(self, request: Request, response: Response) -> Iterator[pa.Table]:
+        """Turn an answer that was put aside into tables, as it is read; raises `Malformed`, at its last byte if need be."""
+        for lump in arrays(request, response, _FLOWING):
+            yield self.table(request, response, lump)
 
     def tables(self, request: Request, response: Response, records: bytes) -> Iterator[pa.Table]:
         """Turn a raw JSON array into tables, a few mebibytes at a time; raises `Malformed`, `SchemaError`."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def dry_run(
             connection.connector,
             connection.options,
             made,
-            transport.send,
+            lambda request: transport.send(replace(request, spooled=False)),
             site.clock(),
             secrets.token_bytes(32),
             secrets=[site.secrets.get(name, each) for each in names],

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from urllib3 import BaseHTTPResponse
 
 from sovereign.egress.errors import BadEncoding, Broken, TooLarge
+from vault.spool import Spool, Spooled
 
 ACCEPTED = "gzip, deflate"
 _PIECE = 256 * 1024
@@ -40,6 +41,29 @@ def read(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> bytes:
         raise Broken(host=host, connection=connection, reason="truncated") from None
     except zlib.error:
         raise BadEncoding(host=host, connection=connection, encoding=encoding) from None
+
+
+def aside(raw: BaseHTTPResponse, cap: int, host: str, connection: str, spool: Spool) -> Spooled:
+    """Read the body into a spool; see `read`. Errors: NotSpooled, too."""
+    encoding = raw.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise BadEncoding(host=host, connection=connection, encoding="unknown")
+    if raw.length_remaining is not None and raw.length_remaining > cap:
+        raise TooLarge(host=host, connection=connection, limit=cap, what="content-length")
+    inflater = Inflater(encoding, cap) if encoding not in ("", "identity") else None
+    try:
+        for piece in _pieces(raw, cap, host, connection):
+            for done in (piece,) if inflater is None else inflater.feed(piece, _PIECE):
+                spool.write(done)
+        if inflater is not None:
+            inflater.finish()
+    except OverflowError:
+        raise TooLarge(host=host, connection=connection, limit=cap, what="decompressed") from None
+    except EOFError:
+        raise Broken(host=host, connection=connection, reason="truncated") from None
+    except zlib.error:
+        raise BadEncoding(host=host, connection=connection, encoding=encoding) from None
+    return spool.close()
 
 
 def _pieces(raw: BaseHTTPResponse, cap: int, host: str, connection: str) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ from sovereign.clock import Clock
 from sovereign.egress.counters import Counters, Remark
 from sovereign.egress.errors import Broken, NotSent, Refused, TooLarge
 from sovereign.egress.policy import EgressPolicy
+from vault.spool import Spool, Spooled
 
 _STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _PIECE = 1024 * 1024
@@ -96,8 +97,11 @@ class FolderTransport:
             before = os.fstat(file)
             if before.st_size > cap:
                 raise TooLarge(host=self._policy.connection, connection=self._policy.connection, limit=cap, what=name)
-            data = b"".join(self._pieces(file, before, cap))
-        digest = hashlib.sha256(data).hexdigest()
+            spool = Spool(self._policy.spool if request.spooled else None)
+            for piece in self._pieces(file, before, cap):
+                spool.write(piece)
+            data = spool.close()
+        digest = data.sha256
         self._remember(name, before, digest)
         tag = f'"{digest}"'
         modified = datetime.fromtimestamp(before.st_mtime, UTC)
@@ -105,7 +109,8 @@ class FolderTransport:
         wanted = next((value for header, value in request.headers if header.lower() == "if-none-match"), "")
         if tag in (part.strip() for part in wanted.split(",")):
             return Response(304, request.full_url, b"", Headers(headers), self._clock())
-        return self._answer(request, data, headers)
+        body, aside = data.parted
+        return self._answer(request, body, headers, aside)
 
     def _put(self, request: Request, root: int, name: str, data: bytes) -> Response:
         """Write a file aside, then rename it over; errors: Refused, FileNotFoundError, NotSent (nothing changed), Broken."""
@@ -151,12 +156,15 @@ class FolderTransport:
             raise self._refused("egress.kind")
         return stat.S_IMODE(status.st_mode) & 0o666, f'"{self._digest(root, name, status)}"'
 
-    def _answer(self, request: Request, data: bytes, headers: tuple[tuple[str, str], ...]) -> Response:
-        self.counters.add(len(data), 0)
-        length = ("Content-Length", str(len(data)))
-        return Response(
-            200, request.full_url, data if request.method == "GET" else b"", Headers((*headers, length)), self._clock()
-        )
+    def _answer(
+        self, request: Request, data: bytes, headers: tuple[tuple[str, str], ...], aside: Spooled | None = None
+    ) -> Response:
+        size = len(data) if aside is None else aside.size
+        self.counters.add(size, 0)
+        kept = Headers((*headers, ("Content-Length", str(size))))
+        if request.method != "GET":
+            return Response(200, request.full_url, b"", kept, self._clock())
+        return Response(200, request.full_url, data, kept, self._clock(), aside)
 
     def _listing(self, root: int) -> list[dict[str, object]]:
         files = []

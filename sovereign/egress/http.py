@@ -33,6 +33,7 @@ from sovereign.egress.dial import CALL, MAX_HEADERS, DialFailed, Dialler, Guarde
 from sovereign.egress.origin import Origin
 from sovereign.egress.policy import EgressPolicy, Resolve
 from sovereign.egress.remarks import remarks
+from vault.spool import Spool
 
 _TRANSIENT: Final = frozenset({429, 502, 503, 504})
 _ONCE: Final = Retry(total=False, redirect=False)
@@ -200,11 +201,15 @@ class HttpTransport:
         """Read an answer whole, within the caps, and keep of it what may go further."""
         policy = self._policy
         self._admission.unredirected(raw.status, raw.headers.get("location", ""), place)
-        content = body.read(raw, self._admission.cap(asked), place.host, policy.connection)
+        cap, aside = self._admission.cap(asked), None
+        if asked.spooled and 200 <= raw.status < 300:
+            content, aside = body.aside(raw, cap, place.host, policy.connection, Spool(policy.spool)).parted
+        else:
+            content = body.read(raw, cap, place.host, policy.connection)
         if raw.status >= 400:
             content = redact.error_body(content, raw.headers.get("content-type", ""), asked, sent)
         kept = Headers((name, value) for name, value in raw.headers.iteritems() if name.lower() not in redact.DROPPED)
-        return Response(raw.status, asked.full_url, content, kept, self._clock())
+        return Response(raw.status, asked.full_url, content, kept, self._clock(), aside)
 
     def _fault(self, error: HTTPError | OSError, place: Origin) -> errors.EgressError:
         """Say what happened, in our words: the library's may hold the URL."""

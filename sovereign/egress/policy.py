@@ -23,7 +23,8 @@ class EgressPolicy:
     url: the vendor's own address; its origin is the only one that sees the credential, beside those of `credential_urls` (the
     token endpoint named in the settings). allow: further origins, reached without credential. rate: requests a second (None:
     no limit). host_key: the keys by which an SSH server is known, one a line. Timeouts and patience: seconds. max_bytes: of
-    one answer, as received and once decompressed. attempts: for reads.
+    one answer, as received and once decompressed. attempts: for reads. spool: the folder in which long answers are put aside,
+    sealed; None keeps all in memory.
     """
 
     connection: str
@@ -49,6 +50,7 @@ class EgressPolicy:
     attempts: int = 4
     max_bytes: int = 256 * MIB
     user_agent: str = f"Sovereign/{__version__}"
+    spool: Path | None = None
 
     @property
     def own(self) -> Origin:
@@ -78,6 +80,7 @@ def policy_of(connection: Connection, directory: Path, secret: Callable[[str], b
         patience=limits.patience,
         attempts=limits.attempts,
         max_bytes=limits.max_bytes,
+        spool=directory,
     )
 
 

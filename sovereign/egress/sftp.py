@@ -39,6 +39,7 @@ from sovereign.egress.remarks import remarks
 from sovereign.egress.sftp_files import Answer, Files, Put, named
 from sovereign.egress.sftp_session import Door, LoginRefused, Session
 from sovereign.settings.host_keys import host_keys
+from vault.spool import Spooled
 
 T = TypeVar("T")
 _CAP: Final = 20.0
@@ -101,7 +102,8 @@ class SftpTransport:
                 raise self._stopped(request, put) from None
             try:
                 status, body, headers = self._run(self._once(request, name, put))
-                return Response(status, request.full_url, body, Headers(headers), self._clock())
+                held, aside = body.parted if isinstance(body, Spooled) else (body, None)
+                return Response(status, request.full_url, held, Headers(headers), self._clock(), aside)
             except errors.Interrupted:
                 raise self._stopped(request, put) from None
             except LoginRefused:

@@ -25,6 +25,7 @@ import orjson
 from saas_connectors.request import Request
 from sovereign.egress.errors import Broken, Refused, TooLarge
 from sovereign.egress.policy import EgressPolicy
+from vault.spool import Spool, Spooled
 
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
@@ -36,7 +37,7 @@ MOST: Final = 100_000
 """The most names that one directory may hold."""
 _STALE: Final = 86_400
 _PIECE: Final = 1024 * 1024
-Answer = tuple[int, bytes, tuple[tuple[str, str], ...]]
+Answer = tuple[int, bytes | Spooled, tuple[tuple[str, str], ...]]
 """A status, a body, headers."""
 
 
@@ -104,9 +105,18 @@ class Files:
             raise TooLarge(host=self.policy.own.host, connection=self.policy.connection, limit=cap, what=name)
         if request.method == "HEAD":
             return 200, b"", (*headers, ("Content-Length", str(size)))
-        data = bytearray(size)
-        got = 0
+        spool = Spool(self.policy.spool if request.spooled else None)
         file = await self._step(self.client.open(path.encode(), "rb", encoding=None))
+        await self._copied(file, size, spool)
+        after = await self._step(file.stat())
+        await self._step(file.close())
+        if spool.size != size or (after.size, after.mtime) != (before.size, before.mtime):
+            raise self._changed()
+        return 200, spool.close(), (*headers, ("Content-Length", str(size)))
+
+    async def _copied(self, file: Any, size: int, spool: Spool) -> None:  # noqa: ANN401 - asyncssh's file
+        """Put a file's bytes in a spool, in their order; errors: Broken, the server's."""
+        early: dict[int, bytes] = {}
         pieces = aiter(await file.read_parallel(size + 1, 0))
         while True:
             try:
@@ -115,13 +125,11 @@ class Files:
                 break
             if offset + len(piece) > size:
                 raise self._changed()
-            data[offset : offset + len(piece)] = piece
-            got += len(piece)
-        after = await self._step(file.stat())
-        await self._step(file.close())
-        if got != size or (after.size, after.mtime) != (before.size, before.mtime):
+            early[offset] = piece
+            while spool.size in early:  # they come in any order, a few ahead of others
+                spool.write(early.pop(spool.size))
+        if early:
             raise self._changed()
-        return 200, bytes(data), (*headers, ("Content-Length", str(size)))
 
     async def put(self, request: Request, name: str, put: Put) -> Answer:
         """Put one file, whole or not at all; errors: Refused, the server's."""

@@ -89,7 +89,8 @@ class Archive:
             headers = tuple(response.headers.items())
             kept = filed.document if filed else ""
             self.draft.archive(
-                RawExchange(request.method, address(request), response.status, headers, response.body, received, kept)
+                RawExchange(request.method, address(request), response.status, headers, response.body, received, kept),
+                response.content,
             )
 
     def note(self, method: str, content: Json) -> None:
@@ -106,7 +107,7 @@ def begin(draft: Draft, plan: Plan, point: ResumePoint, archive: Archive, shelvi
     else:
         archive.note(PLAN, to_json(plan))
     point.attempts += 1
-    return Landing(draft, archive.exchange, point, shelving)
+    return Landing(draft, archive.exchange, point, shelving, aside=draft.folder)
 
 
 def read(

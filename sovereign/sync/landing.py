@@ -15,15 +15,17 @@ It decides nothing about the verdict, and publishes nothing.
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
 import pyarrow as pa
 
-from saas_connectors.connector import Document, Evidence, Filed, Json, Page
+from saas_connectors.connector import Document, Filed, Json, Page
 from saas_connectors.request import Request, Response
 from sovereign.sync.outcome import Noted, StreamOutcome
 from sovereign.sync.reading import Answered, Ended, Filing, Item, Stopped
+from sovereign.sync.waiting import Waiting
 
 ROWS: Final = 131_072
 BYTES: Final = 32 * 2**20
@@ -98,12 +100,16 @@ class Landing:
         point: ResumePoint,
         filings: Filings,
         monotonic: Monotonic = time.monotonic,
+        *,
+        aside: Path | None = None,
     ) -> None:
+        """Begin. aside: a folder of the site, where what waits for its position may be put, sealed."""
         self.point = point
         self._draft, self._archive, self._filings, self._monotonic = draft, archive, filings, monotonic
         self.advanced = False
         """Whether this attempt made anything durable."""
-        self._held: dict[str, list[Answered | Page | Evidence]] = {}
+        self._aside = aside
+        self._held: dict[str, Waiting] = {}
         self._gathered: dict[str, list[pa.Table]] = {}
         self._new = False
         self._filed = 0
@@ -124,17 +130,20 @@ class Landing:
             self._land(item.key)
             self.point.slices[item.key] = SlicePoint(done=True, cursors=dict(what.cursors))
             return
-        self._held.setdefault(item.key, []).append(what)
+        if item.key not in self._held:
+            self._held[item.key] = Waiting(self._aside)
+        self._held[item.key].add(what)
         if isinstance(what, Page) and what.position is not None:
             self._land(item.key)
             self.point.slices[item.key] = SlicePoint(position=what.position)
 
     def _land(self, key: str) -> None:
-        for what in self._held.pop(key, ()):
+        waited = self._held.pop(key, None)
+        for what in waited.take() if waited is not None else ():
             if isinstance(what, Answered):
                 self._archive(what.request, what.response, what.filed)
                 self.point.requests += 1
-                self.point.bytes_in += what.filed.size if what.filed else len(what.response.body)
+                self.point.bytes_in += what.filed.size if what.filed else what.response.size
             elif isinstance(what, Page):
                 self._gather(what)
                 self.point.rows += what.records.num_rows

@@ -32,6 +32,7 @@ from saas_connectors.connector import (
     Slice,
     T,
     Told,
+    Withdrawn,
 )
 from saas_connectors.errors import ConnectorError, ResumeLost, Unauthorized
 from saas_connectors.request import Request, Response
@@ -90,7 +91,7 @@ class Item:
     """Something read, and the key of the slice it belongs to."""
 
     key: str
-    what: Answered | Filing | Page | Evidence | Ended | Stopped
+    what: Answered | Filing | Page | Withdrawn | Evidence | Ended | Stopped
 
 
 class Readers:
@@ -203,12 +204,12 @@ class Readers:
 
     def _file(self, part: Slice, document: Document, loose: list[Answered]) -> Filed:
         filed = self._desk.name(document)
-        self._put(part, Filing(document, filed), filed.size)
+        self._put(part, Filing(document, filed), len(document.content) if isinstance(document.content, bytes) else 0)
         self._desk.coming(document, filed)
         at = origin(document, [each.response for each in loose])
         if at is not None:
             answered = loose.pop(at)
-            self._put(part, Answered(answered.request, replace(answered.response, body=b""), filed), 0)
+            self._put(part, Answered(answered.request, replace(answered.response, body=b"", content=None), filed), 0)
         return filed
 
     def _keep(self, part: Slice, loose: list[Answered]) -> None:
@@ -217,14 +218,14 @@ class Readers:
             self._put(part, answered, len(answered.response.body))
         loose.clear()
 
-    def _put(self, part: Slice, what: Answered | Filing | Page | Evidence | Ended, size: int) -> None:
+    def _put(self, part: Slice, what: Answered | Filing | Page | Withdrawn | Evidence | Ended, size: int) -> None:
         self._channel.put(Item(part.key, what), size)
 
 
 def origin(document: Document, responses: Sequence[Response]) -> int | None:
     """Find the response whose bytes a document is: the very same object first, else an equal one."""
     for at, response in enumerate(responses):
-        if response.body is document.content:
+        if document.content is response.given:
             return at
     return next((at for at, response in enumerate(responses) if response.body == document.content), None)
 

@@ -249,7 +249,7 @@ def replay(syncs: "Syncs", run: str, progress: Progress, stop: threading.Event, 
     again = Plan(plan.read, plan.slices, f"{_AGAIN}{run}")  # no sync takes it for a draft of its own
     draft = Draft.create(syncs.repository, record.run, specs(tape.connection, plan), to_json(again))
     shelving = Shelving(syncs.repository, tape.connection, plan.read.streams)
-    landing = Landing(draft, lambda _request, _response, _filed: None, ResumePoint(), shelving)
+    landing = Landing(draft, lambda _request, _response, _filed: None, ResumePoint(), shelving, aside=draft.folder)
     try:
         progress.emit(Phase(record.run, "reading"))
         _perform(_Theatre(connector, plan, landing, shelving), tape, starts, landing, stop)

@@ -54,7 +54,8 @@ class Shelving:
         """Say what a document is called."""
         _, class_name = self._fields[document.stream]
         address, sha256 = self._store.address(class_name, document.content)
-        return Filed(address, len(document.content), sha256.hex())
+        size = len(document.content) if isinstance(document.content, bytes) else document.content.size
+        return Filed(address, size, sha256.hex())
 
     def coming(self, document: Document, filed: Filed) -> None:
         """Note that a document is on its way to the writer."""
