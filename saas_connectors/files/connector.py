@@ -18,8 +18,20 @@ from typing import Final, Literal, cast
 import msgspec
 
 from saas_connectors.answer import accept
+from saas_connectors.answer import held as held_whole
 from saas_connectors.asking import Answer
-from saas_connectors.connector import Catalog, Checked, Evidence, Exchange, Json, Page, Reading, ReadPlan, Slice
+from saas_connectors.connector import (
+    Catalog,
+    Checked,
+    Evidence,
+    Exchange,
+    Json,
+    Page,
+    Reading,
+    ReadPlan,
+    Slice,
+    Withdrawn,
+)
 from saas_connectors.errors import ResumeLost
 from saas_connectors.files.choosing import (
     SAID,
@@ -38,11 +50,13 @@ from saas_connectors.files.choosing import (
 from saas_connectors.files.place import Entry, Place
 from saas_connectors.files.places import open_place
 from saas_connectors.files.proposing import propose
-from saas_connectors.files.reading import LINES, pages, streams, table
+from saas_connectors.files.reading import LINES, flow, flown, pages, streams, table
 from saas_connectors.files.settings import REJECTED, Dataset, load
-from saas_connectors.formats.format import LIMITS, Table, Truncated
+from saas_connectors.formats.flowing import Whole
+from saas_connectors.formats.format import LIMITS, Truncated
 from saas_connectors.request import Request, Response
 from saas_connectors.writing import GONE
+from vault.content import Content
 
 VERSION: Final = "1"
 _BEFORE: Final = 60
@@ -82,7 +96,7 @@ class Files:
             last = max(found, key=lambda entry: (str(dataset.pattern.date(entry.name) or ""), entry.name))
             response = yield from self.place.read(last, LIMITS.unpacked)
             accept(Request("GET", response.url), response)
-            remarks += propose(dataset, last.name, response.body)
+            remarks += propose(dataset, last.name, held_whole(response).body)
         remarks.append((f"fichiers présents : {len(listing)}", f"files there: {len(listing)}"))
         return Checked("files", tuple(remarks))
 
@@ -122,6 +136,13 @@ def _signature(version: str, dataset: Dataset) -> str:
     return hashlib.sha256(msgspec.json.encode(meant, order="deterministic")).hexdigest()[:16]
 
 
+def _last(content: Content) -> bytes:
+    """The last two bytes."""
+    with content.open() as file:
+        file.seek(-min(2, content.size), 2)
+        return file.read()
+
+
 def _before(past: Taken | None, digest: str) -> list[str]:
     """The hashes of the files taken before this one, the latest first."""
     if past is None:
@@ -152,21 +173,21 @@ class _Read:
         if (why := self._listed(entry, compared)) is not None:
             return (yield from self._unread(given, why))
         response = yield from self.place.read(entry, LIMITS.unpacked)
-        digest = hashlib.sha256(response.body).hexdigest()
+        digest = response.whole.sha256
         if (why := (yield from self._received(entry, response, digest, compared))) is not None:
             return (yield from self._unread(given, why))
         if position is not None and position["sha256"] != digest:
             raise ResumeLost(stream=self.part.streams[0])
-        ended = response.body.endswith((b"\n", b"\r", b"\n\0", b"\r\0"))
-        held = self._table(entry, response, past, ended=ended)
-        if held is None:
+        ended = _last(response.whole).endswith((b"\n", b"\r", b"\n\0", b"\r\0"))
+        if past is not None and past.ended and not ended and self._lines(entry.name):
             return (yield from self._stands(given, "truncated"))
-        after = position["piece"] if position is not None else 0
-        for asked in pages(self.dataset, entry.name, held, marked=self._marked, after=after):
-            if isinstance(asked, Page) and asked.position is not None:
-                yield Page(asked.stream, asked.records, {"sha256": digest, "piece": asked.position})
-            else:
-                yield asked
+        try:
+            yield from self._pages(entry, response, position, digest)
+        except Truncated:
+            if past is None:
+                raise
+            yield Withdrawn()
+            return (yield from self._stands(given, "truncated"))
         date = self.dataset.pattern.date(entry.name)
         taken = Taken(self.reads, entry.name, digest, entry.tag, date, entry.modified, ended, _before(past, digest))
         return dict.fromkeys(self.part.streams, msgspec.to_builtins(taken))
@@ -197,16 +218,19 @@ class _Read:
             return "older"
         return "moving" if (yield from self._moved(entry, response)) else None
 
-    def _table(self, entry: Entry, response: Response, past: Taken | None, *, ended: bool) -> Table | None:
-        """A file's rows; None when it was cut and a copy before it may stand."""
-        if past is not None and past.ended and not ended and self._lines(entry.name):
-            return None
-        try:
-            return table(self.dataset, entry.name, response.body)
-        except Truncated:
-            if past is None:
-                raise
-            return None
+    def _pages(self, entry: Entry, response: Response, position: Json, digest: str) -> Answer[None]:
+        """Give a file's rows; raises Truncated, after which what was given is to be taken back."""
+        if position is not None and "all" in position:
+            return
+        if position is None and (yield from self._flown(entry, response, {"sha256": digest, "all": True})):
+            return
+        held = table(self.dataset, entry.name, held_whole(response).body)
+        after = position["piece"] if position is not None else 0
+        for asked in pages(self.dataset, entry.name, held, marked=self._marked, after=after):
+            if isinstance(asked, Page) and asked.position is not None:
+                yield Page(asked.stream, asked.records, {"sha256": digest, "piece": asked.position})
+            else:
+                yield asked
 
     def all(self, choice: Choice, position: Json) -> Answer[Mapping[str, Json]]:
         """Read every file that is new or has changed, one after the other; each is a resume point."""
@@ -232,29 +256,47 @@ class _Read:
         if response.status in GONE:
             return False
         accept(Request("GET", response.url), response)
-        digest = hashlib.sha256(response.body).hexdigest()
+        digest = response.whole.sha256
+        taken = Held(digest, entry.tag)
         if known is not None and known.sha256 == digest:
-            held[entry.name] = Held(digest, entry.tag)
+            held[entry.name] = taken
             return False
         why: Why | None = "moving" if (yield from self._moved(entry, response)) else None
         try:
-            found = list(
-                pages(self.dataset, entry.name, table(self.dataset, entry.name, response.body), marked=self._marked)
-                if why is None
-                else ()
-            )
+            if why is None:
+                yield from self._whole(entry, response, msgspec.to_builtins(held | {entry.name: taken}))
         except Truncated:
+            yield Withdrawn()
             why = "truncated"
         if why is not None:
             yield Evidence(self.dataset.name, "not_taken", False, self._detail(why))
             return False
-        held[entry.name] = Held(digest, entry.tag)
+        held[entry.name] = taken
+        return True
+
+    def _whole(self, entry: Entry, response: Response, position: Json) -> Answer[None]:
+        """Give a file's rows, the last page with the position; raises Truncated, as `_pages`."""
+        if (yield from self._flown(entry, response, position)):
+            return
+        held = table(self.dataset, entry.name, held_whole(response).body)
+        found = list(pages(self.dataset, entry.name, held, marked=self._marked))
         last = max(number for number, each in enumerate(found) if isinstance(each, Page))
         for number, asked in enumerate(found):
             if isinstance(asked, Page):
-                yield Page(asked.stream, asked.records, msgspec.to_builtins(held) if number == last else None)
+                yield Page(asked.stream, asked.records, position if number == last else None)
             else:
                 yield asked
+
+    def _flown(self, entry: Entry, response: Response, position: Json) -> Answer[bool]:
+        """Give the rows of a file that was put aside, block by block; gives whether that could be. Raises Truncated."""
+        begin = flow(self.dataset, entry.name) if response.content is not None else None
+        if begin is None or response.content is None:
+            return False
+        try:
+            yield from flown(self.dataset, entry.name, response.content, begin, marked=self._marked, position=position)
+        except Whole:
+            yield Withdrawn()
+            return False
         return True
 
     @property
@@ -288,7 +330,7 @@ class _Read:
 
     def _moved(self, entry: Entry, response: Response) -> Answer[bool]:
         """Whether a file is another than the one listed: by its size or, where it has no tag, by a second listing."""
-        if entry.size is not None and entry.size != len(response.body):
+        if entry.size is not None and entry.size != response.size:
             return True
         if entry.tag is not None or entry.size is None:
             return False

@@ -53,7 +53,7 @@ class FolderPlace:
 
     def read(self, entry: Entry, max_bytes: int) -> Answer[Response]:
         """See `Place`."""
-        (response,) = yield from fetch(Request("GET", FOLDER + entry.name, max_bytes=max_bytes))
+        (response,) = yield from fetch(Request("GET", FOLDER + entry.name, max_bytes=max_bytes, spooled=True))
         return response
 
     def write(self, name: str, body: bytes, *, new: bool) -> Answer[Response]:

@@ -7,7 +7,8 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import pyarrow as pa
@@ -18,9 +19,11 @@ from saas_connectors.files.settings import REJECTED, Dataset, format_of
 from saas_connectors.formats import of
 from saas_connectors.formats.cells import Unsettled
 from saas_connectors.formats.columns import declared, named
+from saas_connectors.formats.flowing import Begin, Flowing, Whole, flows
 from saas_connectors.formats.format import LIMITS, Reading, Rejected, Table
 from saas_connectors.formats.wrapping import unwrapped
 from saas_connectors.records import pieces
+from vault.content import Content
 
 SCHEMA: Final = pa.schema([
     ("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("field", pa.string()), ("content", pa.string()),
@@ -50,12 +53,51 @@ def streams(dataset: Dataset) -> tuple[Stream, Stream]:
 
 def table(dataset: Dataset, name: str, body: bytes) -> Table:
     """Read a file; raises Truncated, Unreadable, SettingsError (of a setting that is missing, too)."""
-    reading = Reading(dataset.settings.types, dataset.options, dataset.settings.zone)
-    try:
+    reading = _reading(dataset)
+    with _by_name(dataset):
         parts = [
             declared(of(_format(dataset, inner)).columns(content, reading), reading)
             for inner, content in unwrapped(body, name, dataset.settings.inside, LIMITS)
         ]
+    return parts[0] if len(parts) == 1 else _together(parts)
+
+
+def flow(dataset: Dataset, name: str) -> Begin | None:
+    """How a file that was put aside is read block by block; None when it has to be held."""
+    return None if name.lower().endswith((".zip", ".gz")) else flows(_format(dataset, name))
+
+
+def flown(
+    dataset: Dataset, name: str, content: Content, begin: Begin, *, marked: bool, position: Json
+) -> Iterator[Page | Evidence]:
+    """Give what `pages` gives of a file, read block by block; the last page alone bears `position`.
+
+    Errors: Whole, when it has to be held, and those of `table`: what was given is then to be taken back.
+    """
+    flowing, waiting = Flowing(begin, content, _reading(dataset)), None
+    with _by_name(dataset):
+        for made in flowing.tables():
+            _keyed(dataset, made.column_names)
+            for piece in pieces(made):
+                if waiting is not None:
+                    yield Page(dataset.name, waiting)
+                waiting = piece
+    if waiting is None:
+        raise Whole
+    yield from _set_aside(dataset, name, tuple(flowing.rejected))
+    yield from _whole(dataset, name, marked=marked)
+    yield Page(dataset.name, waiting, position)
+
+
+def _reading(dataset: Dataset) -> Reading:
+    return Reading(dataset.settings.types, dataset.options, dataset.settings.zone)
+
+
+@contextmanager
+def _by_name(dataset: Dataset) -> Iterator[None]:
+    """Name the stream's setting in what a format says of a setting."""
+    try:
+        yield
     except Unsettled as refusal:
         said = refusal.fields
         raise SettingsError(
@@ -65,10 +107,10 @@ def table(dataset: Dataset, name: str, body: bytes) -> Table:
         ) from None
     except SettingsError as refusal:
         said = refusal.fields
+        field = str(said["field"]).removeprefix(f"{dataset.at}.")
         raise SettingsError(
-            field=f"{dataset.at}.{said['field']}", expected_fr=said["expected_fr"], expected_en=said["expected_en"]
+            field=f"{dataset.at}.{field}", expected_fr=said["expected_fr"], expected_en=said["expected_en"]
         ) from None
-    return parts[0] if len(parts) == 1 else _together(parts)
 
 
 def _together(parts: list[Table]) -> Table:
@@ -94,22 +136,30 @@ def _format(dataset: Dataset, name: str) -> str:
 
 def pages(dataset: Dataset, name: str, held: Table, *, marked: bool, after: int = 0) -> Iterator[Page | Evidence]:
     """Give what was set aside, then the evidence, then the records in pieces from the one numbered `after` on, numbered."""
-    known = set(held.records.column_names)
-    if held.records.num_columns and (unknown := [key for key in dataset.settings.primary_key if key not in known]):
+    _keyed(dataset, held.records.column_names)
+    if not after:
+        yield from _set_aside(dataset, name, held.rejected)
+        yield from _whole(dataset, name, marked=marked)
+    for number, piece in enumerate(pieces(held.records)):
+        if number >= after:
+            yield Page(dataset.name, piece, number + 1)
+
+
+def _keyed(dataset: Dataset, columns: Sequence[str]) -> None:
+    known = set(columns)
+    if known and (unknown := [key for key in dataset.settings.primary_key if key not in known]):
         raise SettingsError(
             field=f"{dataset.at}.primary_key",
             expected_fr=f"des colonnes du fichier ; « {unknown[0]} » n'en est pas une : {', '.join(sorted(known))[:400]}",
             expected_en=f"columns of the file; `{unknown[0]}` is none: {', '.join(sorted(known))[:400]}",
         )
-    if not after:
-        if held.rejected:
-            yield Page(dataset.name + REJECTED, _aside(name, held.rejected))
-            reasons = Counter(each.reason for each in held.rejected)
-            yield Evidence(dataset.name, "invalid_records", False, {"count": reasons.total(), "rules": dict(reasons)})
-        yield from _whole(dataset, name, marked=marked)
-    for number, piece in enumerate(pieces(held.records)):
-        if number >= after:
-            yield Page(dataset.name, piece, number + 1)
+
+
+def _set_aside(dataset: Dataset, name: str, rejected: tuple[Rejected, ...]) -> Iterator[Page | Evidence]:
+    if rejected:
+        yield Page(dataset.name + REJECTED, _aside(name, rejected))
+        reasons = Counter(each.reason for each in rejected)
+        yield Evidence(dataset.name, "invalid_records", False, {"count": reasons.total(), "rules": dict(reasons)})
 
 
 def _whole(dataset: Dataset, name: str, *, marked: bool) -> Iterator[Evidence]:

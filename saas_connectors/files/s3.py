@@ -76,7 +76,7 @@ class S3Place:
 
     def read(self, entry: Entry, max_bytes: int) -> Answer[Response]:
         """See `Place`."""
-        (response,) = yield from fetch(Request("GET", self._address(entry.name), max_bytes=max_bytes))
+        (response,) = yield from fetch(Request("GET", self._address(entry.name), max_bytes=max_bytes, spooled=True))
         return response
 
     def write(self, name: str, body: bytes, *, new: bool) -> Answer[Response]:

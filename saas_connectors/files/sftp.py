@@ -50,7 +50,7 @@ class SftpPlace:
 
     def read(self, entry: Entry, max_bytes: int) -> Answer[Response]:
         """See `Place`."""
-        (response,) = yield from fetch(Request("GET", self.url + entry.name, max_bytes=max_bytes))
+        (response,) = yield from fetch(Request("GET", self.url + entry.name, max_bytes=max_bytes, spooled=True))
         return response
 
     def write(self, name: str, body: bytes, *, new: bool) -> Answer[Response]:

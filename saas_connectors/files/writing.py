@@ -183,7 +183,7 @@ class FilesWriter(Unmirrored):
         if response.status in GONE:
             return ReadBack("absent")
         accept(Request("GET", response.url), response)
-        same = compare_digest(hashlib.sha256(response.body).digest(), hashlib.sha256(body).digest())
+        same = compare_digest(response.whole.sha256, hashlib.sha256(body).hexdigest())
         return ReadBack("confirmed") if same else ReadBack("differs", (pointer,))
 
     def _probed(self, name: str, body: bytes) -> Answer[Probed]:

@@ -10,7 +10,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
@@ -331,3 +331,54 @@ def _instant(cell: str, style: str, zone: ZoneInfo) -> object:
     except ValueError:
         return BAD
     return found.astimezone(UTC)
+
+
+_BORING: Final = {
+    "number": (r"^[+-]?\d+$", r"^[+-]?\d+,\d{1,2}$", r"^[+-]?\d+\.\d{1,2}$"),
+    "date": (
+        r"^(?:0[1-9]|1[0-2])/(?:0[1-9]|1[0-2])/[1-9]\d{3}$", r"^(?:1[3-9]|2[0-8])/(?:0[1-9]|1[0-2])/[1-9]\d{3}$",
+        r"^[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])$",
+    ),
+}  # fmt: skip
+"""Cells that can all be read in the same ways as the first of them."""
+
+
+class Sample:
+    """A cell for each set of ways in which cells of a column can be read: what settles them settles the column."""
+
+    def __init__(self, declared: str) -> None:
+        self.declared = declared
+        self._time = kinds.is_temporal(arrow_type(declared))
+        self._cells: dict[object, str] = {}
+
+    @property
+    def cells(self) -> list[str]:
+        """The cells."""
+        return list(self._cells.values())
+
+    def look(self, distinct: pa.Array) -> None:
+        """Look at cells, spaces around them taken off."""
+        left = distinct.filter(pc.and_(pc.is_valid(distinct), pc.not_equal(distinct, "")))
+        for pattern in _BORING["date" if self._time else "number"]:
+            alike = pc.match_substring_regex(left, pattern)
+            first = left.filter(alike).slice(0, 1).to_pylist()
+            if first:
+                self._cells.setdefault(pattern, first[0])
+                left = left.filter(pc.invert(alike))
+        for cell in left.to_pylist():
+            self._cells.setdefault(self._ways(cell), cell)
+
+    def _ways(self, cell: str) -> object:
+        if not self._time:
+            comma, point = (_number(cell, each) for each in DECIMALS)
+            return comma is not None, point is not None, comma == point
+        day = _SPACES.split(cell.replace("T", " ", 1), maxsplit=1)[0]
+        return frozenset(style for style in DATES if _day(day, style))
+
+
+def sampled(sample: Sample, writing: Writing) -> Writing:
+    """Settle how a column is written from a sample of its cells, as all of them would; raises `Unsettled`."""
+    if kinds.is_temporal(arrow_type(sample.declared)):
+        style = _settled_dates([_SPACES.split(cell.replace("T", " ", 1), maxsplit=1)[0] for cell in sample.cells])
+        return replace(writing, dates=style)
+    return replace(writing, decimal=_settled_decimal(sample.cells))

@@ -137,15 +137,18 @@ def content(row: Json) -> str:
     return text if len(text) <= 1 << 20 else text[: 1 << 20]
 
 
-def declared(raw: Raw, reading: Reading) -> Table:
-    """Apply the declared types; raises `Unsettled`. Fields that are declared and absent stay absent."""
-    table, writing = raw.records, _writing(reading)
+def declared(raw: Raw, reading: Reading, settled: Mapping[str, Writing] | None = None) -> Table:
+    """Apply the declared types; raises `Unsettled`. Fields that are declared and absent stay absent.
+
+    settled: how columns are known to be written, where the settings do not say it.
+    """
+    table, usual = raw.records, writing_of(reading)
     bad: dict[str, tuple[pa.Array, Reason]] = {}
     for name, kind in reading.types.items():
         at = table.schema.get_field_index(name)
         if at < 0:
             continue
-        held = table.column(at)
+        held, writing = table.column(at), (settled or {}).get(name, usual)
         if kinds.is_string(held.type) or kinds.is_large_string(held.type):
             made = convert(held, kind, writing)
             values, wrong, reason = made.values, made.bad, made.reason
@@ -159,7 +162,8 @@ def declared(raw: Raw, reading: Reading) -> Table:
     return _aside(raw, table, bad)
 
 
-def _writing(reading: Reading) -> Writing:
+def writing_of(reading: Reading) -> Writing:
+    """What the settings say of how cells are written."""
     dates, decimal = reading.options.get("dates"), reading.options.get("decimal")
     return Writing(dates if isinstance(dates, str) else None, decimal if isinstance(decimal, str) else None, reading.zone)
 

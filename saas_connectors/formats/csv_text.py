@@ -72,23 +72,23 @@ class _Csv:
     def rows(self, body: bytes, settings: Reading) -> Iterator[Row | Rejected]:
         """See `Format`: the exact way."""
         held = text.read(body, settings.options, settings.limits)
-        separator, quote, names = _manner(held, settings.options)
+        separator, quote, names = manner(held, settings.options)
         count = 0
         for row in csv_strict.rows(held.text, names, separator, quote, settings.limits, held.skipped + 1):
             count += 1
-            yield _without_end(row)
+            yield without_end(row)
         text.counted(held, count)
 
     def columns(self, body: bytes, settings: Reading) -> Raw:
         """Read by columns; raises what `rows` raises."""
         held = text.read(body, settings.options, settings.limits)
-        separator, quote, names = _manner(held, settings.options)
+        separator, quote, names = manner(held, settings.options)
         table = _quick(held, separator, quote, names, settings.limits)
         if table is not None:
             text.counted(held, table.num_rows)
             lines = partial(_lines, held, separator, quote, names, settings.limits)
             return Raw(table, lines)
-        titles = names if names is not None else _titles(held, separator, quote)
+        titles = names if names is not None else titles_of(held, separator, quote)
         if names is None and titles and not titles[-1]:
             titles = titles[:-1]
         return gather(self.rows(body, settings), settings.limits, titles)
@@ -133,7 +133,7 @@ def cell_text(value: Json, options: Mapping[str, Json]) -> str:
     return written(value)
 
 
-def _manner(held: text.Text, options: Mapping[str, Json]) -> tuple[str, str | None, list[str] | None]:
+def manner(held: text.Text, options: Mapping[str, Json]) -> tuple[str, str | None, list[str] | None]:
     """The separator, the quote (None for none) and the names of the columns (None for the first row)."""
     quote = options.get("quote", '"')
     mark = quote if isinstance(quote, str) and quote != "none" else None
@@ -144,7 +144,8 @@ def _manner(held: text.Text, options: Mapping[str, Json]) -> tuple[str, str | No
     return separator, mark, [str(name) for name in names] if isinstance(names, list) else None
 
 
-def _titles(held: text.Text, separator: str, quote: str | None) -> list[str]:
+def titles_of(held: text.Text, separator: str, quote: str | None) -> list[str]:
+    """The names of the columns, in the first row."""
     for _, cells in csv_strict.records(held.text, separator, quote, LIMITS):
         if isinstance(cells, list):
             return csv_strict.titled(cells)
@@ -166,8 +167,19 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
     body = held.text.encode()
     marks = quote.encode() if quote is not None else b""
     quoted = bool(marks) and marks in body
-    if quoted and not _well_quoted(body, separator, marks):
+    if quoted and (dense(body, marks) or not quotes_around_cells(body, separator, marks)):
         return None
+    table = parsed(body, titles, separator, quote if quoted else None, limits, skip=0 if names is not None else 1)
+    return None if table is None or (names is None and titled_again(table, titles)) else table
+
+
+def parsed(
+    body: bytes, titles: Sequence[str], separator: str, quote: str | None, limits: Limits, *, skip: int = 0
+) -> pa.Table | None:
+    """Read lines of UTF-8 by Arrow, all cells text; None when a line is not of the length of `titles`, or beyond the limits.
+
+    quote: None when there is none in them. skip: lines before the first.
+    """
     broken: list[int] = []
 
     def refuse(row: pyarrow.csv.InvalidRow) -> str:
@@ -178,11 +190,11 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
         table = pyarrow.csv.read_csv(
             pa.BufferReader(body),
             pyarrow.csv.ReadOptions(
-                use_threads=False, column_names=titles, skip_rows=0 if names is not None else 1, block_size=len(body) + 16
+                use_threads=False, column_names=titles, skip_rows=skip, block_size=len(body) + 16
             ),
             pyarrow.csv.ParseOptions(
-                delimiter=separator, quote_char=quote if quoted and quote else False, double_quote=quoted, escape_char=False,
-                newlines_in_values=quoted, ignore_empty_lines=False, invalid_row_handler=refuse,
+                delimiter=separator, quote_char=quote or False, double_quote=quote is not None, escape_char=False,
+                newlines_in_values=quote is not None, ignore_empty_lines=False, invalid_row_handler=refuse,
             ),
             pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(titles, pa.string()), null_values=[""], strings_can_be_null=True,
@@ -193,9 +205,18 @@ def _quick(held: text.Text, separator: str, quote: str | None, names: list[str] 
         return None
     if broken or table.num_rows > limits.rows or _blank(table):
         return None
-    again = pc.any(pc.equal(pc.utf8_trim_whitespace(table.column(0)), titles[0])).as_py() if names is None else False
     longest = max((pc.max(pc.binary_length(column)).as_py() or 0 for column in table.columns), default=0)
-    return None if again or longest > limits.cell else table
+    return None if longest > limits.cell else table
+
+
+def titled_again(table: pa.Table, titles: Sequence[str]) -> bool:
+    """Whether a row may repeat the titles."""
+    return bool(pc.any(pc.equal(pc.utf8_trim_whitespace(table.column(0)), titles[0])).as_py())
+
+
+def dense(body: bytes, quote: bytes) -> bool:
+    """Whether there are so many quotes that the exact way is as quick."""
+    return body.count(quote) > len(body) // _DENSE
 
 
 def _blank(table: pa.Table) -> bool:
@@ -208,10 +229,8 @@ def _blank(table: pa.Table) -> bool:
     return bool(pc.any(empty).as_py())
 
 
-def _well_quoted(body: bytes, separator: str, quote: bytes) -> bool:
+def quotes_around_cells(body: bytes, separator: str, quote: bytes) -> bool:
     """Whether every quote opens a cell at its beginning, is doubled inside one, or closes it at its end."""
-    if body.count(quote) > len(body) // _DENSE:
-        return False
     edge, mark = re.escape(separator.encode()) + rb"\r\n", re.escape(quote)
     cell = rb"(?:(?<=[" + edge + rb"])|\A)" + mark + rb"[^" + mark + rb"]*+(?:" + mark * 2 + rb"[^" + mark + rb"]*+)*+" + mark
     left = re.sub(cell + rb"(?=[" + edge + rb"]|\Z)", b"", body)
@@ -226,7 +245,7 @@ def _lines(held: text.Text, separator: str, quote: str | None, names: list[str] 
     return [row.line for row in found if isinstance(row, Row)]
 
 
-def _without_end(row: Row | Rejected) -> Row | Rejected:
+def without_end(row: Row | Rejected) -> Row | Rejected:
     """Drop the nameless column that a separator at the end of every line makes, when its cell is empty."""
     if isinstance(row, Rejected) or "" not in row.values:
         return row

@@ -26,7 +26,7 @@ class _Fixed:
 
     def rows(self, body: bytes, settings: Reading) -> Iterator[Row | Rejected]:
         """See `Format`."""
-        held, widths = text.read(body, settings.options, settings.limits), _widths(settings.options)
+        held, widths = text.read(body, settings.options, settings.limits), widths_of(settings.options)
         if not held.text.strip():
             raise Truncated(why_fr="il est vide", why_en="it is empty")
         count, number = 0, held.skipped
@@ -38,23 +38,23 @@ class _Fixed:
             count += 1
             if len(cells) < sum(widths.values()) and cells == line:
                 raise Truncated(why_fr="la dernière ligne n'est pas entière", why_en="its last line is not whole")
-            yield _row(number, cells, widths)
+            yield row(number, cells, widths)
         text.counted(held, count)
 
     def columns(self, body: bytes, settings: Reading) -> Raw:
         """See `Format`."""
-        names = [name for name in _widths(settings.options) if not name.startswith("_") and name]
+        names = [name for name in widths_of(settings.options) if not name.startswith("_") and name]
         return gather(self.rows(body, settings), settings.limits, names)
 
     def write(self, columns: Sequence[str], rows: Iterable[Values], settings: Reading | None = None) -> bytes:
         """See `Format`: numbers to the right, the rest to the left; a value longer than its column is refused."""
         options = settings.options if settings else {}
-        widths = _widths(options)
+        widths = widths_of(options)
         lines = []
-        for row in rows:
+        for each in rows:
             cells = []
             for name, width in widths.items():
-                value = row.get(name) if name in columns else None
+                value = each.get(name) if name in columns else None
                 cell = cell_text(value, options)
                 if len(cell) > width or "\n" in cell or "\r" in cell:
                     raise Unreadable(
@@ -70,7 +70,8 @@ class _Fixed:
 FIXED: Final = _Fixed()
 
 
-def _widths(options: Mapping[str, Json]) -> dict[str, int]:
+def widths_of(options: Mapping[str, Json]) -> dict[str, int]:
+    """The characters of each column; raises `SettingsError`."""
     held = options.get("widths")
     if not isinstance(held, dict) or not held:
         raise SettingsError(
@@ -81,7 +82,8 @@ def _widths(options: Mapping[str, Json]) -> dict[str, int]:
     return held
 
 
-def _row(number: int, line: str, widths: Mapping[str, int]) -> Row | Rejected:
+def row(number: int, line: str, widths: Mapping[str, int]) -> Row | Rejected:
+    """Read one line, its end taken off."""
     if len(line) != sum(widths.values()):
         return Rejected(number, "columns", "", text.shown(line))
     if text.undecoded(line):

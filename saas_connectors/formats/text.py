@@ -20,7 +20,7 @@ from saas_connectors.formats.format import Limits, Truncated, Unreadable
 
 ENCODINGS: Final = ("utf-8", "utf-8-sig", "cp1252", "latin-1", "iso-8859-15", "utf-16", "utf-16-le", "utf-16-be")
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_LATIN_9: Final = re.compile(rb"[\xa4\xa6\xa8\xb4\xb8\xbc\xbd\xbe]")
+LATIN_9: Final = re.compile(rb"[\xa4\xa6\xa8\xb4\xb8\xbc\xbd\xbe]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -51,7 +51,7 @@ def encoding_of(body: bytes) -> str:
     except UnicodeDecodeError as stopped:
         if stopped.end == len(body) and stopped.reason == "unexpected end of data" and not body[: stopped.start].isascii():
             return "utf-8"  # cut inside a character: the rest is UTF-8
-        if _LATIN_9.search(body):
+        if LATIN_9.search(body):
             raise Unsettled(
                 setting="encoding",
                 why_fr="le texte n'est pas en UTF-8, et peut être en cp1252 ou en iso-8859-15",
@@ -81,11 +81,12 @@ def read(body: bytes, options: Mapping[str, Json], limits: Limits) -> Text:
         text = text.partition("\n")[2]
     count = None
     if isinstance(trailer, str):
-        text, count = _trailed(text, trailer)
+        text, count = trailed(text, trailer)
     return Text(text, encoding, clean, count, skip if isinstance(skip, int) else 0)
 
 
-def _trailed(text: str, trailer: str) -> tuple[str, int | None]:
+def trailed(text: str, trailer: str) -> tuple[str, int | None]:
+    """Take the trailer off, and read the count in it; raises `Truncated`."""
     whole = text.rstrip("\r\n \t\x1a")
     at = max(whole.rfind("\n"), whole.rfind("\r")) + 1
     pattern = re.escape(trailer).replace(r"\{count\}", r"[ \"]*0*(\d{1,18})[ \"]*", 1)

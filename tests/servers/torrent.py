@@ -32,7 +32,10 @@ class Torrent:
     sent: int = 0
 
     def rows(self) -> Iterator[bytes]:
-        """A JSON array of records, of `size` bytes. form: `rows`, or `tiny`, records that hold nothing."""
+        """A JSON array of records, of `size` bytes.
+
+        form: `rows`; `tiny`, records that hold nothing; `error`, an array that an error's text ends.
+        """
         if self.form == "tiny":
             yield b"[" + b",".join(b'{"id":%d}' % number for number in range(1000, 10_000))
             for start in range(10_000, max(10_001, self.size // 15), 20_000):
@@ -47,7 +50,7 @@ class Torrent:
             if number % 1000 == 0:
                 yield b"".join(held)
                 held = []
-        yield b"".join(held).removesuffix(b",") + b"]"
+        yield b"".join(held).removesuffix(b",") + (b'\n{"error_code": "DatasetError"}' if self.form == "error" else b"]")
 
     @property
     def print(self) -> str:

@@ -1,0 +1,135 @@
+"""JSON lines, and JSON that is one array of objects, block by block.
+
+The types of fields are found in a first reading, and applied in a second.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from saas_connectors.connector import Json
+from saas_connectors.formats import text
+from saas_connectors.formats.columns import Raw, beyond, content, named
+from saas_connectors.formats.flowing import BLOCK, Whole
+from saas_connectors.formats.flowing_lines import Lines
+from saas_connectors.formats.format import Reading, Rejected, Row, Truncated, Unreadable
+from saas_connectors.lumps import NotArray, flowing
+from saas_connectors.shapes import Bounds, TooDeep, conform, join, observe_all, settle
+from vault.content import Content
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_LUMP: Final = BLOCK // 2
+_Rows = Callable[[], Iterator[list[Row | Rejected]]]
+"""Gives the rows of a file, block by block, from its beginning each time."""
+
+
+@dataclass(slots=True)
+class _Json:
+    """Rows whose fields have one type each, throughout the file."""
+
+    rows: _Rows
+    reading: Reading
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+
+    def learn(self) -> "_Json":
+        """Read the file once; raises Truncated, Unreadable."""
+        limits, seen, found = self.reading.limits, 0, dict[str, pa.DataType]()
+        bounds = Bounds(limits.depth, limits.columns)
+        for rows in self.rows():
+            held = [row.values for row in rows if isinstance(row, Row)]
+            seen += len(held)
+            if seen > limits.rows:
+                raise beyond(f"{limits.rows} lignes", f"{limits.rows} rows")
+            for name in dict.fromkeys(name for row in held for name in row):
+                try:
+                    kind = observe_all([row.get(name) for row in held], bounds)
+                except (TooDeep, RecursionError):
+                    raise beyond(f"{limits.depth} niveaux", f"{limits.depth} levels") from None
+                found[name] = join(found.get(name, pa.null()), kind)
+            named(list(found), limits)
+        self.types = {name: settle(kind) for name, kind in found.items()}
+        return self
+
+    def blocks(self) -> Iterator[Raw]:
+        """See `Flow`."""
+        for rows in self.rows():
+            held = [row for row in rows if isinstance(row, Row)]
+            table = pa.table([self._column(held, name) for name in self.types], list(self.types)) if held else pa.table({})
+            rejected = tuple(row for row in rows if isinstance(row, Rejected))
+            if held or rejected:
+                yield Raw(table, lambda held=held: [row.line for row in held], rejected)  # type: ignore[misc] # a default
+
+    def _column(self, held: list[Row], name: str) -> pa.Array:
+        values: list[Any] = [row.values.get(name) for row in held]
+        try:
+            return pa.array(values, type=self.types[name])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.array([conform(value, self.types[name]) for value in values], type=self.types[name])
+
+
+def lines(content: Content, reading: Reading) -> _Json:
+    """Look at JSON lines; raises Whole, Truncated, Unreadable."""
+    asked = Reading(reading.types, {"encoding": "utf-8", **reading.options}, reading.zone, reading.limits)
+    held = Lines.of(content, asked)
+
+    def rows() -> Iterator[list[Row | Rejected]]:
+        count = 0
+        for block in held.blocks():
+            made = list(_lines(block.held.text, block.line, last=block.last))
+            count += len(made)
+            if block.last:
+                text.counted(block.held, count)
+            yield made
+
+    return _Json(rows, reading).learn()
+
+
+def _lines(held: str, first: int, *, last: bool) -> Iterator[Row | Rejected]:
+    found = held.split("\n")
+    for number, line in enumerate(found, first):
+        if not line.strip():
+            continue
+        if text.undecoded(line):
+            yield Rejected(number, "undecodable", "", text.shown(line))
+            continue
+        try:
+            value = _DECODER.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            if last and number == first + len(found) - 1:
+                raise Truncated(why_fr="la dernière ligne n'est pas entière", why_en="its last line is not whole") from None
+            yield Rejected(number, "value", "", line)
+            continue
+        yield Row(number, value) if isinstance(value, dict) else Rejected(number, "shape", "", line)
+
+
+def array(content_: Content, reading: Reading) -> _Json:
+    """Look at JSON that is one array; raises Whole, Truncated, Unreadable."""
+    if reading.options.get("rows") or content_.size > reading.limits.unpacked:
+        raise Whole
+
+    def rows() -> Iterator[list[Row | Rejected]]:
+        rank = 0
+        try:
+            for lump in flowing(content_, _LUMP):
+                elements: list[Json] = _DECODER.decode(lump)
+                yield [
+                    Row(rank, each) if isinstance(each, dict) else Rejected(rank, "shape", "", content(each))
+                    for rank, each in enumerate(elements, rank + 1)
+                ]
+                rank += len(elements)
+        except NotArray:
+            raise Whole from None
+        except RecursionError:
+            raise beyond("les niveaux admis", "the levels allowed") from None
+        except msgspec.DecodeError as refusal:
+            if "truncated" in str(refusal):
+                raise Truncated(why_fr="le JSON n'a pas sa fin", why_en="the JSON lacks its end") from None
+            raise Unreadable(why_fr="ce n'est pas du JSON", why_en="it is not JSON") from None
+        except UnicodeDecodeError:
+            raise Unreadable(why_fr="ce n'est pas de l'UTF-8", why_en="it is not UTF-8") from None
+
+    return _Json(rows, reading).learn()
