@@ -13,13 +13,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from saas_connectors.connector import Class, Evidence, Json, Page, Stream, SyncMode
+from saas_connectors.connector import Class, Evidence, Json, Page, Stream, SyncMode, Withdrawn
 from saas_connectors.errors import SettingsError
 from saas_connectors.files.settings import REJECTED, Dataset, format_of
 from saas_connectors.formats import of
 from saas_connectors.formats.cells import Unsettled
 from saas_connectors.formats.columns import declared, named
-from saas_connectors.formats.flowing import Begin, Flowing, Whole, flows
+from saas_connectors.formats.flowing import Again, Begin, Flowing, Whole, flows
 from saas_connectors.formats.format import LIMITS, Reading, Rejected, Table
 from saas_connectors.formats.wrapping import unwrapped
 from saas_connectors.records import pieces
@@ -69,19 +69,25 @@ def flow(dataset: Dataset, name: str) -> Begin | None:
 
 def flown(
     dataset: Dataset, name: str, content: Content, begin: Begin, *, marked: bool, position: Json
-) -> Iterator[Page | Evidence]:
+) -> Iterator[Page | Withdrawn | Evidence]:
     """Give what `pages` gives of a file, read block by block; the last page alone bears `position`.
 
     Errors: Whole, when it has to be held, and those of `table`: what was given is then to be taken back.
     """
     flowing, waiting = Flowing(begin, content, _reading(dataset)), None
-    with _by_name(dataset):
-        for made in flowing.tables():
-            _keyed(dataset, made.column_names)
-            for piece in pieces(made):
-                if waiting is not None:
-                    yield Page(dataset.name, waiting)
-                waiting = piece
+    while True:
+        try:
+            with _by_name(dataset):
+                for made in flowing.tables():
+                    _keyed(dataset, made.column_names)
+                    for piece in pieces(made):
+                        if waiting is not None:
+                            yield Page(dataset.name, waiting)
+                        waiting = piece
+            break
+        except Again:
+            yield Withdrawn()
+            flowing, waiting = Flowing(begin, content, _reading(dataset), sure=True), None
     if waiting is None:
         raise Whole
     yield from _set_aside(dataset, name, tuple(flowing.rejected))

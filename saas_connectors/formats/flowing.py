@@ -3,8 +3,9 @@
 1. A format flows when a block of it can be read by itself: lines (CSV, fixed width, JSON lines) in UTF-8 or in single bytes, an
    array of JSON. What cannot raises `Whole`, at the latest before its last table: it is then to be held, and what was given
    is to be taken back.
-2. What depends on the whole is found by reading it once before: how it is encoded, how a column writes its dates and numbers
-   (`cells`), of which type a field of JSON is.
+2. What depends on the whole (how a column writes its dates and numbers, of which type a field of JSON is) is taken from the
+   first block, and looked at in every other. Where they say otherwise, `Again`: what was given is to be taken back, and the
+   file is read once more, all of it looked at before (`sure`).
 3. What a cut shows comes last (a line without its end, a trailer, a bracket): whoever takes the tables must have taken the last
    one before relying on any.
 """
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
-from saas_connectors.formats.cells import Sample, Writing, sampled
+from saas_connectors.formats.cells import Sample, Unsettled, Writing, sampled
 from saas_connectors.formats.columns import Raw, beyond, bounded, declared, writing_of
 from saas_connectors.formats.format import Reading, Rejected, Table
 from saas_connectors.values import arrow_type
@@ -31,16 +32,20 @@ class Whole(Exception):
     """The file has to be held whole."""
 
 
+class Again(Exception):
+    """The file has to be read again, `sure`."""
+
+
 class Flow(Protocol):
     """A format that flows, once it knows its file."""
 
     def blocks(self) -> Iterator[Raw]:
-        """Give the records of each block, all text or of types that stay the same; raises Whole, Truncated, Unreadable."""
+        """Give the records of each block, all text or of types that stay; raises Whole, Again, Truncated, Unreadable."""
         ...
 
 
-Begin = Callable[[Content, Reading], Flow]
-"""Looks at a file, all of it if need be; raises Whole, Truncated, Unreadable, Unsettled."""
+Begin = Callable[[Content, Reading, bool], Flow]
+"""Looks at a file, at all of it to be sure; raises Whole, Truncated, Unreadable, Unsettled."""
 
 
 def flows(name: str) -> Begin | None:
@@ -60,16 +65,24 @@ class Flowing:
     begin: Begin
     content: Content
     reading: Reading
+    sure: bool = False
     rejected: list[Rejected] = field(default_factory=list)
-    columns: frozenset[str] = frozenset()
 
     def tables(self) -> Iterator[pa.Table]:
-        """Give the records, declared types applied; see the laws."""
-        flow, rows = self.begin(self.content, self.reading), 0
-        settled = self._settled(flow)
+        """Give the records, declared types applied; see the laws. Raises Again unless `sure`."""
+        flow, rows = self.begin(self.content, self.reading, self.sure), 0
+        samples = self._samples()
+        settled = self._settled(flow) if self.sure else None
         for raw in flow.blocks():
+            if not self.sure:
+                _look(samples, raw)
+            if settled is None:
+                if self._moved(samples, None):
+                    raise Again
+                settled = self._settle(samples)
             made: Table = declared(raw, self.reading, settled)
-            self.columns |= frozenset(made.records.column_names)
+            if made.rejected and not self.sure and self._moved(samples, settled):
+                raise Again
             self.rejected += made.rejected
             bounded(self.rejected)
             rows += made.records.num_rows
@@ -77,20 +90,38 @@ class Flowing:
                 raise beyond(f"{self.reading.limits.rows} lignes", f"{self.reading.limits.rows} rows")
             if made.records.num_rows:
                 yield made.records
+        if not self.sure and self._moved(samples, settled or {}):
+            raise Again
+
+    def _samples(self) -> dict[str, Sample]:
+        """Of the columns whose settings leave open how their cells are written."""
+        writing = writing_of(self.reading)
+        return {name: Sample(kind) for name, kind in self.reading.types.items() if _open(kind, writing)}
 
     def _settled(self, flow: Flow) -> dict[str, Writing]:
-        """How each column whose settings do not say it writes its dates or numbers: all of its cells are looked at."""
-        writing = writing_of(self.reading)
-        asked = {name: kind for name, kind in self.reading.types.items() if _open(kind, writing)}
-        if not asked:
-            return {}
-        samples = {name: Sample(kind) for name, kind in asked.items()}
-        for raw in flow.blocks():
-            for name, sample in samples.items():
-                at = raw.records.schema.get_field_index(name)
-                if at >= 0 and kinds.is_string(raw.records.schema.field(at).type):
-                    sample.look(pc.unique(pc.utf8_trim_whitespace(raw.records.column(at))))
-        return {name: sampled(sample, writing) for name, sample in samples.items()}
+        """How each column writes its dates or numbers: all of its cells are looked at."""
+        samples = self._samples()
+        for raw in flow.blocks() if samples else ():
+            _look(samples, raw)
+        return self._settle(samples)
+
+    def _moved(self, samples: Mapping[str, Sample], before: dict[str, Writing] | None) -> bool:
+        """Whether what was seen so far settles columns in another way than before, or in none."""
+        try:
+            found = self._settle(samples)
+        except Unsettled:
+            return True
+        return before is not None and found != before
+
+    def _settle(self, samples: Mapping[str, Sample]) -> dict[str, Writing]:
+        return {name: sampled(sample, writing_of(self.reading)) for name, sample in samples.items()}
+
+
+def _look(samples: Mapping[str, Sample], raw: Raw) -> None:
+    for name, sample in samples.items():
+        at = raw.records.schema.get_field_index(name)
+        if at >= 0 and kinds.is_string(raw.records.schema.field(at).type):
+            sample.look(pc.unique(pc.utf8_trim_whitespace(raw.records.column(at))))
 
 
 def _open(kind: str, writing: Writing) -> bool:

@@ -1,6 +1,6 @@
 """JSON lines, and JSON that is one array of objects, block by block.
 
-The types of fields are found in a first reading, and applied in a second.
+Fields have the types of the whole: those of the first block as long as no other says otherwise.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ import pyarrow as pa
 from saas_connectors.connector import Json
 from saas_connectors.formats import text
 from saas_connectors.formats.columns import Raw, beyond, content, named
-from saas_connectors.formats.flowing import BLOCK, Whole
+from saas_connectors.formats.flowing import BLOCK, Again, Whole
 from saas_connectors.formats.flowing_lines import Lines
 from saas_connectors.formats.format import Reading, Rejected, Row, Truncated, Unreadable
 from saas_connectors.lumps import NotArray, flowing
@@ -33,45 +33,62 @@ class _Json:
 
     rows: _Rows
     reading: Reading
-    types: dict[str, pa.DataType] = field(default_factory=dict)
+    known: bool = False
+    _seen: dict[str, pa.DataType] = field(default_factory=dict)
+    _types: dict[str, pa.DataType] = field(default_factory=dict)
 
     def learn(self) -> "_Json":
         """Read the file once; raises Truncated, Unreadable."""
-        limits, seen, found = self.reading.limits, 0, dict[str, pa.DataType]()
-        bounds = Bounds(limits.depth, limits.columns)
+        seen, limits = 0, self.reading.limits
         for rows in self.rows():
-            held = [row.values for row in rows if isinstance(row, Row)]
+            held = [row for row in rows if isinstance(row, Row)]
             seen += len(held)
             if seen > limits.rows:
                 raise beyond(f"{limits.rows} lignes", f"{limits.rows} rows")
-            for name in dict.fromkeys(name for row in held for name in row):
-                try:
-                    kind = observe_all([row.get(name) for row in held], bounds)
-                except (TooDeep, RecursionError):
-                    raise beyond(f"{limits.depth} niveaux", f"{limits.depth} levels") from None
-                found[name] = join(found.get(name, pa.null()), kind)
-            named(list(found), limits)
-        self.types = {name: settle(kind) for name, kind in found.items()}
+            self._observe(held)
+        self._types, self.known = self._settled(), True
         return self
 
     def blocks(self) -> Iterator[Raw]:
         """See `Flow`."""
         for rows in self.rows():
             held = [row for row in rows if isinstance(row, Row)]
-            table = pa.table([self._column(held, name) for name in self.types], list(self.types)) if held else pa.table({})
+            if held and not self.known:
+                first = not self._seen
+                self._observe(held)
+                if first:
+                    self._types = self._settled()
+                elif self._types != self._settled():
+                    raise Again
+            table = pa.table([self._column(held, name) for name in self._types], list(self._types)) if held else pa.table({})
             rejected = tuple(row for row in rows if isinstance(row, Rejected))
             if held or rejected:
                 yield Raw(table, lambda held=held: [row.line for row in held], rejected)  # type: ignore[misc] # a default
 
+    def _observe(self, held: list[Row]) -> None:
+        """Widen the types by those of some rows; raises Unreadable."""
+        limits = self.reading.limits
+        bounds = Bounds(limits.depth, limits.columns)
+        for name in dict.fromkeys(name for row in held for name in row.values):
+            try:
+                kind = observe_all([row.values.get(name) for row in held], bounds)
+            except (TooDeep, RecursionError):
+                raise beyond(f"{limits.depth} niveaux", f"{limits.depth} levels") from None
+            self._seen[name] = join(self._seen.get(name, pa.null()), kind)
+        named(list(self._seen), limits)
+
+    def _settled(self) -> dict[str, pa.DataType]:
+        return {name: settle(kind) for name, kind in self._seen.items()}
+
     def _column(self, held: list[Row], name: str) -> pa.Array:
         values: list[Any] = [row.values.get(name) for row in held]
         try:
-            return pa.array(values, type=self.types[name])
+            return pa.array(values, type=self._types[name])
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            return pa.array([conform(value, self.types[name]) for value in values], type=self.types[name])
+            return pa.array([conform(value, self._types[name]) for value in values], type=self._types[name])
 
 
-def lines(content: Content, reading: Reading) -> _Json:
+def lines(content: Content, reading: Reading, sure: bool) -> _Json:
     """Look at JSON lines; raises Whole, Truncated, Unreadable."""
     asked = Reading(reading.types, {"encoding": "utf-8", **reading.options}, reading.zone, reading.limits)
     held = Lines.of(content, asked)
@@ -85,7 +102,7 @@ def lines(content: Content, reading: Reading) -> _Json:
                 text.counted(block.held, count)
             yield made
 
-    return _Json(rows, reading).learn()
+    return _Json(rows, reading).learn() if sure else _Json(rows, reading)
 
 
 def _lines(held: str, first: int, *, last: bool) -> Iterator[Row | Rejected]:
@@ -106,7 +123,7 @@ def _lines(held: str, first: int, *, last: bool) -> Iterator[Row | Rejected]:
         yield Row(number, value) if isinstance(value, dict) else Rejected(number, "shape", "", line)
 
 
-def array(content_: Content, reading: Reading) -> _Json:
+def array(content_: Content, reading: Reading, sure: bool) -> _Json:
     """Look at JSON that is one array; raises Whole, Truncated, Unreadable."""
     if reading.options.get("rows") or content_.size > reading.limits.unpacked:
         raise Whole
@@ -132,4 +149,4 @@ def array(content_: Content, reading: Reading) -> _Json:
         except UnicodeDecodeError:
             raise Unreadable(why_fr="ce n'est pas de l'UTF-8", why_en="it is not UTF-8") from None
 
-    return _Json(rows, reading).learn()
+    return _Json(rows, reading).learn() if sure else _Json(rows, reading)

@@ -202,7 +202,7 @@ class _Csv:
         return [row.line for row in self._rows(held, line) if isinstance(row, Row)]
 
 
-def csv(content: Content, reading: Reading) -> _Csv:
+def csv(content: Content, reading: Reading, sure: bool) -> _Csv:  # noqa: ARG001 - `Begin`
     """Look at a file; raises Whole, Unsettled."""
     asked = reading.options.get("quote", '"')
     quote = asked if isinstance(asked, str) and asked != "none" else None
@@ -254,6 +254,6 @@ class _Fixed:
             yield fixed.row(number, cells, self.widths)
 
 
-def fixed_width(content: Content, reading: Reading) -> _Fixed:
+def fixed_width(content: Content, reading: Reading, sure: bool) -> _Fixed:  # noqa: ARG001 - `Begin`
     """Look at a file; raises Whole, SettingsError, Unsettled."""
     return _Fixed(Lines.of(content, reading), fixed.widths_of(reading.options))

@@ -47,7 +47,6 @@ class Understanding:
             last = written(table.column(self.paging.field)[-1].as_py())
         return Seen(request, response, document, table.num_rows, last, _count(total)), table
 
-
     def tables(self, request: Request, response: Response) -> Iterator[pa.Table]:
         """Turn a list that was put aside into tables, as it is read; raises `Malformed`, at its last byte if need be."""
         accept(request, response)

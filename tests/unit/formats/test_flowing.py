@@ -13,7 +13,7 @@ from saas_connectors.errors import ConnectorError
 from saas_connectors.formats import flowing_json, flowing_lines, of
 from saas_connectors.formats.cells import Unsettled
 from saas_connectors.formats.columns import declared
-from saas_connectors.formats.flowing import Flowing, Whole, flows
+from saas_connectors.formats.flowing import Again, Flowing, Whole, flows
 from saas_connectors.formats.format import Reading, Truncated
 from vault.content import Held
 
@@ -41,7 +41,11 @@ def flown(name: str, body: bytes, reading: Reading) -> Told | None:
     assert begin
     flowing = Flowing(begin, Held(body), reading)
     try:
-        tables = list(flowing.tables())
+        try:
+            tables = list(flowing.tables())
+        except Again:
+            flowing = Flowing(begin, Held(body), reading, sure=True)
+            tables = list(flowing.tables())
     except Whole:
         return None
     except ConnectorError as fault:
