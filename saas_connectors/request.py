@@ -34,7 +34,7 @@ class Request:
     max_bytes: int | None = None
     reads: bool = False
     document: bool = False
-    spooled: bool = False
+    spooled: bool = field(default=False, compare=False)
 
     @property
     def full_url(self) -> str:
