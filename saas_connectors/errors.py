@@ -32,8 +32,8 @@ class SettingsError(ConnectorError):
     kind = "usage"
     fr = "Réglage « {field} » : {expected_fr}."
     en = "Setting `{field}`: {expected_en}."
-    todo_fr = "Corrigez-le dans sovereign.toml."
-    todo_en = "Correct it in sovereign.toml."
+    todo_fr = "Corrigez-le dans sovereign.toml, ou par --set dans la commande."
+    todo_en = "Correct it in sovereign.toml, or by --set in the command."
 
 
 class BadPayload(ConnectorError):

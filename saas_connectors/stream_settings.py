@@ -47,6 +47,8 @@ _MISSING = re.compile(r"missing required field `([^`]*)`")
 
 def read(kind: type[T], at: str, table: Mapping[str, Json], said: Said = SAID) -> T:
     """Turn a table of settings into a `kind` (a msgspec struct); raises `SettingsError`, its field dotted from `at`."""
+    key = table.get("primary_key")
+    table = {**table, "primary_key": [key]} if isinstance(key, str) and key else table  # a key of one column
     try:
         return msgspec.convert(dict(table), kind)
     except msgspec.ValidationError as refusal:

@@ -1,11 +1,13 @@
-"""A new connection: what can be refused before anything is asked of a vendor is refused here, and nothing is written.
+"""A new connection, or other settings of one: what can be refused before a vendor is asked anything is refused here.
+
+Nothing is written then.
 
 Its name must be one that SQL reads as it stands (`FROM name.table`), its folder must be there, and an authentication must name
 its secret, which `sovereign secret set` seals afterwards.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from sovereign.egress.policy import EgressPolicy
     from sovereign.egress.transport import Transport
     from sovereign.parts import Parts
-    from sovereign.settings import Connection
+    from sovereign.settings import Connection, Settings
+
+    Write = Callable[[Path, str, Mapping[str, Any]], Settings]
 
 SETTINGS: Final = "sovereign.toml"
 SYSTEM: Final = frozenset({"information_schema", "main", "pg_catalog", "system", "temp"})
@@ -41,17 +45,29 @@ KEYWORDS: Final = frozenset({
 
 def add(site: "Parts", name: str, values: Mapping[str, Any]) -> None:
     """Add a connection; see `Site.add_connection`."""
+    made = _written(site, name, values, toml.add_connection)
+    site.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
+
+
+def change(site: "Parts", name: str, values: Mapping[str, Any]) -> None:
+    """Give a connection other settings, unless its connector refuses them; errors as `add`, the file is then as it was."""
+    made = _written(site, name, values, toml.change_connection)
+    site.audit.append("connection.changed", {"connection": name}, {"connector": made.connector})
+
+
+def _written(site: "Parts", name: str, values: Mapping[str, Any], write: "Write") -> "Connection":
+    """Try a change of the settings on a copy, then make it."""
     from saas_connectors.registry import make
     from sovereign.sync.jobs import cadence_of
 
-    with TemporaryDirectory(dir=site.root) as aside:  # tried on a copy first
-        proposed = toml.add_connection(Path(copyfile(site.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
+    with TemporaryDirectory(dir=site.root) as aside:
+        proposed = write(Path(copyfile(site.root / SETTINGS, Path(aside) / SETTINGS)), name, values)
         made = proposed.connections[name]
         _readable(made, site.root)
         make(made.connector, name, made.options, proposed.connectors.allow)
         cadence_of(made, proposed)
-    site.settings = toml.add_connection(site.root / SETTINGS, name, values)
-    site.audit.append("connection.added", {"connection": name}, {"connector": made.connector})
+    site.settings = write(site.root / SETTINGS, name, values)
+    return made
 
 
 def _readable(made: "Connection", root: Path) -> None:

@@ -168,7 +168,11 @@ class Register:
             people = {each.subject for each in held if each.value == class_}
             if people:
                 fr, en = CLASSES_SAID[class_]
-                said = Words(f"{len(people)} personne(s) habilitée(s) : {fr}", f"{len(people)} person(s) cleared: {en}")
+                many = len(people) > 1
+                said = Words(
+                    f"{len(people)} {'personnes habilitées' if many else 'personne habilitée'} : {fr}",
+                    f"{len(people)} {'people' if many else 'person'} cleared: {en}",
+                )
                 yield Code(f"cleared:{class_}:{len(people)}", said)
         for file in self._survey.files.values():
             if name in {each.partition(".")[0] for each in read_by(file)}:

@@ -46,7 +46,7 @@ def streams(dataset: Dataset) -> tuple[Stream, Stream]:
     )  # fmt: skip
     aside = Stream(
         dataset.name + REJECTED, ("file", "line"), SCHEMA, classes, modes,
-        group=dataset.name, title=f"{title} : lignes écartées · rows set aside", guarded=False,
+        group=dataset.name, title=f"{title} : lignes écartées · {title}: rows set aside", guarded=False,
     )  # fmt: skip
     return kept, aside
 

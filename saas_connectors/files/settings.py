@@ -31,7 +31,10 @@ Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 SAYS: Final[Said] = {
     **SAID,
-    "streams": ("une table par flux", "a table a stream"),
+    "streams": (
+        "une table par flux, comme streams.agents.files=agents.csv et streams.agents.primary_key=matricule",
+        "a table a stream, such as streams.agents.files=agents.csv and streams.agents.primary_key=number",
+    ),
     "files": ("un motif de noms, comme « agents_{%Y%m%d}.csv »", "a pattern of names, such as `agents_{%Y%m%d}.csv`"),
     "place": ("un lieu, ou une table dont « kind » en est un", "a place, or a table whose `kind` is one"),
     "take": ("« one », « newest » ou « all »", "`one`, `newest` or `all`"),

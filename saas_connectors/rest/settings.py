@@ -113,7 +113,10 @@ REST_SAID: Final[Said] = {
     "format": ("« json », « jsonl » ou « csv »", "`json`, `jsonl` or `csv`"),
     "keyed": ("le champ qui prend la clé de chaque enregistrement", "the field that takes each record's key"),
     "slices": ("un nombre de tranches, de 1 à 64", "a number of slices, 1 to 64"),
-    "streams": ("une table par flux", "a table a stream"),
+    "streams": (
+        "une table par flux, comme streams.lettres.path=/lettres et streams.lettres.primary_key=id",
+        "a table a stream, such as streams.letters.path=/letters and streams.letters.primary_key=id",
+    ),
     "item": ("le chemin d'un enregistrement, comme « /lettres/{{id}} »", "the path of one record, such as `/letters/{{id}}`"),
     "operations": ("une table par opération", "a table an operation"),
 }

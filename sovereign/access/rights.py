@@ -102,7 +102,9 @@ class Rights:
         if subject_kind == "person" and subject == by:
             raise _bad("by", "personne ne se donne un droit à soi-même", "nobody gives a right to themselves")
         if kind == "clearance" and value != "internal" and expires_at is None:
-            raise _bad("expires", f"attendu : une échéance, pour « {value} »", f"expected an end, for `{value}`")
+            raise _bad(
+                "expires", f"attendu : une échéance (--until), pour « {value} »", f"expected an end (--until), for `{value}`"
+            )
         present = self._clock()
         if expires_at is not None and expires_at <= present:
             raise _bad("expires", "attendu : un instant à venir", "expected an instant to come")

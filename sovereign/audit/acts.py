@@ -23,6 +23,7 @@ ACTS: dict[str, Act] = {
     "site.mended": Act("site réparé (fsck)", "site mended (fsck)"),
     "settings.changed": Act("réglages modifiés", "settings changed"),
     "connection.added": Act("connexion ajoutée", "connection added"),
+    "connection.changed": Act("connexion réglée autrement", "connection changed"),
     "connection.removed": Act("connexion retirée", "connection removed"),
     "connection.checked": Act("connexion vérifiée", "connection checked"),
     "connection.discovered": Act("flux découverts", "streams discovered"),

@@ -61,7 +61,9 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     ),
     "report": (LIFECYCLE, {}),
     "settings": (ENTITY, {"changed": "update"}),
-    "connection": (ENTITY, {"added": "create", "removed": "delete", "checked": "read", "discovered": "read"}),
+    "connection": (
+        ENTITY, {"added": "create", "changed": "update", "removed": "delete", "checked": "read", "discovered": "read"},
+    ),
     "secret": (ENTITY, {"stored": "create", "removed": "delete"}),
     "keys": (
         ENTITY,

@@ -75,8 +75,8 @@ def create(door: Door, target: str | None, keys_to: Path | None, anew: bool, rea
     of = made.record
     door.out.done(
         "backup.created",
-        f"Sauvegarde {of.id} : {number(of.files)} fichiers, {size(of.bytes)}, dont {size(made.added)} copiés",
-        f"Backup {of.id}: {number(of.files)} files, {size(of.bytes)}, of which {size(made.added)} copied",
+        f"Sauvegarde {of.id} : {number(of.files)} fichiers, {size(of.bytes)} ; {size(made.added)} écrits dans la destination",
+        f"Backup {of.id}: {number(of.files)} files, {size(of.bytes)}; {size(made.added)} written at the target",
         id=of.id, files=of.files, bytes=of.bytes, objects=made.objects, added=made.added, entries=of.log.size,
         parent=of.parent, shredded=made.shredded,
     )  # fmt: skip

@@ -36,7 +36,7 @@ command = Noun(
     "--connector",
     required=True,
     metavar="KIND",
-    fr=f"{', '.join(KINDS)}, ou le connecteur d'un paquet (« connector list »).",
+    fr=f"{', '.join(KINDS)}, ou le connecteur d'un paquet («\N{NO-BREAK SPACE}connector list\N{NO-BREAK SPACE}»).",
     en=f"{', '.join(KINDS)}, or a package's connector (`connector list`).",
 )
 @option("--url", required=True, fr="https://… ou folder:DOSSIER.", en="https://… or folder:DIR.")
@@ -44,7 +44,7 @@ command = Noun(
     "--set", "values", multiple=True, metavar="KEY=VALUE", fr="Un réglage ; plusieurs fois.", en="A setting; several times."
 )
 @option("--every", default=None, metavar="TEXT", fr="Cadence : « 15 minutes ».", en="Cadence: `15 minutes`.")
-@option("--schedule", default=None, metavar="TEXT", fr="Horaire : « every day at 03:30 ».", en="Time: `every day at 03:30`.")
+@option("--schedule", default=None, metavar="TEXT", fr="Horaire : « chaque jour à 03:30 ».", en="Time: `every day at 03:30`.")
 @option(
     "--secret-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -155,15 +155,66 @@ def list_(door: Door) -> None:
     en="Call the vendor: does it answer, does it accept the secret?",
 )
 @argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
-def check(door: Door, name: str) -> None:
+@option(
+    "--confirm",
+    is_flag=True,
+    fr="Écrit dans sovereign.toml les réglages que la vérification propose, une fois que vous les avez lus.",
+    en="Write in sovereign.toml the settings that the check proposes, once you have read them.",
+)
+def check(door: Door, name: str, confirm: bool) -> None:
     """Show what the vendor says it is, and what is worth attention."""
-    checked = door.site().check(name)
+    site = door.site()
+    checked = site.check(name)
     remarks = [say(*remark) for remark in checked.remarks]
+    found = proposed(name, [remark for _, remark in checked.remarks])
     door.out.done(
-        "checked", f"{name} répond : {checked.vendor}", f"{name} answers: {checked.vendor}", name=name, remarks=remarks
-    )
+        "checked", f"{name} répond : {checked.vendor}", f"{name} answers: {checked.vendor}",
+        name=name, remarks=remarks, proposed=found, confirmed=bool(found) and confirm,
+    )  # fmt: skip
     for remark in remarks:
         door.out.say(f"! {remark}", f"! {remark}", style="yellow")
+    if found and confirm:
+        _change(door, name, found)
+    elif found:
+        line = f"sovereign connection check {name} --confirm"
+        door.out.remark(f"Si c'est juste : {line}", f"If that is right: {line}")
+
+
+def proposed(name: str, remarks: Iterable[str]) -> dict[str, Any]:
+    """The settings that a check proposes, by stream: what its remarks say from a `[connections.NAME.streams.STREAM]` on."""
+    found: dict[str, Any] = {}
+    for remark in remarks:
+        _, bracket, shown = remark.partition(f"\n[connections.{name}.streams.")
+        if bracket:
+            found |= tomllib.loads(f"[streams.{shown}")["streams"]
+    return {"streams": found} if found else {}
+
+
+@command.verb(
+    "set",
+    fr="Change des réglages d'une connexion dans sovereign.toml, vérifiés d'abord.\n\n"
+    'Par exemple : sovereign connection set rh every="15 minutes" streams.agents.dates=dd/mm/yyyy',
+    en="Change settings of a connection in sovereign.toml, checked first.\n\n"
+    'For instance: sovereign connection set hr every="15 minutes" streams.agents.dates=dd/mm/yyyy',
+)
+@argument("name", type=CONNECTION, fr="La connexion.", en="The connection.")
+@argument("values", nargs=-1, required=True, metavar="KEY=VALUE…", fr="Les réglages.", en="The settings.")
+def set_(door: Door, name: str, values: tuple[str, ...]) -> None:
+    """What is not named stays as it is, comments too."""
+    table: dict[str, Any] = {}
+    for pair in values:
+        put(table, pair)
+    _change(door, name, table)
+
+
+def _change(door: Door, name: str, table: dict[str, Any]) -> None:
+    from sovereign.connecting import change
+
+    change(door.site(), name, table)
+    door.out.done(
+        "connection.changed", f"Réglages écrits dans sovereign.toml : {name}", f"Settings written in sovereign.toml: {name}",
+        name=name, settings=table,
+    )  # fmt: skip
 
 
 @command.verb(
@@ -195,7 +246,7 @@ def discover(door: Door, name: str, fields: bool) -> None:
     rows = [
         {
             "stream": stream.name,
-            "title": stream.title or None,
+            "title": stream.title or None if door.out.json else _title(stream),
             "primary_key": list(stream.primary_key),
             "modes": list(stream.modes),
             "cursor": stream.cursor,
@@ -240,6 +291,12 @@ def _fields(door: Door, streams: Iterable[Any]) -> None:
         rows,
         empty=("Aucun champ n'est encore connu.", "No field is known yet."),
     )
+
+
+def _title(stream: Any) -> str | None:  # noqa: ANN401 - a stream of a catalog
+    """Its title; that of rows set aside is ours, French first, then English after a dot."""
+    title = str(stream.title)
+    return (title if stream.guarded or title.count(" · ") != 1 else say(*title.split(" · "))) or None
 
 
 def _when(written: str | None, *, spoken: bool) -> str | None:

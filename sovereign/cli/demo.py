@@ -5,7 +5,9 @@ It types public commands and shows them before their answers; whatever it does, 
 with fresh keys, and stays for the reader to play with.
 """
 
+import io
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -13,6 +15,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from sovereign.cli.demo_town import Town
 
 MARK: Final = "DEMO"
+_UNBROKEN: Final = re.compile(r" (?=[:;!?»])|(?<=«) ")
+"""Spaces that French puts before a sign, or after the one that opens a quotation: no line ends there."""
 DECP: Final = '["marches_avec_modifications.json", "concessions_avec_modifications.json", "marches_concessions.json"]'
 INTERNAL: Final = (
     "code", "nom", "type", "departement", "region", "arrondissement", "population", "siren", "codesPostaux", "zone",
@@ -50,12 +55,16 @@ class Story:
 
     def tell(self, fr: str, en: str) -> None:
         """Say something."""
-        _print("\n" + textwrap.fill(say(fr, en), 100))
+        _print("\n" + textwrap.fill(_UNBROKEN.sub("\N{NO-BREAK SPACE}", say(fr, en)), 100))
 
-    def type(self, *arguments: str, expect: int = 0) -> None:
-        """Type a command, show its answer."""
+    def type(self, *arguments: str, expect: int = 0, last: int = 0) -> None:
+        """Type a command, show its answer; last: only so many of its last lines, when a like one was shown whole before."""
         _print(f"\n{_bold('$')} {_typed(['sovereign', *arguments])}")
-        code = main(arguments)
+        said = io.StringIO()
+        with redirect_stdout(said) if last else nullcontext():
+            code = main(arguments)
+        if last:
+            _print("\n".join(said.getvalue().splitlines()[-last:]))
         sys.stdout.flush()
         if code != expect:
             raise Unexpected(f"sovereign {arguments[0]}: {code}, {expect} expected")
@@ -147,7 +156,7 @@ def connect(story: Story, site: Path, passphrase: Path, vendor: str, here: "Town
         "readable by you alone: handy for a demonstration, and for nothing else.",
     )
     _print(f"\n{_bold('$')} export SOVEREIGN_SITE={site} SOVEREIGN_PASSPHRASE_FILE={passphrase}")
-    story.type("init", str(site), "--name", "Ville de démonstration")
+    story.type("init", str(site), "--name", say("Ville de démonstration", "Demonstration city"))
     (site / MARK).write_text("made by sovereign.cli.demo, which may remove it\n")
     (site / MARK).chmod(0o600)
 
@@ -173,6 +182,12 @@ def connect(story: Story, site: Path, passphrase: Path, vendor: str, here: "Town
     join(here, site, story.type)
 
     story.title("Tirer, chiffrer, dater", "Pull, encrypt, date")
+    story.tell(
+        "Une ligne par flux : lignes ajoutées, changées, retirées, puis un verdict. « Complet » : ce qui fut lu s'accorde avec "
+        "le compte que donne le fournisseur. « Non vérifié » : il n'en donne pas, et rien ne dit qu'il manque quelque chose.",
+        "A line a stream: rows added, changed, taken away, then a verdict. Complete: what was read agrees with the count that "
+        "the vendor gives. Unverified: it gives none, and nothing says that anything is missing.",
+    )
     story.type("sync", "run")
     story.type("snapshot", "list")
 
@@ -277,6 +292,12 @@ def prove(story: Story) -> None:
     story.title("Vérifier, prouver", "Verify, prove")
     story.type("snapshot", "verify")
     story.type("audit", "verify")
+    story.tell(
+        "Chaque acte qui précède est une entrée du journal d'audit. En voici les dernières, puis la preuve que la première y "
+        "est : n'importe qui la vérifie ailleurs, avec la seule clé publique.",
+        "Each act above is an entry of the audit log. Here are the latest, then the proof that the first one is in it: anyone "
+        "checks it elsewhere, with the public key alone.",
+    )
     story.type("audit", "show", "--limit", "8")
     story.type("audit", "prove", "0")
     story.tell("Ce que lit la RSSI :", "What the security officer reads:")

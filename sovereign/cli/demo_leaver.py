@@ -17,6 +17,7 @@ from saas_connectors.sandbox import Sandbox
 from saas_connectors.sandbox.scim import ROOT, Scim, user
 from sovereign.cli.demo_writes import Tell, Type, serving
 from sovereign.cli.main import main
+from sovereign.language import say
 
 PEOPLE: Final = 40
 LEAVER: Final = "M00007"
@@ -74,7 +75,7 @@ def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
             "--set", "streams.agents.files=agents.csv", "--set", 'streams.agents.primary_key=["matricule"]',
             "--set", "streams.agents.types.quitte_le=date", "--set", "streams.agents.dates=dd/mm/yyyy",
         )  # fmt: skip
-        type_("connection", "check", "rh")
+        type_("connection", "check", "rh", "--confirm")
         tell(
             "Un annuaire et une messagerie parlent SCIM. Un flux est un fichier qu'une DSI lit : ce qu'il attend, une question "
             "en SQL, ce qu'il demande. Il n'a pas d'autre porte que la passerelle.",
@@ -103,12 +104,12 @@ def leaves(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
             "--until",
             _day(90),
             "--reason",
-            "départs",
+            say("départs", "departures"),
         )
         type_("flow", "enable", "depart")
         for name in ("annuaire", "messagerie"):
             for operation in ("disable_user", "enable_user"):
-                type_("policy", "open", name, operation, "--client", "flow-depart", "--add")
+                type_("policy", "open", name, operation, "--client", "flow-depart", "--add", last=1)
         tell(
             "Les RH saisissent deux départs : l'un aujourd'hui, l'autre dans un mois.",
             "Human resources enter two departures: one today, one in a month.",

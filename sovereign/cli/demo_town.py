@@ -68,18 +68,20 @@ def connect(here: Town, site: Path, type_: Type) -> None:
 def read(here: Town, site: Path, type_: Type, tell: Tell) -> None:
     """Letters and their files, what people report, and a closure that no date betrays."""
     tell(
-        "Le courrier, par service et par état ; et ce que les gens signalent.",
-        "Mail by office and state; and what people report.",
+        "Le courrier, par service et par état ; et ce que les gens signalent, ouvert et clos.",
+        "Mail by office and state; and what people report, open and closed.",
     )
     type_(
         "query",
-        "SELECT e.entity_label AS service, r.status, count(*) AS courriers\n"
-        "  FROM courrier.resources r JOIN courrier.entities e ON e.entity_id = r.destination GROUP BY ALL ORDER BY ALL LIMIT 6",
+        "SELECT e.entity_label AS service, s.label_status AS etat, count(*) AS courriers\n"
+        "  FROM courrier.resources r JOIN courrier.entities e ON e.entity_id = r.destination\n"
+        "  JOIN courrier.statuses s ON s.id = r.status GROUP BY ALL ORDER BY ALL LIMIT 6",
     )
     type_(
         "query",
-        "SELECT service_name, status, count(*) AS demandes\n"
-        "  FROM signalements.requests GROUP BY ALL ORDER BY demandes DESC LIMIT 5",
+        "SELECT service_name AS sujet, count(*) FILTER (status = 'open') AS ouvertes,\n"
+        "       count(*) FILTER (status = 'closed') AS closes\n"
+        "  FROM signalements.requests GROUP BY ALL ORDER BY ouvertes + closes DESC, sujet",
     )
     tell(
         "Chaque courrier a son fichier, scellé, gardé une fois. Il s'ouvre sous habilitation, et le journal le dit.",

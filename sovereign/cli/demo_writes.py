@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,8 @@ from typing import Any, Final
 import requests
 
 from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
-from sovereign.language import language
+from sovereign.language import language, say
+from sovereign.reports.labels import STATES, coded
 
 SETTINGS: Final = """
 [gateway]
@@ -93,7 +94,7 @@ class Application:
             asked = {"Authorization": f"Bearer {self.token}"}
             state = requests.get(f"{self.address}/v1/deliveries/{intent}", headers=asked, timeout=30).json()["state"]
             time.sleep(0.1)
-        self.tell(f"… {intent}: {state}")
+        self.tell(f"… {intent}{say(' :', ':')} {coded(state, STATES).label} ({state})")
         return state
 
 
@@ -115,8 +116,8 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
         type_("approval", "enrol", people[0], "--key", str(key))
         type_("policy", "open", "guichet", "create", "--client", "accueil", "--add")
         hold = "quorum=1;groups=rssi;within=1h"
-        type_("policy", "open", "guichet", "create", "--client", "juridique", "--hold", hold, "--add")
-        type_("policy", "open", "guichet", "http", "--client", "accueil", "--reads", "--add")
+        type_("policy", "open", "guichet", "create", "--client", "juridique", "--hold", hold, "--add", last=1)
+        type_("policy", "open", "guichet", "http", "--client", "accueil", "--reads", "--add", last=1)
         type_("access", "grant", "agathe", "--clearance", "internal", "--connection", "guichet", "--reason", "accueil")
         type_("sync", "run", "guichet")
         with serving() as address:
@@ -154,8 +155,18 @@ def writes(site: Path, type_: Type, tell: Tell, print_: Callable[[str], None]) -
 
 def _token(client: str, type_: Type) -> str:
     said = io.StringIO()
-    line = ("client", "add", client, "--owner", "agathe", "--purpose", "demo", "--connection", "guichet")
-    with redirect_stdout(said):
+    line = (
+        "client",
+        "add",
+        client,
+        "--owner",
+        "agathe",
+        "--purpose",
+        say("démonstration", "demonstration"),
+        "--connection",
+        "guichet",
+    )
+    with redirect_stdout(said), redirect_stderr(said):  # in the order in which they are said
         type_(*line)
     shown = said.getvalue().splitlines()
     token = next(each for each in shown if each.startswith("svn_"))

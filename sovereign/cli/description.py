@@ -6,6 +6,7 @@ from sovereign.cli.door import Door
 from sovereign.cli.marks import number, size
 from sovereign.cli.naming import dotted
 from sovereign.cli.output import Column, shown
+from sovereign.cli.telling import UNPROVEN
 from sovereign.language import say
 
 if TYPE_CHECKING:
@@ -103,17 +104,23 @@ def describe(door: Door, dataset: "DatasetId", manifest: "Manifest", clearance: 
             Column("key", "clé", "key"),
         ),
         fields,
+        empty=("Aucune colonne à cette habilitation.", "No column at this clearance."),
     )
     hidden = _hidden(manifest, clearance)
     if hidden:
         names = ", ".join(hidden)
-        door.out.remark(f"Colonnes scellées à cette habilitation : {names}.", f"Columns sealed at this clearance: {names}.")
+        door.out.remark(
+            f"Colonnes scellées à cette habilitation : {names} (--clearance {hidden[0]})",
+            f"Columns sealed at this clearance: {names} (--clearance {hidden[0]})",
+        )
     for fr, en in warnings:
         door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     for each in manifest.verdict.evidence:
         glyph = {True: "✓", False: "✗", None: "·"}[each.get("holds")]
         text = f"{glyph} {each.get('check')} {shown(each['detail']) if each.get('detail') else ''}".rstrip()
         door.out.say(text, text)
+    if manifest.verdict.state == "unverified" and not any(each.get("holds") for each in manifest.verdict.evidence):
+        door.out.say(*(f"· {said}" for said in UNPROVEN))
     for each in drift:
         text = f"{each['field']} : {shown(each['was'])} → {shown(each['now'])} ({each['action']})"
         door.out.say(f"! dérive · {text}", f"! drift · {text}", style="yellow")

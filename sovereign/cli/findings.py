@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sovereign.cli import exits
 from sovereign.cli.door import Door
-from sovereign.cli.marks import mark
+from sovereign.cli.marks import mark, several
 from sovereign.language import say
 
 
@@ -35,7 +35,7 @@ def show(door: Door, findings: Iterable[Finding], good: Callable[[], tuple[str, 
         door.out.say(line, line, style={"error": "red", "warning": "yellow"}.get(finding.severity, ""))
     door.out.record("verdict", ok=not counts["error"], errors=counts["error"], warnings=counts["warning"])
     if counts["error"]:
-        said_fr, said_en = f"✗ {counts['error']} défaut(s)", f"✗ {counts['error']} fault(s)"
+        said_fr, said_en = (f"✗ {several(counts['error'], 'défaut*', 'fault*')}",) * 2
         door.out.say(said_fr, said_en, style="bold red")
         return exits.UNVERIFIED
     if warnings := counts["warning"]:

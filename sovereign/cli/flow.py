@@ -11,6 +11,7 @@ from sovereign.cli.commands import argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.flow_noun import HTML, NAME, NAMES, bus_of, command
 from sovereign.cli.flow_shown import OCCASIONS, ROWS, given, occasion_row, told, unseen
+from sovereign.cli.marks import several
 from sovereign.cli.output import Column
 from sovereign.language import say
 
@@ -79,9 +80,9 @@ def check(door: Door, name: str) -> None:
     """Its first mistake, or that there is none."""
     bus = bus_of(door)
     file = bus.check(name)
-    count = len(file.flow.do)
+    steps = several(len(file.flow.do), "étape*", "step*")
     door.out.done(
-        "flow.checked", f"{name} : rien à redire ({count} étape(s))", f"{name}: nothing wrong ({count} step(s))", flow=name,
+        "flow.checked", f"{name} : rien à redire ({steps})", f"{name}: nothing wrong ({steps})", flow=name,
         digest=file.digest, copied=not bus.unseen(file),
     )  # fmt: skip
     if bus.unseen(file):
@@ -118,6 +119,7 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
 
     from sovereign import service
     from sovereign.flows.mapping import payload, plain
+    from sovereign.reports.departure import ROWS as WAITING
 
     site, bus = door.site(), bus_of(door)
     data = None if event is None else given(event.read())
@@ -132,10 +134,11 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
         rows.append({"key": key, "step": each.step, "write": f"{step.connection}.{step.operation}", "due_at": each.due_at,
                      "payload": sent, "state": "stopped" if each.why else "waiting", "why": each.why})  # fmt: skip
     held = trial.plan.held
+    counted = f"{several(trial.plan.found, 'ligne*', 'row*')}, {several(len(trial.plan.rows), 'écriture*', 'write*')}"
     door.out.done(
         "flow.dry_run",
-        f"{name} : {trial.plan.found} ligne(s), {len(trial.plan.rows)} écriture(s), dont {trial.plan.stopped} arrêtée(s)",
-        f"{name}: {trial.plan.found} row(s), {len(trial.plan.rows)} write(s), {trial.plan.stopped} of them stopped",
+        f"{name} : {counted}, dont {several(trial.plan.stopped, 'arrêtée*', '')}",
+        f"{name}: {counted}, {trial.plan.stopped} of them stopped",
         flow=name, occasion=trial.occasion.name, found=trial.plan.found, writes=len(trial.plan.rows),
         stopped=trial.plan.stopped, held=held, effects=dict(trial.effects),
     )  # fmt: skip
@@ -143,7 +146,14 @@ def dry_run(door: Door, name: str, since: int | None, event: Any, show: int, dec
         door.out.say(*(f"  ! {each}" for each in told(held)))
     for fr, en in trial.sentences:
         door.out.say(f"  · {fr}", f"  · {en}")
-    shown = rows if door.out.json else [{**row, "why": say(*told(str(row["why"]))) if row["why"] else None} for row in rows]
+    shown = (
+        rows
+        if door.out.json
+        else [
+            {**row, "standing": say(*WAITING[str(row["state"])]), "why": say(*told(str(row["why"]))) if row["why"] else None}
+            for row in rows
+        ]
+    )
     door.out.table("flow.row", ROWS, shown, empty=("Aucune ligne.", "No row."))
 
 
@@ -172,9 +182,9 @@ def run(door: Door, patience: int) -> None:
         while any(each.state in _LEAVING for each in front.known(asked).values()) and time.monotonic() < ends:
             time.sleep(0.05)
     writes = len(asked)
+    counted = f"{several(occasions, 'occasion*', 'occasion*')}, {several(writes, 'écriture* confiée*', 'write*')}"
     door.out.done(
-        "flow.ran", f"{occasions} occasion(s), {writes} écriture(s) confiées à la passerelle",
-        f"{occasions} occasion(s), {writes} write(s) given to the gateway", occasions=occasions, writes=writes,
+        "flow.ran", f"{counted} à la passerelle", f"{counted} given to the gateway", occasions=occasions, writes=writes,
     )  # fmt: skip
 
 

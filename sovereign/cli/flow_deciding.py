@@ -6,6 +6,7 @@ from sovereign.cli.commands import option
 from sovereign.cli.door import Door
 from sovereign.cli.flow_noun import NAME, OCCASION, REASON, bus_of, command
 from sovereign.cli.flow_shown import unseen
+from sovereign.cli.marks import several
 
 KEY: Final = option(
     "--key", multiple=True, metavar="VALUE", fr="Cet enregistrement seulement : sa clé, comme pour « show ».",
@@ -28,8 +29,9 @@ def enable(door: Door, name: str) -> None:
     door.out.done(
         "flow.enabled", f"{name} est en service", f"{name} is in force", flow=name, client=file.client, digest=file.digest
     )
-    for step in file.flow.do:
-        opened = f"{step.connection} {step.operation} --client {file.client} --add"
+    asked = [(step.connection, each) for step in file.flow.do for each in (step.operation, step.undo) if each is not None]
+    for connection, operation in dict.fromkeys(asked):  # what undoes a step is a write like any other
+        opened = f"{connection} {operation} --client {file.client} --add"
         door.out.remark(
             f"La politique doit l'ouvrir : sovereign policy open {opened}",
             f"Policy must open it: sovereign policy open {opened}",
@@ -74,7 +76,13 @@ def disable(door: Door, name: str, reason: str) -> None:
 def release(door: Door, name: str, occasion: str, reason: str, key: tuple[str, ...], older: bool) -> None:
     """Its rows go, each still judged by policy."""
     count = bus_of(door).release(name, occasion, door.site().actor, reason, key=key, older=older)
-    door.out.done("flow.released", f"{count} écriture(s) libérées", f"{count} write(s) released", flow=name, writes=count)
+    door.out.done(
+        "flow.released",
+        several(count, "écriture* libérée*", ""),
+        f"{several(count, '', 'write*')} released",
+        flow=name,
+        writes=count,
+    )
 
 
 @command.verb(
@@ -88,7 +96,13 @@ def release(door: Door, name: str, occasion: str, reason: str, key: tuple[str, .
 def drop(door: Door, name: str, occasion: str, reason: str, key: tuple[str, ...]) -> None:
     """Its rows stay on record, cancelled."""
     count = bus_of(door).drop(name, occasion, door.site().actor, reason, key=key)
-    door.out.done("flow.dropped", f"{count} écriture(s) abandonnées", f"{count} write(s) dropped", flow=name, writes=count)
+    door.out.done(
+        "flow.dropped",
+        several(count, "écriture* abandonnée*", ""),
+        f"{several(count, '', 'write*')} dropped",
+        flow=name,
+        writes=count,
+    )
 
 
 @command.verb(

@@ -101,6 +101,7 @@ def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_:
     from sovereign.reports.departure import ROWS as WAITING
     from sovereign.reports.labels import STATES
     from sovereign.reports.reasons import reason
+    from sovereign.reports.showing import decimal
 
     opened, _ = bus.ledger.open(kept)
     key = " ".join(str(each) for each in opened) if names or opened == ALL else kept.record.hex()[:12]
@@ -116,7 +117,8 @@ def _row(bus: "Bus", kept: "Kept", outcome: "Outcome | None", write: str, json_:
         return {**row, "occasion": kept.occasion, "changed": outcome.changed if outcome else None}
     said = tuple(STATES[state]) if outcome else WAITING[kept.state]
     reasons = (tuple(reason(why).label) if outcome else told(why)) if why else None
-    return {**row, "standing": say(*said), "why": say(*reasons) if reasons else None}
+    seconds = None if row["seconds"] is None else decimal(row["seconds"])
+    return {**row, "seconds": seconds, "standing": say(*said), "why": say(*reasons) if reasons else None}
 
 
 def _seconds(kept: "Kept", ended: datetime | None) -> float | None:

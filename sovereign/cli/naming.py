@@ -12,13 +12,14 @@ import click
 
 from sovereign.cli.door import SETTINGS, Door
 from sovereign.errors import SovereignError
-from sovereign.language import say
+from sovereign.language import language, say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from snapshots.dataset import DatasetId
 
+_FRENCH_DAY: Final = re.compile(r"(\d{2})/(\d{2})/(\d{4})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -102,14 +103,20 @@ class BadInstant(SovereignError):
     kind = "usage"
     fr = "« {value} » n'est ni un numéro d'instantané ni une date."
     en = "`{value}` is neither a snapshot's number nor a date."
-    todo_fr = "Par exemple : 3, 2026-11-23, 2026-11-23T18:30."
+    todo_fr = "Par exemple : 3, 23/11/2026, 2026-11-23, 2026-11-23T18:30."
     todo_en = "For instance: 3, 2026-11-23, 2026-11-23T18:30."
+
+
+def _iso(text: str) -> str:
+    """A date as French screens write it (29/11/2026, 29/11/2026 18:30) as ISO 8601; any other text as it is."""
+    found = _FRENCH_DAY.fullmatch(text.strip()) if language() == "fr" else None
+    return f"{found[3]}-{found[2]}-{found[1]}{f'T{found[4]}' if found[4] else ''}" if found else text
 
 
 def since_instant(text: str, zone: str) -> datetime:
     """Read a date or an instant; without a zone it is the site's; a day alone is its beginning."""
     try:
-        given = datetime.fromisoformat(text)
+        given = datetime.fromisoformat(_iso(text))
     except ValueError:
         raise BadInstant(value=text) from None
     return given if given.tzinfo else given.replace(tzinfo=ZoneInfo(zone))
@@ -129,7 +136,7 @@ def snapshot(text: str, zone: str) -> int | datetime:
 
 def _is_day(text: str) -> bool:
     try:
-        date.fromisoformat(text)
+        date.fromisoformat(_iso(text))
     except ValueError:
         return False
     return True

@@ -30,6 +30,12 @@ NOT_A_TERMINAL_WIDTH: Final = 4000
 NARROWEST: Final = 12
 """Columns of a terminal that a column of a table needs on average, before rows are shown one below the other."""
 
+A_DATE: Final = 10
+"""Columns that a column of words or dates is given at least."""
+
+LONGEST_NAME: Final = 32
+"""Characters of a name (a run, a delivery, a dataset) that a table never cuts in two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -203,7 +209,8 @@ class Output:
     def grid(self, heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> None:
         """Show an aligned table: titles with whether the column is a number, then cells already made safe.
 
-        On a terminal too narrow for its columns, each row is shown on its own, a column a line.
+        On a terminal too narrow for its columns, each row is shown on its own, a column a line. A name that someone will copy
+        is never cut in two: a column whose cells are single words is as wide as they are.
         """
         from rich.cells import cell_len
         from rich.table import Table
@@ -212,12 +219,15 @@ class Output:
         held, console = list(rows), self.console()
         titles = [escape(title) for title, _ in heads]
         widths = [max(map(cell_len, cells)) for cells in zip(titles, *held, strict=True)]
-        if sum(widths) + 2 * len(widths) > console.width and console.width < NARROWEST * len(widths):
+        columns = list(zip(*held, strict=True)) or [()] * len(titles)
+        whole = [not any(" " in cell or len(cell) > LONGEST_NAME for cell in cells) for cells in columns]
+        needed = [width if entire else min(width, A_DATE) for width, entire in zip(widths, whole, strict=True)]
+        if sum(widths) + 2 * len(widths) > console.width < max(NARROWEST * len(widths), sum(needed) + 2 * len(widths)):
             self._blocks(titles, held)
             return
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for title, (_, is_number) in zip(titles, heads, strict=True):
-            table.add_column(Text(title), justify="right" if is_number else "left", overflow="fold")
+        for title, (_, is_number), entire in zip(titles, heads, whole, strict=True):
+            table.add_column(Text(title), justify="right" if is_number else "left", overflow="fold", no_wrap=entire)
         for cells in held:
             table.add_row(*(Text(cell, style=_style(cell)) for cell in cells))
         if self.stdout.isatty():

@@ -1,12 +1,13 @@
-"""How a run is followed: a live line on a terminal, JSON lines anywhere else, both on standard error."""
+"""How a run is followed, on standard error: a live line on a terminal, JSON lines with `--json`, else a few sentences."""
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from sovereign.cli.marks import lasting, mark, number, size, when
+from sovereign.cli.marks import escape, lasting, mark, number, size, when
 from sovereign.cli.marks import rows as counted
 from sovereign.cli.output import Output, line
 from sovereign.language import say
@@ -26,11 +27,20 @@ PHASES: Final[dict[str, tuple[str, str]]] = {
 CHANGES: Final = (("inserted", "+"), ("updated", "~"), ("deleted", "\u2212"))
 JSON_SECONDS: Final = 1.0
 """Seconds between two `reading` lines for a machine; every other event is told at once."""
+SENTENCE_SECONDS: Final = 30.0
+"""Seconds after which a run that only reads says how far it is, in a file."""
 
 
-def follow(out: Output) -> "Lines | Screen":
+def follow(out: Output) -> "Lines | Screen | Sentences":
     """Choose how to show a run."""
-    return Screen(out) if out.stderr.isatty() and not out.json else Lines(out)
+    if out.json:
+        return Lines(out)
+    return Screen(out) if out.stderr.isatty() else Sentences(out)
+
+
+def followed(out: Output) -> "Lines | Sentences":
+    """Choose how a service that runs for months tells its runs."""
+    return Lines(out) if out.json else Sentences(out, dated=True)
 
 
 class Lines:
@@ -53,6 +63,47 @@ class Lines:
             self._told = self._clock()
         with suppress(OSError):
             print(line(as_json(event)), file=self._out.stderr, flush=True)
+
+
+class Sentences:
+    """What a person looks for in a file: what a run goes on with or waits for, how far it is; of a service, how runs ended.
+
+    dated: each sentence stands after its instant, and the streams that changed and the end of the run are told, since no
+    table follows.
+    """
+
+    def __init__(self, out: Output, *, dated: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._dated, self._clock, self._told = out, dated, clock, clock()
+        self._connection = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing is held."""
+
+    def emit(self, event: Event) -> None:
+        """Say it, or nothing; a reader that went away does not stop the run."""
+        match event:
+            case RunStarted():
+                self._connection = event.connection
+                if event.resumed:
+                    self._say(say("reprend là où l'exécution s'était arrêtée", "resuming where the pull had stopped"))
+            case Reading() if self._clock() - self._told >= SENTENCE_SECONDS:
+                self._say(how_far(event))
+            case Awaited():
+                self._say(say(event.fr, event.en))
+            case StreamDone() if self._dated and event.state != "unchanged":
+                self._say(stream_line(event))
+            case RunFinished() if self._dated:
+                todo = "" if event.state == "succeeded" else f" · sovereign sync show {event.run}"
+                self._say(f"{mark(event.state)}{todo}")
+
+    def _say(self, text: str) -> None:
+        self._told = self._clock()
+        at = f"{when(datetime.now(UTC))} · " if self._dated else ""
+        with suppress(OSError):
+            print(f"{at}{self._connection} · {escape(text)}", file=self._out.stderr, flush=True)
 
 
 class Screen:

@@ -153,6 +153,14 @@ def _write(door: Door, answer: "Answer", kind: str, output: Path | None, limit: 
     return done.rows, done.cut
 
 
+def _key_above(answer: "Answer", clearance: str) -> str | None:
+    """The next clearance at which something more is open, when the answer holds the pseudonym of a key that is sealed."""
+    from snapshots.dataset import KEY
+
+    beyond = CLEARANCES[CLEARANCES.index(clearance) + 1 :] if KEY in answer.columns else ()
+    return next((each for each in beyond if any(each in one.sealed for one in answer.datasets.values())), None)
+
+
 def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path | None, clearance: str, inside: bool) -> None:
     """Say, beside the answer, how much it is, what it comes from, and whether it was cut."""
     held = sorted(answer.datasets.items())
@@ -168,6 +176,12 @@ def _close(door: Door, answer: "Answer", *, rows: int, cut: bool, output: Path |
     )
     for fr, en in answer.warnings:
         door.out.remark(f"! {fr}", f"! {en}", style="yellow")
+    if inside and (above := _key_above(answer, clearance)):
+        door.out.remark(
+            f"! _key tient lieu de la clé, qui est scellée à cette habilitation avec d'autres colonnes : --clearance {above}",
+            f"! _key stands for the key, which is sealed at this clearance with other columns: --clearance {above}",
+            style="yellow",
+        )
     if cut:
         door.out.remark(
             f"! coupé à {number(rows)} lignes ; --limit 0 les donne toutes",

@@ -9,7 +9,8 @@ from sovereign.cli import exits
 from sovereign.cli.commands import argument, option, verb
 from sovereign.cli.door import Door
 from sovereign.cli.findings import show
-from sovereign.cli.marks import number, several, size
+from sovereign.cli.marks import number, several, size, when
+from sovereign.cli.marks import rows as counted
 from sovereign.language import say
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
     rows = sum(proof.rows.values())
     door.out.done(
         "restored",
-        f"Site restauré dans {folder} : sauvegarde {of.id} du {of.created:%Y-%m-%d %H:%M} UTC",
-        f"Site restored in {folder}: backup {of.id} of {of.created:%Y-%m-%d %H:%M} UTC",
+        f"Site restauré dans {folder} : sauvegarde {of.id} du {when(of.created)}",
+        f"Site restored in {folder}: backup {of.id} of {when(of.created)}",
         id=of.id, created=of.created, path=str(folder.absolute()), files=proof.files, bytes=proof.bytes,
         entries=proof.entries, root=proof.root, rows=proof.rows, unknown=done.unknown, held=done.held, shredded=done.shredded,
         unlisted=list(done.unlisted),
@@ -97,13 +98,14 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
         f"  state.db   {number(rows)} rows, as many in each table",
     )
     for each in proof.datasets:
+        name = str(each.dataset).replace("/", ".", 1)  # as SQL writes it
         door.out.record(
             "dataset", dataset=each.dataset, sequence=each.sequence, rows=each.rows, manifest=each.manifest,
             snapshots=each.snapshots, parts=each.parts, erased=each.erased,
         )  # fmt: skip
         door.out.say(
-            f"  {each.dataset}   {number(each.rows)} lignes, {number(each.parts)} pièces comme signées, n° {each.sequence}",
-            f"  {each.dataset}   {number(each.rows)} rows, {number(each.parts)} parts as signed, no. {each.sequence}",
+            f"  {name}   {counted(each.rows)}, {several(each.parts, 'pièce* comme signée*', '')}, n° {each.sequence}",
+            f"  {name}   {counted(each.rows)}, {several(each.parts, '', 'part*')} as signed, no. {each.sequence}",
         )
     if not done.newest:
         door.out.remark(
@@ -121,9 +123,9 @@ def _tell(door: Door, folder: Path, done: "Restored") -> None:
             style="bold yellow",
         )
     if done.shredded:
-        gone = several(done.shredded, "clé*", "key*")
+        gone = several(done.shredded, "clé* détruite*", "key*")
         door.out.remark(
-            f"! {gone} détruite(s) depuis cette sauvegarde : leurs données restent illisibles.",
+            f"! {gone} depuis cette sauvegarde : leurs données restent illisibles.",
             f"! {gone} destroyed since this backup: their data stay unreadable.",
             style="yellow",
         )

@@ -17,7 +17,7 @@ def command(door: Door) -> None:
     from sovereign import backed_up, eventing, exporting, service
     from sovereign.audit.publication import Publisher
     from sovereign.audit.witnessing import Witnessing
-    from sovereign.cli.progress import Lines
+    from sovereign.cli.progress import followed
 
     site = door.site(SERVICE)
     jobs = site.jobs()
@@ -49,5 +49,5 @@ def command(door: Door) -> None:
     ):
         if address:
             door.out.done("gateway", f"Passerelle ouverte : {address}", f"Gateway open: {address}", address=address)
-        jobs.serve(stop, lambda _connection: Lines(door.out), beside=service.backing_up(site, door.out.fault))
+        jobs.serve(stop, lambda _connection: followed(door.out), beside=service.backing_up(site, door.out.fault))
     door.out.done("stopped", "Service arrêté", "Service stopped")

@@ -14,7 +14,7 @@ from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.naming import CONNECTION
 from sovereign.cli.output import Column, shown
-from sovereign.cli.telling import as_record, blame, lasted, tell
+from sovereign.cli.telling import UNPROVEN, as_record, blame, lasted, tell
 from sovereign.language import say
 
 if TYPE_CHECKING:
@@ -183,16 +183,28 @@ def list_(door: Door, name: str | None, limit: int) -> None:
     fr="Montre une exécution : ce que chaque flux est devenu, les indices, la dérive.",
     en="Show one run: what became of each stream, the evidence, the drift.",
 )
-@argument("run", fr="L'exécution.", en="The run.")
-def show(door: Door, run: str) -> None:
+@argument(
+    "run", required=False,
+    fr="L'exécution, ou une connexion : sa dernière. Sans rien, la dernière de toutes.",
+    en="The run, or a connection: its latest. With nothing, the latest of all.",
+)  # fmt: skip
+def show(door: Door, run: str | None) -> None:
     """Everything on record about it."""
-    outcome = door.site().runs.get(run)
+    runs = door.site().runs
+    named = run is None or run in door.site().settings.connections
+    latest = next(iter(runs.latest(run, 1)), None) if named else runs.get(str(run))
+    if latest is None:
+        door.out.say("Aucune exécution encore.", "No run yet.")
+        return
+    outcome = latest
     tell(door, outcome)
     for each in outcome.streams:
         for noted in each.evidence:
             holds = {True: "✓", False: "✗", None: "·"}[noted.holds]
             said = f"  {holds} {each.stream} · {noted.check} {shown(noted.detail) if noted.detail else ''}"
             door.out.say(said, said)
+        if each.verdict == "unverified" and not any(noted.holds for noted in each.evidence):
+            door.out.say(f"  · {each.stream} · {UNPROVEN[0]}", f"  · {each.stream} · {UNPROVEN[1]}")
     blame(door, outcome)
 
 

@@ -30,6 +30,10 @@ DRIFTS: Final[dict[str, tuple[str, str]]] = {
     "row_discarded": ("lignes écartées par le contrat", "rows discarded by the contract"),
     "value_discarded": ("valeurs écartées par le contrat", "values discarded by the contract"),
 }
+UNPROVEN: Final = (
+    "non vérifié : la source ne dit pas combien elle a de lignes, et rien ne dit qu'il en manque",
+    "unverified: the source does not say how many rows it has, and nothing says that any is missing",
+)
 COUNTED: Final[dict[str, tuple[str, str]]] = {
     "personal": ("champ* personnel*", "personal field*"),
     "sensitive": ("champ* sensible*", "sensitive field*"),

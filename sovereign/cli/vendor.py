@@ -10,6 +10,7 @@ import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
+from sovereign.cli.marks import several
 from sovereign.cli.naming import since_instant
 from sovereign.cli.output import Column
 from sovereign.language import say
@@ -22,12 +23,18 @@ command = Noun(
 
 COLUMNS: Final = (
     Column("connection", "connexion", "connection"),
-    Column("state", "circuit", "circuit"),
+    Column("state", "état", "state"),
     Column("since", "depuis", "since", "time"),
     Column("until", "nouvel essai", "next trial", "time"),
     Column("reason", "raison", "reason"),
     Column("waiting", "en attente", "waiting", "number"),
 )
+STATES: Final = {
+    "closed": ("✓ ouvert", "✓ open"),  # a circuit that is closed lets writes through: people call that open
+    "open": ("✗ en panne", "✗ down"),
+    "half_open": ("… à l'essai", "… on trial"),
+    "cut": ("✗ coupé", "✗ cut off"),
+}
 
 
 @command.verb("list", fr="Liste les fournisseurs et ce qui les attend.", en="List the vendors and what waits for them.")
@@ -44,10 +51,12 @@ def list_(door: Door) -> None:
             rows.append(
                 {
                     "connection": name,
-                    "state": circuit.state,
+                    "state": circuit.state if door.out.json else say(*STATES[circuit.state]),
                     "since": circuit.since,
                     "until": circuit.until,
-                    "reason": circuit.reason,
+                    "reason": say("un opérateur", "an operator")
+                    if circuit.reason == "operator" and not door.out.json
+                    else circuit.reason,
                     "waiting": sum(waits.values()),
                     "deliveries": waits,
                 }
@@ -71,11 +80,11 @@ def cut(door: Door, name: str, reason: str) -> None:
     with site.state.begin() as transaction:
         Breaker(site.state, site.audit).cut(transaction, name, site.clock(), reason)
         waits = stopping(transaction, name)
-    count = sum(waits.values())
+    waiting = several(sum(waits.values()), "remise* en attente", "write* waiting")
     door.out.done(
         "vendor.cut",
-        f"{name} coupé ; {count} remise(s) en attente, et toute nouvelle écriture ou lecture par la passerelle",
-        f"{name} cut off; {count} delivery(ies) wait, and every new write or read through the gateway",
+        f"{name} coupé. S'arrêtent : {waiting}, et toute nouvelle écriture ou lecture par la passerelle",
+        f"{name} cut off. What stops: {waiting}, and every new write or read through the gateway",
         connection=name,
         deliveries=waits,
     )

@@ -84,15 +84,18 @@ class Bus:
         if file.flow.on.change:
             try:
                 self._operations(file.flow.on.change.partition(".")[0])
-            except UnknownConnection:
-                fr, en = "un flux d'une connexion de ce site", "a stream of a connection of this site"
+            except UnknownConnection as refusal:
+                here = refusal.fields.get("known", "-")
+                fr, en = f"un flux d'une connexion de ce site ({here})", f"a stream of a connection of this site ({here})"
                 raise files.bad(name, "on.change", fr, en) from None
         for number, step in enumerate(file.flow.do):
             at = f"do[{number}]"
             try:
                 known = self._operations(step.connection)
-            except Fault:
-                raise files.bad(name, f"{at}.connection", "une connexion de ce site", "a connection of this site") from None
+            except Fault as refusal:
+                here = refusal.fields.get("known", "-")
+                fr, en = f"une connexion de ce site ({here})", f"a connection of this site ({here})"
+                raise files.bad(name, f"{at}.connection", fr, en) from None
             for field, operation in (("operation", step.operation), ("undo", step.undo)):
                 if operation is not None and operation not in known:
                     offered = ", ".join(sorted(known)) or "-"

@@ -258,7 +258,10 @@ def _of_write(step: Step) -> tuple[Code, Code]:
     """About a write that the gateway has."""
     if step.state == "held" and step.approval is not None:
         line, groups, count = f"sovereign approval approve {step.intent}", ", ".join(step.approval.groups), step.approval.quorum
-        who = Words(f"les approbateurs : {groups} ({count} voix)", f"the approvers: {groups} ({count} voice(s))")
+        who = Words(
+            f"les approbateurs : {groups} ({count} voix)",
+            f"the approvers: {groups} ({count} {'voice' if count == 1 else 'voices'})",
+        )
         return Code("approve", Words(f"décider : « {line} », ou « refuse »", f"decide: `{line}`, or `refuse`")), Code(
             "approvers", who
         )

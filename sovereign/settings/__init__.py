@@ -3,8 +3,8 @@
 1. A field that no one knows is an error, and the nearest known one is suggested; every error names the dotted field and says
    what was expected, in French and in English.
 2. What `load` returns is frozen. Nothing here opens a network connection or a key; no secret is ever written in the file.
-3. `add_connection` keeps comments and order, checks the whole new text before it takes the place of the old, and never leaves
-   half a file.
+3. `add_connection` and `change_connection` keep comments and order, check the whole new text before it takes the place of the
+   old, and never leave half a file.
 
 It does not know connectors: whatever a connection's table holds beside the fields of `Connection` goes to the connector, as
 `options`.
@@ -12,7 +12,7 @@ It does not know connectors: whatever a connection's table holds beside the fiel
 
 from sovereign.settings.audit import AuditSettings, Export, Timestamps, Witness
 from sovereign.settings.backup import BackupKeep, BackupSettings, BackupTarget
-from sovereign.settings.edit import add_connection, remove_connection
+from sovereign.settings.edit import add_connection, change_connection, remove_connection
 from sovereign.settings.events import EventSource
 from sovereign.settings.load import load, parse
 from sovereign.settings.schema import (
@@ -53,6 +53,7 @@ __all__ = [
     "Timestamps",
     "Witness",
     "add_connection",
+    "change_connection",
     "load",
     "parse",
     "remove_connection",

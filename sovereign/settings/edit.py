@@ -7,7 +7,7 @@ of the folder, under a lock that other writers respect.
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,28 @@ def add_connection(path: Path, name: str, values: Mapping[str, Any]) -> Settings
         if name in tables:
             raise BadSettings(
                 field=f"connections.{name}",
-                expected_fr="cette connexion existe déjà",
-                expected_en="this connection already exists",
+                expected_fr="cette connexion existe déjà ; « connection set » change ses réglages",
+                expected_en="this connection already exists; `connection set` changes its settings",
             )
         tables[name] = _table(values)
+
+    return _rewrite(path, change)
+
+
+def change_connection(path: Path, name: str, values: Mapping[str, Any]) -> Settings:
+    """Put these values in `[connections.NAME]`, tables within tables merged, all else and every comment left as it is.
+
+    Returns the settings as they now stand. Errors: BadSettings when there is no such connection or a value is refused; the
+    file is then untouched.
+    """
+
+    def change(document: TOMLDocument) -> None:
+        tables = document.get("connections", {})
+        if name not in tables:
+            raise BadSettings(
+                field=f"connections.{name}", expected_fr="aucune connexion de ce nom", expected_en="no connection of that name"
+            )
+        _merge(tables[name], values)
 
     return _rewrite(path, change)
 
@@ -56,6 +74,17 @@ def remove_connection(path: Path, name: str) -> Settings:
         del tables[name]
 
     return _rewrite(path, change)
+
+
+def _merge(table: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    for field, value in values.items():
+        if isinstance(value, Mapping) and isinstance(table.get(field), MutableMapping):
+            _merge(table[field], value)
+        elif isinstance(value, Mapping):
+            table[field] = tomlkit.inline_table()
+            table[field].update(value)
+        else:
+            table[field] = value
 
 
 def _table(values: Mapping[str, Any]) -> Table:

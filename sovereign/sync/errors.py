@@ -30,8 +30,8 @@ class UnknownConnection(SyncError):
     kind = "usage"
     fr = "Aucune connexion ne s'appelle « {connection} »."
     en = "No connection is called `{connection}`."
-    todo_fr = "Connexions du site : {known}."
-    todo_en = "Connections of this site: {known}."
+    todo_fr = "Connexions du site : {known}. « sovereign connection add » en ajoute une."
+    todo_en = "Connections of this site: {known}. `sovereign connection add` adds one."
 
 
 class UnknownStream(SyncError):

@@ -23,7 +23,7 @@ def test_a_clearance_opens_its_columns_and_no_others(run: Run, pulled: Path) -> 
     assert said.of("answer")[0]["datasets"][0]["dataset"] == "geo.communes"
     shown = run("snapshot", "show", "geo.communes")
     assert "maire" not in shown.out
-    assert "Columns sealed at this clearance: personal." in shown.err
+    assert "Columns sealed at this clearance: personal (--clearance personal)" in shown.err
     assert "maire" in run("snapshot", "show", "geo.communes", "--clearance", "personal").out
 
 

@@ -80,7 +80,7 @@ def test_a_person_reads_it_in_french_and_in_english(
         assert said.code == 0
         assert back in said.out
         assert never in said.out + said.err
-        assert "geo/communes" in said.out
+        assert "geo.communes" in said.out
 
 
 def test_without_a_recovery_kit_or_a_place_for_keys_nothing_is_copied(run: Run, pulled: Path, tmp_path: Path) -> None:

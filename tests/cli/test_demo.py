@@ -16,10 +16,10 @@ def test_the_demonstration_ends_well(tmp_path: Path) -> None:
     for promise in (
         "42218  Saint-Étienne      173136", "4 changes: +1 ~2 −1", "population: 173136 → 175000", "(code 2)",  # noqa: RUF001
         "nothing was altered, nothing was taken away", "✓ Done in", '"state": "denied"', '"state": "held"',
-        '"state": "unknown"', ": landed", "sovereign; hit; detail=vendor-down", "c2sp.org/tlog-proof@v1",
+        '"state": "unknown"', ": did happen (landed)", "sovereign; hit; detail=vendor-down", "c2sp.org/tlog-proof@v1",
         "~ 112   status: COU → END", "demo-site.pdf", "signalements · 199", "reports/outbound.html", "reports/inbound.html",
         "reports/departure.html", "reports/map.html",
-        "2 row(s), 4 write(s), 0 of them stopped", "read back at the vendor", "taken back by its source",
+        "2 rows, 4 writes, 0 of them stopped", "read back at the vendor", "taken back by its source",
     ):  # fmt: skip
         assert promise in said.stdout, promise
     assert (tmp_path / "demo-site.passphrase").stat().st_mode & 0o077 == 0

@@ -96,6 +96,13 @@ def test_a_row_too_wide_for_the_terminal_is_shown_a_column_a_line(pulled: Path) 
     assert re.search(r"^maire +Personne 1$", plain, re.MULTILINE)
 
 
+def test_a_name_that_one_copies_is_never_cut_in_two(pulled: Path) -> None:
+    code, screen = type_in("sync", "list")
+    assert code == 0
+    assert re.search(r"\d{8}-\d{9}-[0-9a-f]{8}\s", screen)
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", screen).splitlines())) <= 100
+
+
 def test_a_binary_answer_is_not_thrown_at_a_terminal(pulled: Path) -> None:
     code, screen = type_in("query", "SELECT 1", "--format", "parquet")
     assert (code, "query.binary" in screen) == (2, True)

@@ -72,7 +72,7 @@ def test_a_page_says_who_decides_on_what_is_held_or_refused_and_marks_what_is_la
         here.run("flow", "enable", "depart")
         leaves(here, agent(3, "parti"), agent(4, "parti", "2099-12-31"))
         due = page(here, "show", "depart", "--key", "m003").tables["due-due"]
-        assert {row["who decides"] for row in due} == {"the approvers: rssi (1 voice(s))"}
+        assert {row["who decides"] for row in due} == {"the approvers: rssi (1 voice)"}
         assert all("sovereign approval approve" in row["what to do"] for row in due)
         dated = page(here, "show", "depart", "--key", "m004").tables["due-dated"]
         assert {row["until"][:10] for row in dated} == {"2099-12-31"}
