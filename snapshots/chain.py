@@ -24,7 +24,7 @@ from snapshots.columns import conform, understood
 from snapshots.dataset import CLASSES, KEY, OP, stored_name
 from snapshots.manifest import Manifest
 from snapshots.mart import quote
-from snapshots.workspace import Workspace, counting
+from snapshots.workspace import NARROW, Workspace, counting
 
 if TYPE_CHECKING:
     from snapshots.repository import Repository
@@ -72,9 +72,9 @@ class Chain:
         self.schema = pa.schema(own + [pa.field(stored_name(each.name), each.type) for each in self.shape.schema])
 
     @property
-    def stored_rows(self) -> int:
-        """Rows in all parts, outdated ones included."""
-        return sum(part.rows for part in self.manifest.parts)
+    def named_rows(self) -> int:
+        """Rows that deltas name, then and now, at most: what it takes to tell live rows from outdated ones."""
+        return 2 * sum(part.rows for part in self.manifest.parts if part.kind == "delta")
 
     @property
     def keyed(self) -> bool:
@@ -127,7 +127,7 @@ class Chain:
                     yield Piece(number, counting(table.num_rows, at), table)
             return
         if workspace is None:
-            with Workspace(self.work, self.stored_rows) as own:
+            with Workspace(self.work, self.named_rows, few=NARROW) as own:
                 yield from self.pieces(own, columns, first=first)
             return
         if not resolved:
@@ -259,7 +259,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str, chain: Chain, name
     same = " AND ".join(
         f"{table}.{quote(in_table[name])} = chunk.k{number}" for number, name in enumerate(chain.key_schema.names)
     )
-    with Workspace(chain.work, chain.stored_rows) as workspace:
+    with Workspace(chain.work, chain.named_rows, few=NARROW) as workspace:
         chain.outdated(workspace, first)
         touched = workspace.table("SELECT * EXCLUDE (latest) FROM touched")
         _run(connection, f"DELETE FROM {table} USING chunk WHERE {same}", touched)

@@ -22,10 +22,11 @@ from snapshots.dataset import KEY, OP, stored_name, visible
 from snapshots.drift import widened
 from snapshots.errors import NotCompared
 from snapshots.manifest import Manifest
-from snapshots.measure import SHIFT
+from snapshots.measure import SHIFT, within
+from snapshots.parts import BATCH, ROWS
 from snapshots.reclassed import withheld
 from snapshots.repository import Repository
-from snapshots.workspace import Workspace, counting
+from snapshots.workspace import Workspace, together
 
 
 def changes(
@@ -39,13 +40,19 @@ def changes(
     readable = set(repository.readable(before)) & set(repository.readable(after))
     classes = [each for each in visible(clearance) if each in readable]
     hidden = withheld(repository, before, clearance) | withheld(repository, after, clearance)
-    stored = sum(part.rows for part in (*before.parts, *after.parts))
-    with Workspace(repository.work, stored) as workspace:
+    with Workspace(repository.work, _held(before, after)) as workspace:
         sides = (Chain(repository, each, classes, hidden) for each in (before, after))
         try:
             yield from _Difference(workspace, *sides).batches(batch_rows)
         except (duckdb.Error, OSError, pa.ArrowException):  # their text may hold values of the rows: not chained
             raise NotCompared(dataset=f"{after.id.connection}.{after.id.stream}") from None
+
+
+def _held(before: Manifest, after: Manifest) -> int:
+    """At most how many rows are held at once: those that deltas name, then and now, or all of both."""
+    if after.primary_key and extends(after, before):
+        return 2 * sum(part.rows for part in after.parts if part.kind == "delta")
+    return sum(part.rows for part in (*before.parts, *after.parts))
 
 
 class _Difference:
@@ -84,10 +91,11 @@ class _Difference:
         """Note the key, digest and place of live rows; without their values, the digest is left for later."""
         schema = self.schema if hashed else pa.schema([self.schema.field(name) for name in self.key])
         self._make(f"{side}_index", schema, "digest", "place")
-        for piece in pieces:
-            chunk = _carried(conform(piece.table, schema), self.key).append_column(
-                "place", pc.add(piece.places, piece.part << SHIFT)
-            )
+        placed = (
+            _carried(conform(piece.table, schema), self.key).append_column("place", pc.add(piece.places, piece.part << SHIFT))
+            for piece in pieces
+        )
+        for chunk in placed if hashed else together(placed, ROWS):
             digest = _digest(chunk) if hashed else "NULL::UBIGINT"
             keys = self.k if self.keyed else f"{digest}, 0::BIGINT"
             self.work.gather(f"{side}_index", f"SELECT {keys}, {digest}, place FROM chunk {where}", chunk)
@@ -118,14 +126,23 @@ class _Difference:
         self.work.sql.unregister("chunk")
         for part in range(len(chain.manifest.parts)):
             low, high = part << SHIFT, (part + 1) << SHIFT
-            if not self.work.number(f"SELECT count(*) FROM wanted WHERE {side} >= {low} AND {side} < {high}"):
+            query = f"SELECT {side} - {low} FROM wanted WHERE {side} >= {low} AND {side} < {high} ORDER BY 1"
+            places = self.work.table(query).column(0)
+            if not len(places):
                 continue
-            for at, table in chain.batches(part):
-                chunk = _carried(conform(table, self.schema), self.key)
-                digest = _digest(chunk)
-                chunk = chunk.append_column("place", counting(table.num_rows, low + at))
-                query = f"SELECT n, {digest}, chunk.* EXCLUDE (place) FROM chunk JOIN wanted ON wanted.{side} = chunk.place"
+            for chunk in together(self._taken(chain, part, places), BATCH):
+                query = (
+                    f"SELECT n, {_digest(chunk)}, chunk.* EXCLUDE (place) FROM chunk JOIN wanted ON wanted.{side} = chunk.place"
+                )
                 self.work.insert(f"{side}_rows", query, chunk)
+
+    def _taken(self, chain: Chain, part: int, places: Any) -> Iterator[pa.Table]:  # noqa: ANN401  # pyarrow has no types
+        """Read the rows of a part that are wanted, with their place."""
+        for at, table in chain.batches(part):
+            here = within(places, at, table.num_rows)
+            if len(here):
+                rows = table if len(here) == table.num_rows else table.take(pc.subtract(here, at))
+                yield _carried(conform(rows, self.schema), self.key).append_column("place", pc.add(here, part << SHIFT))
 
     def _joined(self, size: int) -> Iterator[pa.RecordBatch]:
         names = _carried(self.schema.empty_table(), self.key).column_names

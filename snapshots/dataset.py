@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snapshots.errors import BadName
-from vault.keyed import keyed
+from vault.keyed import digests
 
 ClassName = Literal["internal", "personal", "sensitive"]
 CLASSES: tuple[ClassName, ...] = ("internal", "personal", "sensitive")
@@ -168,10 +168,8 @@ def pseudonyms(keys: pa.Table, secret: bytes) -> pa.Array:
         columns += [pc.binary_length(text.cast(pa.binary())).cast(pa.string()), text]
     # "2:ab:1:c": lengths make the joined text unambiguous whatever the values hold.
     joined = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, ":")
-    digest = keyed(secret)
-    texts = joined.to_pylist()
-    named = b"".join(digest(each.encode())[:16] for each in texts).hex().encode()
-    return pa.Array.from_buffers(pa.binary(32), len(texts), [None, pa.py_buffer(named)]).cast(pa.binary()).cast(pa.string())
+    named = digests(secret, joined.cast(pa.binary()).to_pylist(), 16).hex().encode()
+    return pa.Array.from_buffers(pa.binary(32), len(joined), [None, pa.py_buffer(named)]).cast(pa.binary()).cast(pa.string())
 
 
 def as_text(column: Any) -> Any:  # noqa: ANN401  # pyarrow has no types

@@ -9,7 +9,8 @@
 5. Rows without a key, and rows that a `discard_row` contract refuses, are put aside, never dropped without a trace.
 6. Publishing a stream twice is impossible: a reopened draft finds the manifest that its run already published.
 
-Memory: at most one segment a stream, two in all beyond the page being appended. It is thread safe: slices append concurrently.
+Memory: at most one segment a stream, two in all beyond the page being appended, and one more for the small streams (`Held`).
+It is thread safe: slices append concurrently.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from snapshots.dataset import CLASSES, DatasetId, DatasetSpec
 from snapshots.drift import Watch
 from snapshots.durable import remove_tree
 from snapshots.errors import BadName, DraftBusy, NeedsFull, NoDraft
-from snapshots.gathered import Gathered, spec_of
+from snapshots.gathered import Gathered, Held, spec_of
 from snapshots.holding import held, hold
 from snapshots.manifest import Drift, Manifest, Mode, Provenance, RawSegment, Verdict
 from snapshots.measure import Comparison, Ground, Measure
@@ -62,6 +63,7 @@ class Draft:
         self.plan: Json = None
         self._created = repository.clock().isoformat()
         self._wraps: dict[str, Wrapped] = {}
+        self._held = Held()
         self._streams = {name: self._gathered(spec) for name, spec in sorted(specs.items())}
         self._raw: list[RawSegment] = []
         self._raw_key: bytes | None = None
@@ -203,7 +205,10 @@ class Draft:
                         reason_en="without a primary key, a full refresh cannot be added to what is there",
                     )
             shape = each.spec.shape(each.watch.schema)
-            ground = Ground(self.repository, each.spec.id, shape, self.segments_folder, tuple(each.segments), dict(self._wraps))
+            ground = Ground(
+                self.repository, each.spec.id, shape, self.segments_folder, tuple(each.segments), dict(self._wraps),
+                self._held.of(stream),
+            )  # fmt: skip
             comparison = Comparison(ground, mode, keyless=each.keyless)
             self._comparisons[stream] = comparison
             return comparison.measure
@@ -237,6 +242,7 @@ class Draft:
             quarantine.keep(self.repository, each.spec, self.run, each.aside, self.segments_folder, self._wraps)
             if not provenance.raw and self._raw:
                 provenance = msgspec.structs.replace(provenance, raw=self.raw_segments)
+            self._held.drop(stream)
             with comparison:
                 drift = each.watch.drift + each.watch.absent()
                 return commit(comparison, cursor=cursor, verdict=verdict, provenance=provenance, mode=mode, drift=drift)
@@ -256,6 +262,7 @@ class Draft:
             if stream in self._comparisons:
                 self._comparisons.pop(stream).close()
             del self._streams[stream]
+            self._held.drop(stream)
             self._save()
 
     def discard(self) -> None:
@@ -297,7 +304,7 @@ class Draft:
         repository, head = self.repository, self.repository.head(spec.id)
         known = None if head is None else repository.shape(head, repository.readable(head)).schema
         press = repository.press(spec.id, self.segments_folder, self._wraps)
-        return Gathered(spec, Watch(spec, known), press, repository.pseudonym_key(spec.id))
+        return Gathered(spec, Watch(spec, known), press, repository.pseudonym_key(spec.id), self._held)
 
     def _open_archive(self) -> bytes:
         files.folder(self.raw_folder)

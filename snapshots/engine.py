@@ -7,7 +7,9 @@
 3. What does not fit in memory spills encrypted, under a key that lives in memory alone, into a private folder which leaves with
    the session; folders of sessions that died are swept when the next one opens.
 4. Time counts while the engine works, not while the reader of the result thinks. Memory, threads, spill and time are bounded.
-5. What DuckDB says is turned into faults of ours: they keep its words about the question, and none about the data, the machine
+5. A session without marts, over a few rows that it was given, spills nothing at first: what encrypts a spill takes a tenth of a
+   second to load. A question that then asks for more memory than there is begins again in an instance that spills.
+6. What DuckDB says is turned into faults of ours: they keep its words about the question, and none about the data, the machine
    or the keys.
 
 It does not decide who may read what (its caller gives it the marts), and it does not log (its caller enters the question in the
@@ -15,13 +17,11 @@ audit log).
 """
 
 import fcntl
-import math
 import os
 import secrets
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ import pyarrow as pa
 from snapshots.mart import DATA, Mart, connect, literal, open_mart, quote
 from snapshots.refusals import Cancelled, MartUnreadable, QueryFault, TimedOut, TooLarge, translated
 from snapshots.statement import Statement, parse, referenced_tables
+from snapshots.watchdog import Budget, Watchdog
 from vault import files
 
 __all__ = ["Limits", "Result", "Session", "referenced_tables", "sweep"]
@@ -41,6 +42,8 @@ __all__ = ["Limits", "Result", "Session", "referenced_tables", "sweep"]
 MIB = 1 << 20
 CATALOG = "local-copy"  # no connection can bear this name, so no question is ambiguous
 BATCH_ROWS = 65_536
+_FEW = 16
+"""Rows given are few up to a sixteenth of a session's memory."""
 
 Parameters = Sequence[object] | Mapping[str, object] | None
 
@@ -85,15 +88,14 @@ class Session:
         self._names = ", ".join(sorted(mart.name for mart in marts.values()))
         self._limits = limits
         self._working_one = threading.Lock()  # the engine works for one thread at a time
-        self._watchdog = _Watchdog(self._expire)
+        self._watchdog = Watchdog(self._expire)
         self._serial = 0
         self._stopped: str | None = None
         self._folder = _private_folder(spill)
+        self._held = (marts, given, timezone)
+        small = sum(rows.nbytes for rows in given.values()) * _FEW <= limits.memory
         try:
-            self._duckdb = connect()
-            self._furnish(marts)
-            self._give(given)
-            self._lock_down(timezone)
+            self._open(spills=bool(marts) or not small)
         except BaseException:
             self.close()
             raise
@@ -113,10 +115,10 @@ class Session:
         """
         statement = parse(sql)
         text, values = _listing(statement) if statement.listing is not None else (sql, parameters)
-        left = _Budget(self._limits.timeout)
+        left = Budget(self._limits.timeout)
         self._serial = serial = self._serial + 1
         with self._working(left):
-            reader = self._duckdb.execute(text, values).to_arrow_reader(BATCH_ROWS)
+            reader = self._ask(text, values)
         schema = reader.schema
         return Result(pa.RecordBatchReader.from_batches(schema, self._batches(reader, left, serial)), tuple(schema.names))
 
@@ -124,7 +126,7 @@ class Session:
         """Stop the question being worked on, or whose result is being read, from any thread."""
         self._stopped = "cancelled"
         self._serial += 1
-        self._duckdb.interrupt()
+        self._interrupt()
 
     def close(self) -> None:
         """End the session: its instance, its keys in memory, its spill."""
@@ -132,15 +134,34 @@ class Session:
         if handle < 0:
             return
         self._folder = (-1, folder)
-        if (instance := getattr(self, "_duckdb", None)) is not None:
+        if hasattr(self, "_duckdb"):
             self.cancel()
             while not self._working_one.acquire(timeout=0.1):
-                instance.interrupt()  # the other thread may have been about to start
+                self._interrupt()  # the other thread may have been about to start
             self._working_one.release()
             self._watchdog.close()
-            instance.close()
+            self._duckdb.close()
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+    def _open(self, *, spills: bool) -> None:
+        """Make the instance (law 5)."""
+        marts, given, timezone = self._held
+        self._duckdb, self._spills = connect(writes=spills), spills
+        self._furnish(marts)
+        self._give(given)
+        self._lock_down(timezone)
+
+    def _ask(self, text: str, values: Parameters) -> pa.RecordBatchReader:
+        try:
+            return self._duckdb.execute(text, values).to_arrow_reader(BATCH_ROWS)
+        except duckdb.OutOfMemoryException:
+            if self._spills:
+                raise
+        before = self._duckdb
+        self._open(spills=True)
+        before.close()
+        return self._duckdb.execute(text, values).to_arrow_reader(BATCH_ROWS)
 
     def _furnish(self, marts: Mapping[tuple[str, str], Mart]) -> None:
         run = self._duckdb.execute
@@ -167,7 +188,7 @@ class Session:
 
     def _lock_down(self, timezone: str) -> None:
         for setting in (
-            f"temp_directory={literal(str(self._folder[1]))}",
+            f"temp_directory={literal(str(self._folder[1]) if self._spills else '')}",
             f"max_temp_directory_size='{self._limits.spill}B'",
             f"memory_limit='{self._limits.memory}B'",
             f"threads={self._limits.threads}",
@@ -177,7 +198,7 @@ class Session:
         ):
             self._duckdb.execute(f"SET {setting}")
 
-    def _batches(self, reader: pa.RecordBatchReader, left: "_Budget", serial: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, reader: pa.RecordBatchReader, left: Budget, serial: int) -> Iterator[pa.RecordBatch]:
         while True:
             if serial != self._serial:
                 raise Cancelled
@@ -188,7 +209,7 @@ class Session:
             yield batch
 
     @contextmanager
-    def _working(self, left: "_Budget") -> Iterator[None]:
+    def _working(self, left: Budget) -> Iterator[None]:
         """Let the engine work for what is left of the question's time, and translate what it raises."""
         with self._working_one, self._watchdog.spending(left):
             self._stopped = None
@@ -199,7 +220,11 @@ class Session:
 
     def _expire(self) -> None:
         self._stopped = "expired"
-        self._duckdb.interrupt()
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        with suppress(duckdb.Error):  # it was left a moment ago for one that spills
+            self._duckdb.interrupt()
 
     def _translated(self, text: str) -> QueryFault:
         if text.startswith("INTERRUPT"):
@@ -209,62 +234,6 @@ class Session:
         if "AES tag" in text or text.startswith(("IO Error", "INTERNAL", "FATAL", "Serialization", "Corrupt")):
             return MartUnreadable(dataset=self._names)
         return translated(text, self._clearance)
-
-
-class _Watchdog:
-    """Calls `expire` when a block of work outlasts its time: one thread a session, asleep nearly always."""
-
-    def __init__(self, expire: Callable[[], None]) -> None:
-        self._expire = expire
-        self._bell = threading.Condition()
-        self._deadline = self._asleep_until = math.inf
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    @contextmanager
-    def spending(self, left: "_Budget") -> Iterator[None]:
-        """Watch a block of work, and take its time from what was left."""
-        started = time.monotonic()
-        self._watch(started + max(left.seconds, 0.001))
-        try:
-            yield
-        finally:
-            self._watch(math.inf)
-            left.seconds -= time.monotonic() - started
-
-    def close(self) -> None:
-        """End the thread."""
-        with self._bell:
-            self._closed = True
-            self._bell.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self, deadline: float) -> None:
-        with self._bell:
-            self._deadline = deadline
-            if deadline < self._asleep_until:  # else it wakes in time by itself, and sleeps again if all is well
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, daemon=True, name="sovereign-session")
-                    self._thread.start()
-                self._bell.notify()
-
-    def _run(self) -> None:
-        with self._bell:
-            while not self._closed:
-                now = time.monotonic()
-                if now >= self._deadline:
-                    self._deadline = math.inf
-                    self._expire()
-                self._asleep_until = self._deadline
-                self._bell.wait(None if self._deadline == math.inf else self._deadline - now)
-
-
-@dataclass(slots=True)
-class _Budget:
-    """The seconds of work that a question has left."""
-
-    seconds: float
 
 
 def sweep(spill: Path) -> int:

@@ -3,9 +3,12 @@
 1. A segment is an encrypted part already. It is written when enough rows are there, or when the draft is checkpointed.
 2. Rows keep the order in which they came, removals among them.
 3. Rows without a whole primary key, and rows that the contract refuses, are put aside with the reason.
+4. The segments of small streams stay in memory too, so that comparing and publishing need not read back what was just written.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +20,37 @@ from snapshots.dataset import OP, DatasetId, DatasetSpec, stored_name
 from snapshots.drift import Watch
 from snapshots.parts import BYTES, ROWS, Part, Press
 
+HELD: Final = BYTES
+"""Bytes of Arrow of the segments that a draft holds in memory, its streams together."""
+
+
+@dataclass(slots=True)
+class Held:
+    """Segments just written, by the id of their part: all of a stream or none of it."""
+
+    _tables: dict[str, dict[str, pa.Table]] = field(default_factory=dict)
+    _past: set[str] = field(default_factory=set)
+    _bytes: int = 0
+
+    def keep(self, stream: str, part: str, table: pa.Table) -> None:
+        """Hold a segment, as long as there is room for its whole stream."""
+        if stream in self._past:
+            return
+        if self._bytes + table.nbytes > HELD:
+            self.drop(stream)
+            return
+        self._tables.setdefault(stream, {})[part] = table
+        self._bytes += table.nbytes
+
+    def of(self, stream: str) -> Mapping[str, pa.Table]:
+        """What is held of a stream."""
+        return self._tables.get(stream, {})
+
+    def drop(self, stream: str) -> None:
+        """Hold nothing of a stream any more."""
+        self._past.add(stream)
+        self._bytes -= sum(table.nbytes for table in self._tables.pop(stream, {}).values())
+
 
 @dataclass(slots=True)
 class Gathered:
@@ -26,6 +60,7 @@ class Gathered:
     watch: Watch
     press: Press
     secret: bytes
+    held: Held
     segments: list[Part] = field(default_factory=list)
     aside: list[Aside] = field(default_factory=list)
     rows: int = 0
@@ -124,7 +159,9 @@ class Gathered:
         shape = self.spec.shape(self.watch.schema)
         stored = shape.stored(table, self.secret)
         if kind == "base":
-            self.segments.append(self.press.write(shape, stored, "base"))
+            made = self.press.write(shape, stored, "base")
+            self.segments.append(made)
+            self.held.keep(self.spec.id.stream, made.id, stored)
             self.kept += table.num_rows
         else:
             keys = stored.select(list(shape.key))

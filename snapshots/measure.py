@@ -13,7 +13,7 @@ A 64-bit hash of a row misses one change in 10^19. It is an engine's hash, not a
 hide a change from its own client need not collide hashes to do so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +30,7 @@ from snapshots.manifest import Manifest, Mode
 from snapshots.parts import Part
 from snapshots.repository import Repository
 from snapshots.standing import standing
-from snapshots.workspace import Workspace, counting
+from snapshots.workspace import NARROW, Workspace, counting
 from vault.keys import Wrapped
 
 SHIFT = 32
@@ -78,6 +78,7 @@ class Ground:
     folder: Path
     segments: tuple[Part, ...]
     wraps: dict[str, Wrapped] = field(repr=False)
+    held: Mapping[str, pa.Table] = field(default_factory=dict, repr=False)
 
     def opener(self, name: str) -> bytes:
         """Unwrap one key."""
@@ -96,6 +97,9 @@ class Ground:
             names = list(self.shape.key)
         classes = ("internal",) if names is not None and set(names) <= set(self.shape.key) else tuple(part.files)
         schema = self.schema if names is None else pa.schema([self.schema.field(each) for each in names])
+        if part.id in self.held:
+            yield 0, conform(self.held[part.id], schema)
+            return
         for at, table in parts.batches(self.folder, self.id, part, self.opener, classes=classes, columns=names):
             yield at, conform(table, schema)
 
@@ -120,7 +124,7 @@ class Comparison:
                 reason_en="the primary key, the classes or the encryption keys changed: a full refresh is needed",
             )
         self.k = ", ".join(f"k{number}" for number in range(max(1, len(ground.shape.key))))
-        self.workspace = Workspace(ground.repository.work, _rows(ground, self.head))
+        self.workspace = Workspace(ground.repository.work, _rows(ground, self.head), few=NARROW)
         try:
             moved = self.standing is not None and self.standing.moved(mode)
             self.measure = replace(self._measure(keyless), moved=moved)

@@ -10,7 +10,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -32,6 +32,9 @@ CEILING = 1024
 SMALL = 100_000
 """Up to so many rows, all stays in memory and nothing is written: the disk would cost more than the comparison."""
 
+NARROW = 400_000
+"""The same, of rows that are only a key, a hash and a place: 30 to 60 MB."""
+
 THREADS = 2
 
 _private = Lock()
@@ -40,8 +43,8 @@ _private = Lock()
 class Workspace:
     """An encrypted DuckDB that lives as long as one comparison."""
 
-    def __init__(self, folder: Path, rows: int, *, memory: int = MEMORY, threads: int = THREADS) -> None:
-        """`folder`: where workspaces go; `rows`: how many are to be compared, at most."""
+    def __init__(self, folder: Path, rows: int, *, few: int = SMALL, memory: int = MEMORY, threads: int = THREADS) -> None:
+        """`folder`: where workspaces go; `rows`: how many are to be compared, at most; up to `few`, nothing is written."""
         self._memory = memory
         self._waiting: dict[str, list[pa.Table]] = {}
         with files.locked(files.folder(folder) / ".sweep"):  # none is swept between its making and its locking
@@ -49,7 +52,7 @@ class Workspace:
             self.folder = files.folder(folder / secrets.token_hex(8))
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.sql = _in_memory() if rows <= SMALL else mart.connect()
+        self.sql = _in_memory() if rows <= few else mart.connect()
         for setting in (
             f"threads={threads}",
             f"memory_limit='{memory}MiB'",
@@ -59,7 +62,7 @@ class Workspace:
             "TimeZone='UTC'",
         ):
             self.sql.execute(f"SET {setting}")
-        if rows <= SMALL:
+        if rows <= few:
             self.sql.execute("SET temp_directory=''; ATTACH ':memory:' AS rows")
         else:
             place, key = mart.literal(str(self.folder / "rows")), secrets.token_hex(32)
@@ -150,6 +153,18 @@ def _sweep(folder: Path) -> None:
                 remove_tree(each)
             finally:
                 os.close(handle)
+
+
+def together(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Join small tables of one schema until there are enough rows: a statement costs the same for few as for many."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(each.num_rows for each in waiting) >= rows:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 _COUNTING = pa.array(range(ROWS), pa.int64())

@@ -1,15 +1,19 @@
 """What is kept of flows: whether each acts, its occasions, and the rows of each, as their tables hold them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, bindparam, update
 
 from saas_connectors.connector import Json
 from sovereign.audit.entry import NewEntry
+from sovereign.state.flowing import flow_rows
+
+_NAMES: Final = ("flow", "occasion", "record", "step", "undo")
+"""The columns that tell rows apart."""
 
 RELEASED, DROPPED = "released", "dropped"
 """Why a row goes, or never will: a person said so."""
@@ -114,3 +118,25 @@ def held(flow: str, occasion: str, writes: int, why: str) -> NewEntry:
 def context(flow: str, record: bytes) -> bytes:
     """What a sealed row is bound to."""
     return f"sovereign-flow-row/1:{flow}:{record.hex()}".encode()
+
+
+def same(row: Kept) -> Any:  # noqa: ANN401 - a condition of SQLAlchemy
+    """The condition that only this row of the table meets."""
+    c = flow_rows.c
+    return (
+        (c.flow == row.flow) & (c.occasion == row.occasion) & (c.record == row.record) & (c.step == row.step)
+        & (c.undo == int(row.undo))
+    )  # fmt: skip
+
+
+def put(transaction: Connection, rows: Sequence[tuple[Kept, Mapping[str, Any]]]) -> None:
+    """Set the same columns of several rows, by one statement: to make one a row costs more than to run it."""
+    if not rows:
+        return
+    named = [flow_rows.c[name] == bindparam(f"of_{name}") for name in _NAMES]
+    made = update(flow_rows).where(*named).values({name: bindparam(f"to_{name}") for name in rows[0][1]})
+    given = [
+        {f"of_{name}": getattr(row, name) for name in _NAMES} | {f"to_{name}": value for name, value in values.items()}
+        for row, values in rows
+    ]
+    transaction.execute(made, given)

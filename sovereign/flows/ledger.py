@@ -32,6 +32,8 @@ from sovereign.flows.kept import (
     context,
     held,
     kept_of,
+    put,
+    same,
     standing_of,
     stopped,
     taken_of,
@@ -220,7 +222,7 @@ class Ledger:
     def waits(self, row: Kept) -> bool:
         """Whether a row still waits."""
         with self._state.read() as reader:
-            return reader.execute(select(flow_rows.c.state).where(_same(row))).scalar() == "waiting"
+            return reader.execute(select(flow_rows.c.state).where(same(row))).scalar() == "waiting"
 
     def rows(self, flow: str, occasion: str | None = None, record: bytes | None = None, limit: int = 1000) -> tuple[Kept, ...]:
         """The rows of a flow, newest first."""
@@ -241,37 +243,37 @@ class Ledger:
 
     def move(self, rows: Iterable[Kept], state: str, why: str | None = None) -> None:
         """Note where rows stand."""
-        now = self._clock()
+        moved = list(rows)
+        if not moved:
+            return
+        values = {"state": state, "why": why, "since": self._clock()}
         with self._state.begin() as transaction:
-            for row in rows:
-                values = {"state": state, "why": why, "since": now}
-                transaction.execute(update(flow_rows).where(_same(row)).values(**values))
-                if state == "stopped":
-                    self._audit.append_many(
-                        [stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo)], within=transaction
-                    )
-                elif state == "held" and why:
-                    self._audit.append_many([held(row.flow, row.occasion, 1, why)], within=transaction)
+            put(transaction, [(row, values) for row in moved])
+            told = []
+            if state == "stopped":
+                told = [stopped(row.flow, row.occasion, row.record, row.step, why, undo=row.undo) for row in moved]
+            elif state == "held" and why:
+                told = [held(row.flow, row.occasion, 1, why) for row in moved]
+            if told:
+                self._audit.append_many(told, within=transaction)
 
     def close(self, row: Kept, by: str, reason: str) -> None:
         """Note that a person dealt with a row that failed; what became of its write stays known."""
         facts = {"occasion": row.occasion, "record": row.record.hex(), "step": row.step, "undo": row.undo}
         with self._state.begin() as transaction:
             values = {"state": "settled", "why": "settled", "since": self._clock()}
-            transaction.execute(update(flow_rows).where(_same(row)).values(**values))
+            transaction.execute(update(flow_rows).where(same(row)).values(**values))
             self._audit.append("flow.settled", {"flow": row.flow}, facts, {"by": by, "reason": reason}, within=transaction)
 
     def put_off(self, rows: Iterable[Kept], due_at: datetime) -> None:
         """Look at rows again no sooner than an instant."""
         with self._state.begin() as transaction:
-            for row in rows:
-                transaction.execute(update(flow_rows).where(_same(row)).values(due_at=due_at))
+            put(transaction, [(row, {"due_at": due_at}) for row in rows])
 
     def name(self, named: Mapping[str, Kept]) -> None:
         """Name the writes that are about to be asked for: by intent, the row."""
         with self._state.begin() as transaction:
-            for intent, row in named.items():
-                transaction.execute(update(flow_rows).where(_same(row)).values(intent=intent))
+            put(transaction, [(row, {"intent": intent}) for intent, row in named.items()])
 
     def record(self, flow: str, key: Sequence[Json]) -> bytes:
         """The pseudonym of a record, 16 bytes."""
@@ -286,11 +288,3 @@ class Ledger:
     def _seal(self, flow: str, record: bytes, wanted: Wanted) -> bytes:
         said = {"key": [plain(each) for each in wanted.key], "row": plain(dict(wanted.row))}
         return envelope.seal(self._sealing, context(flow, record), encode(said))
-
-
-def _same(row: Kept) -> Any:  # noqa: ANN401 - a condition of SQLAlchemy
-    c = flow_rows.c
-    return (
-        (c.flow == row.flow) & (c.occasion == row.occasion) & (c.record == row.record) & (c.step == row.step)
-        & (c.undo == int(row.undo))
-    )  # fmt: skip

@@ -88,6 +88,22 @@ def test_spill_has_a_limit_and_passing_it_is_a_fault(tmp_path: Path, people: Mar
         assert session.execute("SELECT count(*) AS n FROM town.people").reader.read_all().to_pylist() == [{"n": ROWS}]
 
 
+def test_a_few_rows_given_spill_encrypted_once_they_grow_too_many(tmp_path: Path) -> None:
+    spill, few = tmp_path / "spill", pa.table({"n": pa.array(range(700), pa.int64())})
+    names = f"'{CANARY}-' || lpad(concat(a.n, '-', b.n), 200, '0')"
+    grown = f"SELECT {names} AS name, a.n AS id FROM event a, event b ORDER BY hash(id), name"  # noqa: S608 - constants
+    with Session({}, given={("", "event"): few}, spill=spill, limits=SMALL) as session:
+        assert session.execute("SELECT sum(n) AS n FROM event").reader.read_all().to_pylist() == [{"n": 244_650}]
+        reader = session.execute(grown).reader
+        rows = next(reader).num_rows
+        files = spilled(spill)
+        assert sum(path.stat().st_size for path in files) > 1 << 20
+        assert found(files, CANARY) == 0
+        assert rows + sum(batch.num_rows for batch in reader) == 490_000
+        assert session.execute("SELECT count(*) AS n FROM event").reader.read_all().to_pylist() == [{"n": 700}]
+    assert list(spill.iterdir()) == []
+
+
 def _die_while_spilling(mart: Mart, spill: Path, ready: str) -> None:
     session = Session({("town", "people"): mart}, spill=spill, limits=SMALL)
     next(session.execute(QUESTION).reader)

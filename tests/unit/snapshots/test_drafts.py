@@ -3,11 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from snapshots import quarantine, raw
 from snapshots.draft import Draft
 from snapshots.errors import BadName, DraftBusy, NoDraft
+from snapshots.gathered import HELD
 from snapshots.manifest import Provenance, Verdict
 from snapshots.raw import RawExchange
 from snapshots.repository import opener
@@ -205,3 +207,42 @@ def _how(run: str) -> dict[str, object]:
         "provenance": Provenance(run, "rest", "1", "vendor.example"),
         "mode": "full_refresh",
     }
+
+
+@pytest.mark.parametrize("room", [0, HELD])
+def test_rows_held_in_memory_compare_with_a_snapshot_as_those_read_back_do(
+    library: Library, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    rows = pa.table({"id": range(60), **{f"c{number}": _odd(kind) for number, kind in enumerate(ODD)}})
+    library.land(rows)
+    monkeypatch.setattr("snapshots.gathered.HELD", room)
+    library.land(rows)
+    assert library.measured is not None
+    assert (library.measured.unchanged, library.measured.rows_after) == (60, 60)
+    moved = rows.set_column(1, "c0", pa.array([*[None] * 3, *rows.column("c0").to_pylist()[3:]], rows.column("c0").type))
+    made = library.land(moved)
+    assert (library.measured.updated, library.measured.unchanged) == (2, 58)
+    assert sorted(library.rows(made), key=lambda row: row["id"]) == moved.to_pylist()
+
+
+ODD = (
+    pa.int8(), pa.uint64(), pa.float32(), pa.bool_(), pa.date32(), pa.time32("s"), pa.time64("us"), pa.timestamp("s"),
+    pa.timestamp("ms", "UTC"), pa.timestamp("ns"), pa.decimal128(20, 4), pa.binary(), pa.binary(4), pa.large_string(),
+    pa.list_(pa.int32()), pa.struct([("a", pa.int16()), ("b", pa.list_(pa.string()))]), pa.null(),
+)  # fmt: skip
+
+
+def _odd(kind: pa.DataType) -> pa.Array:
+    """Sixty values of a type, the first of them and every seventh absent."""
+    if pa.types.is_null(kind):
+        return pa.nulls(60)
+    if pa.types.is_list(kind):
+        return pa.array([[each] * each for each in range(59)] + [None], kind).take(pa.array([59, *range(59)]))
+    if pa.types.is_struct(kind):
+        return pa.array([{"a": each, "b": [str(each), None]} if each % 7 else None for each in range(60)], kind)
+    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_large_string(kind):
+        return pa.array([f"{each:04d}" if each % 7 else None for each in range(60)]).cast(pa.binary()).cast(kind)
+    numbers = pa.array([each if each % 7 else None for each in range(60)], pa.int32())
+    if pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+        return numbers.cast(kind)
+    return pc.multiply(numbers.cast(pa.int64()), 1000).cast(kind) if kind.bit_width == 64 else numbers.cast(kind)

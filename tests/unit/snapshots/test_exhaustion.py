@@ -12,7 +12,7 @@ from tests.servers.library import Library, people
 
 def test_a_comparison_that_lacks_memory_is_told_what_to_do(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = library.land(people(30_000)), library.land(people(30_000, mark="x"))
-    monkeypatch.setattr(workspace.Workspace.__init__, "__kwdefaults__", {"memory": 2, "threads": 2})
+    monkeypatch.setattr(workspace.Workspace.__init__, "__kwdefaults__", {"few": workspace.SMALL, "memory": 2, "threads": 2})
     monkeypatch.setattr(workspace, "CEILING", 2)
     with pytest.raises(NotCompared) as told:
         library.changed(before, after)
@@ -24,7 +24,7 @@ def test_a_comparison_that_lacks_memory_is_given_more_and_comes_to_its_end(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = library.land(people(30_000)), library.land(people(30_000, mark="x"))
-    monkeypatch.setattr(workspace.Workspace.__init__, "__kwdefaults__", {"memory": 2, "threads": 2})
+    monkeypatch.setattr(workspace.Workspace.__init__, "__kwdefaults__", {"few": workspace.SMALL, "memory": 2, "threads": 2})
     assert len(library.changed(before, after)) == 30_000
 
 
