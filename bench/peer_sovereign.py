@@ -1,6 +1,7 @@
 """Sovereign from the REST source to a committed snapshot: encrypted, raw archive kept, every act in the audit log.
 
-Usage: python bench/peer_sovereign.py PORT [FOLDER]. In a folder, the first call makes the site and the next ones pull again.
+Usage: python bench/peer_sovereign.py PORT [FOLDER [make]]. In a folder, the first call makes the site and the next ones pull
+again; `make` makes the site and pulls nothing.
 """
 
 import shutil
@@ -29,6 +30,8 @@ def main() -> None:
         Site.create(folder, passphrase=lambda: "a bench has no secret").close()
         with (folder / "sovereign.toml").open("a") as settings:
             settings.write(CONNECTION.format(port=sys.argv[1]))
+    if sys.argv[3:] == ["make"]:
+        return
     with Site.open(folder, passphrase=lambda: "a bench has no secret") as site:
         outcome = site.syncs.run("vendor")
         if outcome.state != "succeeded":

@@ -4,7 +4,7 @@
 1. Parts apply in their order. For each key, the row of the last part that names it is the one that counts; if that part says
    `d` there is none. Within the parts of one commit a key is named once.
 2. Rows are never merged: each part is read whole, and rows that a later part outdates are left out. Memory does not grow with
-   the snapshot; it grows with the deltas, which a new base ends before they reach half of its bytes, and spills encrypted.
+   the snapshot; it grows with the deltas, which a new base ends before they name half as many rows, and spills encrypted.
 3. Older parts are brought to the manifest's schema: columns they lack are null, narrower types are widened.
 4. `load` does the same onto a DuckDB table, whole or from an earlier snapshot of the same base.
 

@@ -2,7 +2,8 @@
 
 1. A delta holds the rows that were inserted (`i`) or updated (`u`) and the keys of those deleted (`d`), and nothing else: the
    cost follows the change. When nothing changed there is no new part, only a manifest.
-2. A new base is written for a first snapshot, when the deltas would pass half of the base's bytes, when a field changed class
+2. A new base is written for a first snapshot, when the deltas would name half as many rows as the base has or pass its bytes
+   (small ones are let pass: a part costs some kilobytes whatever it holds, in a delta as in a base), when a field changed class
    or the primary key changed, when keys of the current snapshot were destroyed, and on the first commit of a key period, so
    that older periods can be destroyed. The comparison's mode decides; `mode` is only what the manifest says of the run.
 3. A base adopts the draft's own segments as they are, when all their rows count and they are not small; other rows are gathered
@@ -32,6 +33,8 @@ from snapshots.workspace import counting
 from vault import files
 from vault.keys import Wrapped
 
+LITTLE = 256 << 10
+"""Bytes up to which deltas ask for no new base by their size."""
 _SMALL = 4
 """A segment below a quarter of a part's rows and bytes is gathered with others."""
 
@@ -101,9 +104,10 @@ def _new_base(comparison: Comparison, head: Manifest, changed: int) -> bool:
         return changed > 0
     base = [part for part in head.parts if part.kind == "base"]
     size, rows = sum(part.bytes for part in base), sum(part.rows for part in base)
-    deltas = sum(part.bytes for part in head.parts if part.kind == "delta")
-    expected = size * changed // max(1, rows)
-    return changed > 0 and stands.whole and 2 * (deltas + expected) > size
+    deltas = [part for part in head.parts if part.kind == "delta"]
+    named = sum(part.rows for part in deltas) + changed
+    expected = sum(part.bytes for part in deltas) + size * changed // max(1, rows)
+    return changed > 0 and stands.whole and (2 * named > rows or expected > max(size, LITTLE))
 
 
 @dataclass(slots=True)

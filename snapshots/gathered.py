@@ -21,7 +21,7 @@ from snapshots.drift import Watch
 from snapshots.parts import BYTES, ROWS, Part, Press
 
 HELD: Final = BYTES
-"""Bytes of Arrow of the segments that a draft holds in memory, its streams together."""
+"""Bytes of Arrow of the segments that a draft holds in memory, its streams together, and what waits of one of them."""
 
 
 @dataclass(slots=True)
@@ -34,13 +34,15 @@ class Held:
 
     def keep(self, stream: str, part: str, table: pa.Table) -> None:
         """Hold a segment, as long as there is room for its whole stream."""
-        if stream in self._past:
-            return
-        if self._bytes + table.nbytes > HELD:
+        self.beside(stream, table.nbytes)
+        if stream not in self._past:
+            self._tables.setdefault(stream, {})[part] = table
+            self._bytes += table.nbytes
+
+    def beside(self, stream: str, waiting: int) -> None:
+        """Hold nothing of a stream any more when so many of its bytes that wait leave no room."""
+        if self._bytes + waiting > HELD:
             self.drop(stream)
-            return
-        self._tables.setdefault(stream, {})[part] = table
-        self._bytes += table.nbytes
 
     def of(self, stream: str) -> Mapping[str, pa.Table]:
         """What is held of a stream."""
@@ -87,6 +89,7 @@ class Gathered:
         self._hold("base", self._named(admitted.table))
         if keys is not None:
             self._hold("removed", self._named(keys))
+        self.held.beside(self.spec.id.stream, self.bytes)
         if self.rows >= ROWS or self.bytes >= BYTES:
             self.flush(whole=False)
 

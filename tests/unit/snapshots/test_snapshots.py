@@ -70,6 +70,19 @@ def test_a_new_base_comes_when_deltas_pass_half_of_it(library: Library) -> None:
     assert {"base", "delta"} == {part.kind for part in made.parts}
 
 
+def test_small_deltas_ask_for_no_new_base_before_they_name_half_of_its_rows(library: Library) -> None:
+    """A part costs some kilobytes whatever it holds: a new base would save none of them."""
+    day, base = people(100), library.land(people(100))
+    for number in range(5):
+        day = pa.concat_tables([day.slice(10), people(10, start=number * 10, mark=f"day {number}")])
+        made = library.land(day)
+        assert [part.kind for part in made.parts] == ["base", *["delta"] * (number + 1)]
+    assert sum(part.bytes for part in made.parts) > 2 * sum(part.bytes for part in base.parts)
+    made = library.land(people(10, start=50, mark="one more"), mode="incremental")
+    assert {part.kind for part in made.parts} == {"base"}
+    assert {each["id"] for each in library.rows(made)} == set(range(100))
+
+
 def test_the_first_snapshot_of_a_key_period_stands_on_no_part_of_an_older_one(library: Library) -> None:
     library.land(people(100))
     library.clock.now += timedelta(days=60)
