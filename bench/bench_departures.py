@@ -48,6 +48,7 @@ FLOW = """
 title = "Départ d'un agent"
 owner = "agathe"
 on = { event = "rh.departure" }
+clearance = "personal"
 key = ["matricule"]
 select = "SELECT matricule FROM event"
 """

@@ -29,7 +29,7 @@ _CHANGES: Final = {"i": "inserted", "u": "updated", "d": "deleted"}
 
 def diary(site: "Site") -> Diary:
     """The diary of a site."""
-    return Diary(site.state, site.audit, site.keys, site.clock)
+    return Diary(site.state, site.audit, site.keys, site.clock, site.settings.events)
 
 
 def inbox(site: "Site", wake: Callable[[], None]) -> Taking:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlalchemy import select
 
 from saas_connectors import registry
-from saas_connectors.connector import Json, Operation
+from saas_connectors.connector import Class, Json, Operation
 from saas_connectors.payloads import encode
 from snapshots.dataset import DatasetId, visible
 from snapshots.statement import parse
@@ -28,7 +28,7 @@ from sovereign.flows.undoing import WITHOUT_EFFECT
 from sovereign.gateway.intent import FIRST, USUAL, WriteIntent
 from sovereign.state.flowing import flow_rows
 from sovereign.state.outbound import deliveries, delivery_events
-from vault.errors import Fault
+from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
     from sovereign.gateway.gateway import Gateway
@@ -59,6 +59,19 @@ def enable(site: "Site", name: str) -> FlowFile:
     reaches = sorted({step.connection for step in file.flow.do})
     site.outbound.clients.house(file.client, owner=file.flow.owner, purpose=file.flow.title, connections=reaches)
     return made.enable(name, site.actor)
+
+
+def findings(site: "Site") -> "Iterator[Finding]":
+    """Say which flows that a person put in force act no more, and why."""
+    from sovereign.eventing import diary
+
+    made = bus(site, diary(site))
+    for standing in made.ledger.enabled():
+        try:
+            made.check(standing.flow)
+        except Fault as fault:
+            fr, en = (f"{each.what} {each.todo}" for each in (fault.diagnostics("fr"), fault.diagnostics("en")))
+            yield Finding("error", "doctor.flow", standing.flow, fr, en)
 
 
 def settle(site: "Site", name: str, key: Sequence[str], step: str | None, reason: str) -> tuple[str, ...]:
@@ -117,6 +130,14 @@ def operations(site: "Site", connection: str) -> Mapping[str, Operation]:
 
 class Silence:
     """A site where no event comes in."""
+
+    def class_of(self, *_: object) -> Class:
+        """Nothing is told."""
+        return "internal"
+
+    def class_at(self, *_: object) -> Class:
+        """Nothing is told."""
+        return "internal"
 
     def after(self, *_: object) -> Sequence[tuple[int, str, Mapping[str, Json]]]:
         """None."""

@@ -85,7 +85,7 @@ class Register:
             woken = [file.name for file in self._survey.files.values() if file.flow.on.event in types]
             yield Processing(
                 name, EVENTS, controller=self._controller, data=tuple(sorted({*types, *filter(None, [source.type])})),
-                sources=(name,), recipients=tuple(_woken(each) for each in woken),
+                classes=(source.class_,), sources=(name,), recipients=tuple(_woken(each) for each in woken),
                 places=(Place("", ours=True),), kept=(_days(source.keep_days, "événements", "events"),),
                 measures=(_SEALED_WHOLE, _SIGNED, _LOGGED),
             )  # fmt: skip

@@ -18,12 +18,13 @@ from sovereign import governing
 from sovereign.cartography.chart import Chart, Edge, EdgeKind, Node, NodeKind
 from sovereign.cartography.marks import marks, silent
 from sovereign.cartography.observed import Observed, Seen, Writes
+from sovereign.events.reading import tells
 from sovereign.flowing import FOLDER
 from sovereign.flows import flow as files
 from sovereign.flows.errors import FlowError
 from sovereign.flows.flow import FlowFile, changed, readable
 from sovereign.gateway.policy import CedarPolicy, read_folder
-from sovereign.settings import Connection
+from sovereign.settings import Connection, EventSource
 from sovereign.sync.cadence import parse as cadence
 from sovereign.sync.jobs import cadence_of
 from vault.errors import Fault
@@ -113,18 +114,24 @@ class Survey:
             last = max((each.last for (name, _), each in came.items() if name == source and each.last), default=None)
             scheme = sources[source].scheme if source in sources else ""
             given = marks(declared=source in sources, observed=last is not None)
-            self._node("sender", source, scheme, last=last, marks=given)
+            self._node("sender", source, scheme, classes=self._told(source), last=last, marks=given)
         awaited = {file.flow.on.event for file in self.files.values() if file.flow.on.event}
-        awaited |= {each.type for each in sources.values() if each.type}
+        awaited |= {type_ for each in sources.values() for type_ in (each.type, *each.types) if type_ and "*" not in type_}
         for type_ in sorted({*(each for _, each in came), *awaited}):
             last = max((each.last for (_, name), each in came.items() if name == type_ and each.last), default=None)
-            self._node("event", type_, last=last, marks=marks(declared=True, observed=last is not None))
+            told = {name for name, of in came if of == type_} | {name for name, each in sources.items() if tells(each, type_)}
+            classes = tuple(sorted({each for name in told for each in self._told(name)}))
+            self._node("event", type_, classes=classes, last=last, marks=marks(declared=True, observed=last is not None))
         for (source, type_), each in came.items():
             given = marks(declared=source in sources, observed=True)
             self._edge(
                 f"sender:{source}", f"event:{type_}", "send", declared=source in sources, rows=each.rows, bytes=each.bytes,
-                last=each.last, marks=given,
+                last=each.last, classes=self._told(source), marks=given,
             )  # fmt: skip
+
+    def _told(self, source: str) -> tuple[str, ...]:
+        """The class of what a source tells: the one declared, or that of a source that says nothing."""
+        return (self._site.settings.events.get(source, EventSource()).class_,)
 
     # What leaves
 

@@ -52,12 +52,14 @@ def command(door: Door) -> None:
 
 def examine(door: Door, path: Path) -> Iterator[Seen]:
     """Check what needs no key, then what does."""
+    from sovereign.flowing import findings as of_flows
+
     yield from _modes(path)
     yield from _engine()
     try:
         site = door.site()
         _ = site.keys  # asked for once: without them there is nothing more to see
-        findings = site.doctor()
+        findings = [*site.doctor(), *of_flows(site)]
     except Fault as fault:
         yield _told("site", fault)
         return

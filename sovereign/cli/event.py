@@ -22,6 +22,7 @@ SOURCES: Final = (
     Column("source", "source", "source"),
     Column("scheme", "signature", "signing"),
     Column("type", "type", "type"),
+    Column("class", "classe", "class"),
     Column("path", "adresse", "address"),
     Column("secrets", "secrets", "secrets"),
     Column("last", "dernier", "last", "time"),
@@ -46,11 +47,13 @@ def sources(door: Door) -> None:
     rows = []
     for name, source in sorted(site.settings.events.items()):
         latest = kept.list(1, name)
-        type_ = source.type or f"{source.prefix}{{{source.type_field or source.type_header or 'type'}}}"
+        type_ = (
+            source.type or ", ".join(source.types) or f"{source.prefix}{{{source.type_field or source.type_header or 'type'}}}"
+        )
         stored = [each for each in held if each.removesuffix("-next") == source.secret]
         rows.append(
             {
-                "source": name, "scheme": source.scheme, "type": type_, "path": f"/v1/events/{name}",
+                "source": name, "scheme": source.scheme, "type": type_, "class": source.class_, "path": f"/v1/events/{name}",
                 "secrets": ", ".join(stored) or None, "last": latest[0].at if latest else None,
             }
         )  # fmt: skip

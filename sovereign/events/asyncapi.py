@@ -155,7 +155,7 @@ def _source(
     key: str, name: str, source: EventSource | None, say: Say, more: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     scheme = "standard" if source is None else source.scheme
-    prefix, fixed = ("", None) if source is None else (source.prefix, source.type)
+    prefix, fixed = ("", None) if source is None else (source.prefix, source.type or ", ".join(source.types) or None)
     message = {
         "name": fixed or f"{prefix}*",
         "contentType": "application/json",

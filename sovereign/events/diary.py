@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select
 
-from saas_connectors.connector import Json
+from saas_connectors.connector import Class, Json
 from saas_connectors.payloads import decode, encode
 from sovereign.audit import AuditLog
 from sovereign.clock import Clock
-from sovereign.events.reading import Told
+from sovereign.events.reading import Told, class_of
+from sovereign.settings import EventSource
 from sovereign.state import State
 from sovereign.state.flowing import event_names, events
 from vault import envelope
@@ -41,10 +42,12 @@ class Event:
 
 
 class Diary:
-    """The events of a site. Safe to use from several threads and processes."""
+    """The events of a site. Safe to use from several threads and processes. sources: those declared, by name."""
 
-    def __init__(self, state: State, audit: AuditLog, keys: Keys, clock: Clock) -> None:
-        self._state, self._audit, self._clock = state, audit, clock
+    def __init__(
+        self, state: State, audit: AuditLog, keys: Keys, clock: Clock, sources: Mapping[str, EventSource] | None = None
+    ) -> None:
+        self._state, self._audit, self._clock, self._sources = state, audit, clock, sources or {}
         self._sealing, self._naming = keys.derive(_SEALING), keys.derive(_NAMING)
 
     def take(self, source: str, name: str, told: Told, body: bytes, signed_at: datetime | None) -> tuple[str, bool]:
@@ -70,6 +73,10 @@ class Diary:
         """Note that a message was refused, and why; nothing of it is kept. more: others like it since the last one noted."""
         self._audit.append("event.refused", {}, {"source": source, "fault": code, "more": more})
 
+    def class_of(self, type_: str, /) -> Class:
+        """The highest class that events of a type have, by what their sources declare."""
+        return class_of(self._sources, type_)
+
     def after(self, type_: str, position: int, limit: int, /) -> Sequence[tuple[int, str, Mapping[str, Json]]]:
         """Events of a type after a position, oldest first: position, id, data."""
         query = select(events).where((events.c.type == type_) & (events.c.position > position)).order_by(events.c.position)
@@ -82,6 +89,12 @@ class Diary:
         with self._state.read() as reader:
             row = reader.execute(select(events).where(events.c.id == name)).one_or_none()
         return None if row is None else self._opened(row)["data"]
+
+    def class_at(self, name: str, /) -> Class:
+        """The class of one event: that of its source; that of a source that says nothing when it is declared no more."""
+        with self._state.read() as reader:
+            source = reader.execute(select(events.c.source).where(events.c.id == name)).scalar()
+        return self._sources.get(source or "", EventSource()).class_
 
     def last(self, type_: str, /) -> int:
         """The position of the latest event of a type, 0 when there is none."""

@@ -67,7 +67,7 @@ class Taking:
             signed = verify(schemes()[wanted.scheme], keys, headers, body, self._clock(), timedelta(seconds=wanted.window))
             message = told(
                 body, headers, type_=wanted.type, type_field=wanted.type_field, type_header=wanted.type_header,
-                prefix=wanted.prefix,
+                prefix=wanted.prefix, types=wanted.types,
             )  # fmt: skip
         except EventError as refused:
             if known is not None:

@@ -76,11 +76,12 @@ class Bus:
             raise UnknownFlow(flow=name[:64], known=", ".join(self.names()) or "-")
 
     def check(self, name: str) -> FlowFile:
-        """Read a flow and hold it to what the site has: its connections, their operations, the columns it takes.
+        """Read a flow and hold it to what the site has: its connections, their operations, the columns it takes, its events.
 
-        Errors: UnknownFlow, BadFlow.
+        Errors: UnknownFlow, BadFlow, EventAbove.
         """
         file = files.read(self.folder, name)
+        self._taking.readable(file)
         if file.flow.on.change:
             try:
                 self._operations(file.flow.on.change.partition(".")[0])

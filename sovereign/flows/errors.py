@@ -7,6 +7,7 @@ SovereignError
     ├── BadFlow         a flow file that cannot be taken; names the field and what was expected
     ├── NotEnabled      a flow that nobody enabled, or whose file changed since
     ├── NotCleared      a flow that reads more than whoever answers for it may
+    ├── EventAbove      a flow that waits for events of a class above its clearance
     ├── UnknownOccasion no occasion of that name
     ├── UnknownRecord   a record that a flow never did anything for
     ├── NotHeld         an occasion that nothing holds
@@ -82,6 +83,29 @@ class NotCleared(FlowError):
     todo_en = (
         "Lower `clearance` in the flow, or give the right: "
         "sovereign access grant {owner} --clearance {clearance} --connection {connection} --until DATE --reason …"
+    )
+
+
+class EventAbove(FlowError):
+    """A flow that waits for events of a class above its clearance."""
+
+    code = "flow.event_class"
+    kind = "denied"
+    fr = (
+        "Le flux {flow} attend des événements « {type} », de classe « {held} », sous l'habilitation « {clearance} » : il n'en "
+        "lit aucun. Rien n'est perdu : ils l'attendent."
+    )
+    en = (
+        "Flow {flow} waits for events `{type}`, of class `{held}`, at clearance `{clearance}`: it reads none. Nothing is lost: "
+        "they wait for it."
+    )
+    todo_fr = (
+        "S'il doit les lire : clearance = \"{held}\" dans flows/{flow}.toml, puis « sovereign flow enable {flow} ». S'ils ne "
+        'disent rien de tel : class = "{clearance}" dans la table [events.NOM] de chaque source qui les dit.'
+    )
+    todo_en = (
+        'If it is to read them: clearance = "{held}" in flows/{flow}.toml, then `sovereign flow enable {flow}`. If they say '
+        'no such thing: class = "{clearance}" in the table [events.NAME] of each source that tells them.'
     )
 
 

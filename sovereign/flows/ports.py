@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from saas_connectors.connector import Json, Operation
+from saas_connectors.connector import Class, Json, Operation
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.occasion import Occasion
 from vault.errors import Fault
@@ -70,6 +70,14 @@ class Copies(Protocol):
 
 class Events(Protocol):
     """The events that came in."""
+
+    def class_of(self, type_: str, /) -> Class:
+        """The highest class that events of a type have, by what their sources declare."""
+        ...
+
+    def class_at(self, name: str, /) -> Class:
+        """The class of one event."""
+        ...
 
     def after(self, type_: str, position: int, limit: int, /) -> Sequence[tuple[int, str, Mapping[str, Json]]]:
         """Events of a type after a position, oldest first: position, name, data."""

@@ -18,10 +18,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from saas_connectors.connector import Json
+from saas_connectors.connector import Class, Json
+from snapshots.dataset import visible
 from sovereign.clock import Clock
 from sovereign.flows import flow as files
-from sovereign.flows.errors import NotEnabled, Unforeseen
+from sovereign.flows.errors import EventAbove, NotEnabled, Unforeseen
 from sovereign.flows.flow import FlowFile
 from sovereign.flows.kept import Standing
 from sovereign.flows.ledger import Ledger
@@ -92,7 +93,17 @@ class Taking:
 
         return plan(file.flow, occasion.name, rows, self._clock(), self._zone, lately)
 
+    def readable(self, file: FlowFile) -> None:
+        """Make sure that a flow may read the events it waits for. Errors: EventAbove."""
+        if file.flow.on.event:
+            self._covers(file, self._events.class_of(file.flow.on.event))
+
     # Inside
+
+    @staticmethod
+    def _covers(file: FlowFile, held: Class) -> None:
+        if held not in visible(file.flow.clearance):
+            raise EventAbove(flow=file.name, type=file.flow.on.event or "", held=held, clearance=file.flow.clearance)
 
     def _in_force(self, standing: Standing) -> FlowFile:
         file = files.read(self._folder, standing.flow)
@@ -117,7 +128,8 @@ class Taking:
         return 0
 
     def _told(self, file: FlowFile, type_: str, position: int) -> int:
-        """Act on each event; those that failed before are tried again first."""
+        """Act on each event; those that failed before are tried again first. What it may not read keeps it where it is."""
+        self.readable(file)
         taken, faults = 0, list[Fault]()
         failing = self._ledger.failing(file.name, self._clock() - RETRY)
         waiting: list[tuple[str, dict[str, Json]]] = [(name.removeprefix("event:"), {}) for name in failing]
@@ -126,6 +138,7 @@ class Taking:
             data = self._events.one(name)
             if data is None:
                 continue
+            self._covers(file, self._events.class_at(name))
             try:
                 taken += self._acted(file, of_event(name, data), passed, passing=True)
             except Fault as fault:

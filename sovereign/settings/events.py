@@ -1,9 +1,10 @@
 """`[events.NAME]`: who may send events, and how each signs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from sovereign.settings.schema import SecretName, Strict, said
 
+_TYPES = r"^(\*|[a-z0-9][a-z0-9_.-]{0,127}|[a-z0-9][a-z0-9_.-]{0,125}\.\*)\Z"
 _SCHEMES = ("standard", "github", "stripe", "slack", "shopify", "zendesk", "docusign", "plain")
 
 
@@ -46,6 +47,21 @@ class EventSource(Strict, frozen=True, kw_only=True):
         | None
     ) = None
     prefix: Annotated[str, said("ce qui précède ce type", "what goes before that type", pattern=r"^[a-z0-9_.-]{0,64}\Z")] = ""
+    types: Annotated[
+        tuple[Annotated[str, said("un type", "a type", pattern=_TYPES)], ...],
+        said(
+            "la liste des types qu'elle peut dire, comme « rh.departure », « rh.* » ; « * » pour tous",
+            "a list of the types that it may tell, such as `rh.departure`, `rh.*`; `*` for all",
+            max_length=64,
+        ),
+    ] = ()
+    class_: Annotated[
+        Literal["internal", "personal", "sensitive"],
+        said(
+            "la classe de ce que disent ses événements : « internal », « personal » ou « sensitive »",
+            "the class of what its events say: `internal`, `personal` or `sensitive`",
+        ),
+    ] = "personal"
     window: Annotated[
         int, said("un nombre de secondes, de 30 à 86400", "a number of seconds, 30 to 86400", ge=30, le=86_400)
     ] = 300

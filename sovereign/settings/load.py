@@ -286,6 +286,15 @@ def _source(name: str, value: object) -> EventSource:
     source = _read(value, EventSource, at)
     if sum(each is not None for each in (source.type, source.type_field, source.type_header)) > 1:
         raise wrong(f"{at}.type", "un seul de type, type_field, type_header", "one of type, type_field, type_header")
+    if source.type is not None and source.types:
+        raise wrong(f"{at}.types", "« type » ou « types », pas les deux", "either `type` or `types`, not both")
+    if source.type is None and not source.prefix and not source.types:
+        raise wrong(
+            f"{at}.types",
+            'ce que cette source peut dire : « type », « prefix » ou « types » (types = ["rh.*"] ; types = ["*"] pour tout, '
+            "comme jusqu'ici)",
+            'what this source may tell: `type`, `prefix` or `types` (types = ["rh.*"]; types = ["*"] for all, as until now)',
+        )
     return source
 
 
@@ -347,24 +356,30 @@ def _read(value: object, kind: type[T], at: str) -> T:
     """Convert a table field by field, so that the dotted name is exact at every depth."""
     table = _table(value, at)
     hints = get_type_hints(kind, include_extras=True)
-    _known(table, kind.__struct_fields__, at)
+    _known(table, map(written, kind.__struct_fields__), at)
     ready: dict[str, Any] = {}
-    for field, hint in hints.items():
+    for name, hint in hints.items():
+        field = written(name)
         if field not in table:
             continue
         inner = get_args(hint)[0] if get_origin(hint) is not None and hasattr(hint, "__metadata__") else hint
         kinds = (each for each in (inner, *get_args(inner)) if isinstance(each, type) and issubclass(each, msgspec.Struct))
         if (struct := next(kinds, None)) is not None:
-            ready[field] = _read(table[field], struct, f"{at}.{field}")
+            ready[name] = _read(table[field], struct, f"{at}.{field}")
             continue
         try:
-            ready[field] = msgspec.convert(table[field], hint, dec_hook=_size)
+            ready[name] = msgspec.convert(table[field], hint, dec_hook=_size)
         except msgspec.ValidationError:
             raise wrong(f"{at}.{field}", *expectation(hint)) from None
     for described in msgspec.structs.fields(kind):
         if described.required and described.name not in ready:
             raise wrong(f"{at}.{described.name}", *expectation(hints[described.name]))
     return kind(**ready)
+
+
+def written(field: str) -> str:
+    """The name of a field as a file says it: `class_` is written `class`."""
+    return field.removesuffix("_")
 
 
 def expectation(hint: object) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import get_type_hints
 import msgspec
 
 from sovereign.settings import audit, backup, events, schema, subscribers
-from sovereign.settings.load import expectation
+from sovereign.settings.load import expectation, written
 
 _HEAD = """\
 # sovereign.toml
@@ -53,7 +53,7 @@ def _table(title: str, kind: type[msgspec.Struct]) -> Iterator[str]:
         if field.name in ("name", "options") and kind is schema.Connection:
             continue
         fr, en = expectation(hints[field.name])
-        yield f"| `{field.name}` | {_default(field)} | {en} | {fr} |\n"
+        yield f"| `{written(field.name)}` | {_default(field)} | {en} | {fr} |\n"
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -6,9 +6,12 @@ from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import requests
 
 from sovereign.clock import now
+from sovereign.eventing import diary
+from sovereign.events.reading import Told
 from sovereign.gateway.webhooks import headers_of
 from tests.journeys.test_flows import SYSTEMS, Town, town
 
@@ -17,6 +20,7 @@ FLOW = """
 title = "Départ annoncé"
 owner = "agathe"
 on = { event = "rh.departure" }
+clearance = "personal"
 key = ["matricule"]
 select = "SELECT matricule, compte FROM event"
 """
@@ -141,3 +145,28 @@ def test_a_question_whose_answer_cannot_be_carried_fails_its_flow_and_no_other(t
             assert post(door.address, "msg-1", told).status_code == 202
             here.until(["compte-003"])
         assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "avant")] == [("failed", "flow.unforeseen")]
+
+
+def test_a_flow_reads_no_event_of_a_class_above_its_clearance_and_loses_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with town(tmp_path, FLOW.replace('clearance = "personal"\n', "")) as here:
+        settings, flow = here.site.root / "sovereign.toml", here.site.root / "flows" / "depart.toml"
+        before = settings.read_text()
+        settings.write_text(before + SETTINGS)
+        for verb in ("check", "enable"):
+            here.run("flow", verb, "depart", code=5)
+            assert '"code":"flow.event_class"' in capsys.readouterr().err, "what nobody classed is personal"
+        settings.write_text(before + SETTINGS + 'class = "internal"\n')
+        here.run("flow", "enable", "depart")
+        settings.write_text(before + SETTINGS)  # as a site that was before events had a class
+        with here.site.site() as site:
+            diary(site).take("rh", "one", Told("rh.departure", {"matricule": "m1", "compte": "c1"}), b"{}", None)
+        assert [row["writes"] for row in here.run("flow", "run")] == [0]
+        assert '"code":"flow.event_class"' in capsys.readouterr().err
+        assert here.run("flow", "show", "depart") == [], "it is neither read nor failed: it waits"
+        assert ["depart" in row["what"] for row in here.run("doctor", code=1) if row.get("check") == "doctor.flow"] == [True]
+        flow.write_text(flow.read_text().replace("key =", 'clearance = "personal"\nkey ='))
+        here.run("flow", "enable", "depart")
+        here.run("flow", "run")
+        here.until(["c1"])

@@ -89,6 +89,7 @@ def test_reads_through_the_gateway_events_and_backups_are_on_the_map_or_in_the_r
         assert items["client:app"]["marks"] == []
         kept = {line["name"]: line for line in here.run("flow", "map") if line.get("kind") in ("events", "backup")}
         assert (kept["rh"]["data"], kept["rh"]["retention"]) == (["rh.departure"], ["to_complete", "events:90"])
+        assert kept["rh"]["classes"] == items["sender:rh"]["classes"] == items["event:rh.departure"]["classes"] == ["personal"]
         assert kept["loin"]["transfers"] == ["s3.example:to_complete"]
         assert "safeguards" in kept["loin"]["missing"]
         assert {"depart", "loin"} <= set(record)

@@ -4,13 +4,14 @@ import hashlib
 import hmac
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sovereign.events.errors import BadEvent, NotSigned, Stale
-from sovereign.events.reading import tells, told
+from sovereign.events.reading import class_of, tells, told
 from sovereign.events.schemes import Scheme, schemes, verify
 from sovereign.settings import EventSource
 
@@ -123,6 +124,26 @@ def test_a_source_tells_of_nothing_but_what_it_declares_whatever_a_cloud_event_s
         assert told(body, headers, type_="rh.departure", type_field=None, type_header=None, prefix="").type == "rh.departure"
     assert not tells(EventSource(type=type_, prefix=prefix), "rh.departure")
     assert tells(EventSource(type=type_, prefix=prefix), "voirie.trou")
+
+
+@pytest.mark.parametrize(("types", "said"), [(("rh.departure",), True), (("rh.*",), True), (("*",), True), (("rh",), False)])
+def test_a_source_tells_of_the_types_that_it_lists_and_of_no_other(types: tuple[str, ...], said: bool) -> None:
+    assert tells(EventSource(types=types), "rh.departure") is said
+    asked: dict[str, Any] = {"type_": None, "type_field": None, "type_header": None, "prefix": "", "types": types}
+    if said:
+        assert told(BODY, {}, **asked).type == "rh.departure"
+        return
+    with pytest.raises(BadEvent):
+        told(BODY, {}, **asked)
+
+
+def test_events_of_a_type_have_the_highest_class_of_those_who_may_tell_of_it() -> None:
+    sources = {
+        "portal": EventSource(prefix="voirie.", class_="internal"), "rh": EventSource(prefix="rh."),
+        "santé": EventSource(types=("rh.arret",), class_="sensitive"),
+    }  # fmt: skip
+    told_of = {type_: class_of(sources, type_) for type_ in ("voirie.trou", "rh.depart", "rh.arret", "inconnu")}
+    assert told_of == {"voirie.trou": "internal", "rh.depart": "personal", "rh.arret": "sensitive", "inconnu": "personal"}
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,10 @@ def wrong(text: str) -> BadSettings:
         (WITNESS + "[audit]\ncosignatures = 2", "audit.cosignatures"), ("[audit]\ncosignatures = 1", "audit.cosignatures"),
         (WITNESS + "[audit]\ncosignatures = 0", "audit.cosignatures"),
         (WITNESS + WITNESS.replace("w1", "w2").replace("//w", "//x"), "audit.witnesses.w2.key"),
+        ('[events.rh]\nscheme = "plain"', "events.rh.types"), ('[events.rh]\ntypes = ["rh.*.x"]', "events.rh.types"),
+        ('[events.rh]\ntype = "rh.a"\ntypes = ["rh.b"]', "events.rh.types"),
+        ('[events.rh]\nprefix = "rh."\nclass = "secret"', "events.rh.class"),
+        ('[events.rh]\nprefix = "rh."\nclass_ = "personal"', "events.rh.class_"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_dotted_field_and_says_what_was_expected_in_both_languages(text: str, field: str) -> None:
