@@ -101,14 +101,15 @@ def changed(applied: Applied | None, sent: Sent) -> bool | None:
 
 
 def witnessed(known: Mapping[str, Any], changed: bool | None) -> dict[str, Any]:
-    """What is known of a delivery, with what an attempt saw: once one may have arrived, what a later one sees is its work."""
+    """What is known of a delivery, with what an attempt saw.
+
+    Once one may have arrived, what a later one finds done may be its work: the first word stands, else that there was something
+    to change.
+    """
+    told = {} if changed is None else {"changed": changed}
     if known.get("maybe"):
-        return dict(known)
-    return {**{name: value for name, value in known.items() if name != "changed"}, **_told(changed)}
-
-
-def _told(changed: bool | None) -> dict[str, Any]:
-    return {} if changed is None else {"changed": changed}
+        return {**(told if changed else {}), **known}
+    return {**{name: value for name, value in known.items() if name != "changed"}, **told}
 
 
 def _not_sent(error: Exception, why: str, *, maybe: bool) -> Outcome:
