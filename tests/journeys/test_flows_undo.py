@@ -1,6 +1,7 @@
 """A departure that is taken back gives back what it took, and no more: whoever was shut out before stays shut out."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,13 @@ connection = "{0}"
 operation = "disable_user"
 payload = {{ {1} = "{{matricule}}" }}
 undo = "enable_user"
+
+[[do]]
+name = "{0}-groupe"
+connection = "{0}"
+operation = "remove_from_group"
+payload = {{ {1} = "{{matricule}}", {2} }}
+undo = "add_to_group"
 """
 CARD = """
 [[do]]
@@ -47,27 +55,37 @@ payload = {{ id = "{{matricule}}", state = "closed" }}
 undo = "change"
 undo_payload = {{ id = "{{matricule}}", state = "open" }}
 """
-NAMED = {"espaces": "externalId", "tenant": "employeeId", "annuaire": "employee_number"}
+GROUP = "00000000-0000-4000-9000-000000000000"
+NAMED = {
+    "espaces": ("externalId", 'groupName = "Service 0"'), "tenant": ("employeeId", f'group = "{GROUP}"'),
+    "annuaire": ("employee_number", 'group_name = "VPN"'),
+}  # fmt: skip
 CARDS = ("badges", "sourd")
+PLACES = [*NAMED, *(f"{name}-groupe" for name in NAMED), *CARDS]
 LEAVES, SUSPENDED = "M00003", "M00004"
 
 
 @dataclass
 class Places:
-    """Whether each system lets someone in."""
+    """Whether each system lets someone in, and has them in its group."""
 
     scim: Scim
     graph: Graph
     active: ActiveDirectory
     badges: dict[str, Table]
+    vpn: str
     keys: dict[str, str] = field(default_factory=dict)
 
     def open(self, who: str) -> dict[str, bool]:
+        (user_id,) = (each["id"] for each in self.scim.users.values() if each["externalId"] == who)
         held = self.active.at(self.keys[who]).attributes["userAccountControl"]
         return {
             "espaces": next(each["active"] for each in self.scim.users.values() if each["externalId"] == who),
             "tenant": next(each["accountEnabled"] for each in self.graph.users.values() if each["employeeId"] == who),
             "annuaire": held == [b"512"],
+            "espaces-groupe": any(each["value"] == user_id for each in self.scim.groups["g-0"]["members"]),
+            "tenant-groupe": member(int(who[1:]))["id"] in self.graph.members[GROUP],
+            "annuaire-groupe": uuid.UUID(self.keys[who]).bytes_le in self.active.groups[uuid.UUID(self.vpn).bytes_le],
             **{name: table.matching({"id": who})[0]["state"] == "open" for name, table in self.badges.items()},
         }
 
@@ -77,8 +95,11 @@ def places(folder: Path) -> Iterator[tuple[Town, Places]]:
     with ExitStack() as stack:
         active = ActiveDirectory()
         keys = {f"M{n:05d}": active.person(n, userAccountControl="514" if n == 4 else "512") for n in (3, 4)}
-        scim = Scim([user(3), user(4, active=False)], secret=SECRET)
-        graph = Graph([member(3), member(4, accountEnabled=False)])
+        vpn = active.group("VPN", keys[LEAVES], active.person(5))
+        scim = Scim([user(3), user(5), user(4, active=False)], secret=SECRET)
+        scim.groups["g-0"]["members"].pop()
+        graph = Graph([member(3), member(5), member(4, accountEnabled=False)])
+        graph.leave(GROUP, member(4)["id"])
         rows = [{"id": LEAVES, "state": "open"}, {"id": SUSPENDED, "state": "closed"}]
         badges = {name: Table.of((dict(row) for row in rows), ["id"]) for name in CARDS}
         ldap = stack.enter_context(directory(active, folder))
@@ -89,7 +110,7 @@ def places(folder: Path) -> Iterator[tuple[Town, Places]]:
         oauth = {"kind": "oauth2", "client": CLIENT, "token_url": f"{urls['tenant']}/oauth/token"}
         network = {"loopback": True, "ca_bundle": str(ldap.authority)}
         basic = {"secret": "api", "auth": {"kind": "basic", "user": USER}, "network": network}
-        writes = ["disable_user", "enable_user"]
+        writes = ["disable_user", "enable_user", "add_to_group", "remove_from_group"]
         with here.site() as site:
             site.add_connection("espaces", {"connector": "scim", "url": f"{urls['espaces']}{SCIM}", "writes": writes, **bearer})
             graph_at = {"connector": "graph-users", "url": f"{urls['tenant']}{ROOT}", "writes": writes, "network": LOCAL}
@@ -103,9 +124,9 @@ def places(folder: Path) -> Iterator[tuple[Town, Places]]:
                 site.set_secret(name, "api", secret.encode())
         (here.root / "flows").mkdir(mode=0o700)
         (here.root / "flows" / "depart.toml").write_text(
-            FLOW + "".join([*(STEP.format(*each) for each in NAMED.items()), *map(CARD.format, CARDS)])
+            FLOW + "".join([*(STEP.format(name, *each) for name, each in NAMED.items()), *map(CARD.format, CARDS)])
         )
-        yield Town(here, Table.of([], ["id"]), {}), Places(scim, graph, active, badges, keys)
+        yield Town(here, Table.of([], ["id"]), {}), Places(scim, graph, active, badges, vpn, keys)
 
 
 def _cards(url: str, *, looks: bool) -> dict[str, Any]:
@@ -147,7 +168,7 @@ def test_an_undo_opens_what_the_departure_shut_and_asks_a_person_where_nothing_t
     with places(tmp_path) as (here, known):
         here.run("flow", "enable", "depart")
         say(here, "left", LEAVES, SUSPENDED, leaves=True)
-        shut = dict.fromkeys([*NAMED, *CARDS], False)
+        shut = dict.fromkeys(PLACES, False)
         until(here, lambda: (known.open(LEAVES), known.open(SUSPENDED)), (shut, shut))
         say(here, "back", LEAVES, SUSPENDED, leaves=False)
         until(here, lambda: known.open(LEAVES), {**dict.fromkeys(shut, True), "sourd": False})
@@ -159,8 +180,8 @@ def test_an_undo_opens_what_the_departure_shut_and_asks_a_person_where_nothing_t
             row["step"]: row["changed"] for row in here.run("flow", "show", "depart", "--key", SUSPENDED) if not row["undo"]
         }
         assert done == {**dict.fromkeys(shut, False), "sourd": None}, "what the look showed is kept with each delivery"
-        seen = [each["facts"] for each in here.run("audit", "show", "--limit", "200") if each["act"] == "delivery.delivered"]
-        assert [each.get("changed") for each in seen].count(False) == 4
+        seen = [each["facts"] for each in here.run("audit", "show", "--limit", "500") if each["act"] == "delivery.delivered"]
+        assert [each.get("changed") for each in seen].count(False) == len(PLACES) - 1
         left = here.run("flow", "pending", "depart")
         assert len(left) == 2, left
         for verb, who in (("release", LEAVES), ("drop", SUSPENDED)):
