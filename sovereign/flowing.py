@@ -22,6 +22,7 @@ from sovereign.flows.bus import Bus
 from sovereign.flows.errors import NotCleared, NothingFailed, UnknownRecord
 from sovereign.flows.flow import CHANGES, EVENT, FlowFile, readable
 from sovereign.flows.ledger import Ledger
+from sovereign.flows.mapping import Beyond
 from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
 from sovereign.flows.undoing import WITHOUT_EFFECT
@@ -179,7 +180,23 @@ class SiteCopies:
             given["", EVENT] = _table(occasion.event)
         with self._site.query(readable(sql), clearance=clearance, given=given) as answer:
             for batch in answer.reader:
-                yield from batch.to_pylist()
+                yield from _rows(batch)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Json]]:
+    """The rows of an answer. A date that no calendar of ours holds spoils its own value, and no other row."""
+    try:
+        yield from batch.to_pylist()
+    except (OverflowError, ValueError):  # before the first row is given
+        for number in range(batch.num_rows):
+            yield {name: _value(batch.column(name)[number]) for name in batch.schema.names}
+
+
+def _value(held: pa.Scalar) -> Json:
+    try:
+        return held.as_py()
+    except (OverflowError, ValueError):
+        return Beyond("?")
 
 
 def _table(event: Mapping[str, Json]) -> pa.Table:

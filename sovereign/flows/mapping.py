@@ -4,7 +4,8 @@
 2. Within a text, a column is written as text; an empty one is an error, for a text with a hole says something else.
 3. `{{` and `}}` are braces. A field whose whole value is empty is left out.
 4. A step that takes all rows of an occasion adds `columns` and `rows` to its payload: each row an object of these columns.
-5. An error names the place and the column, never a value.
+5. A date beyond our calendar (`Beyond`) is an error of the step that takes it, and of no other.
+6. An error names the place and the column, never a value.
 """
 
 import re
@@ -19,6 +20,14 @@ from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import Step
 
 Row = Mapping[str, Json]
+
+
+class Beyond(str):
+    """What stands for a value that no calendar of ours holds (a year past 9999): a step that takes it is stopped."""
+
+    __slots__ = ()
+
+
 _WHOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LEFT_OUT: Final = object()
@@ -41,6 +50,8 @@ def gathered(step: Step, rows: Iterable[Row], occasion: Mapping[str, str]) -> Ro
 
 def plain(value: Json) -> Json:
     """A value of a copy as JSON carries it."""
+    if isinstance(value, Beyond):
+        return str(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -85,6 +96,10 @@ def _text(step: Step, template: str, row: Row, at: tuple[str | int, ...]) -> Jso
 def _column(step: Step, name: str, row: Row, at: tuple[str | int, ...]) -> Json:
     if name not in row:
         raise _wrong(step, at, f"une colonne {name} dans la question", f"a column {name} in the question")
+    if isinstance(row[name], Beyond):
+        raise _wrong(
+            step, at, f"une date d'ici l'an 9999 dans la colonne {name}", f"a date before the year 10000 in column {name}"
+        )
     return row[name]
 
 

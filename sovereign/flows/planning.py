@@ -17,7 +17,7 @@ from saas_connectors.connector import Json
 from sovereign.flows.errors import Unmapped
 from sovereign.flows.flow import Flow, Step
 from sovereign.flows.kept import Wanted
-from sovereign.flows.mapping import Row, gathered, payload
+from sovereign.flows.mapping import Beyond, Row, gathered, payload
 from sovereign.flows.sequence import Place
 
 ALL: Final = ("*",)
@@ -62,7 +62,7 @@ def plan(
     for row in rows:
         made.found += 1
         key = tuple(row.get(name) for name in flow.key)
-        if any(each is None for each in key):
+        if any(each is None or isinstance(each, Beyond) for each in key):
             made.held = made.held or "key_missing"
             continue
         if repr(key) in seen:

@@ -133,18 +133,22 @@ def test_an_event_that_no_column_holds_and_a_date_that_no_calendar_has_stop_no_f
             here.run("flow", "dry-run", "depart", "--event", str(tmp_path / f"{number}.json"), code=2)
 
 
-def test_a_question_whose_answer_cannot_be_carried_fails_its_flow_and_no_other(tmp_path: Path) -> None:
+def test_a_date_beyond_the_calendar_stops_its_row_and_no_other_of_the_same_question(tmp_path: Path) -> None:
     with town(tmp_path, FLOW) as here:
         ready(here, tmp_path)
-        text = (here.site.root / "flows" / "depart.toml").read_text()
-        far = text.replace("compte FROM", "compte, TIMESTAMP '290000-01-01' AS loin FROM")
-        (here.site.root / "flows" / "avant.toml").write_text(far)
-        here.run("flow", "enable", "avant")
-        with here.site.serving() as door:
-            told = {"event": "departure", "matricule": "m003", "compte": "compte-003"}
-            assert post(door.address, "msg-1", told).status_code == 202
-            here.until(["compte-003"])
-        assert [(row["standing"], row["why"]) for row in here.run("flow", "show", "avant")] == [("failed", "flow.unforeseen")]
+        file = here.site.root / "flows" / "depart.toml"
+        far = "SELECT matricule, compte, TIMESTAMP '290000-01-01' AS loin, 'autre' AS lu FROM event"
+        near = "SELECT 'm9', 'compte-9', TIMESTAMP '2026-01-01', 'autre' FROM event"
+        text = file.read_text().replace("SELECT matricule, compte FROM event", f"{far} UNION ALL {near}")
+        file.write_text(text.replace("key =", 'when = "loin"\nkey ='))
+        here.run("flow", "enable", "depart")
+        with here.site.site() as site:
+            diary(site).take("rh", "one", Told("rh.departure", {"matricule": "m1", "compte": "compte-1"}), b"{}", None)
+        here.run("flow", "run")
+        here.until(["compte-9"])
+        assert {(row["standing"], row["why"]) for row in here.run("flow", "show", "depart", "--key", "m1")} == {
+            ("stopped", "when")
+        }
 
 
 def test_a_flow_reads_no_event_of_a_class_above_its_clearance_and_loses_none(
