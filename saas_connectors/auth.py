@@ -21,11 +21,13 @@ from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlspli
 
 from saas_connectors.answer import decode, malformed
 from saas_connectors.connector import Json
-from saas_connectors.errors import SettingsError, Unauthorized
+from saas_connectors.errors import SettingsError, TokenDenied, Unauthorized
 from saas_connectors.request import Pairs, Request, Response
 from saas_connectors.stream_settings import unknown_to
 
 Flow = Generator[Request, Response, None]
+_LATER: Final = (408, 425, 429)
+"""Statuses by which who gives tokens asks to be asked again, and refuses nothing."""
 
 
 class Auth(Protocol):
@@ -144,7 +146,9 @@ class ClientCredentials:
         asked = self._clock()
         response = yield replace(request, body=urlencode(form).encode())
         if not 200 <= response.status < 300:
-            raise Unauthorized(method="POST", path=urlsplit(self._url).path or "/", status=response.status)
+            denied = 400 <= response.status < 500 and response.status not in _LATER
+            kind = TokenDenied if denied else Unauthorized
+            raise kind(method="POST", path=urlsplit(self._url).path or "/", status=response.status)
         answer = decode(request, response)
         value = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]+", value):

@@ -6,6 +6,7 @@
     ├── UnknownOperation    the connection declares no such operation
     ├── VendorError         the vendor answered something that is not what its interface promises
     │   ├── Unauthorized    the credential is refused (401), or the right is missing (403)
+    │   │   └── TokenDenied     who gives tokens refuses what it was shown
     │   ├── NotFound        404 or 410
     │   ├── Malformed       not JSON, not XML, HTML instead of data, a path that is not there
     │   └── Rejected        any other status of the 4xx or 5xx family
@@ -76,6 +77,14 @@ class Unauthorized(VendorError):
     todo_en = "Check the connection's secret and the rights of its account at the vendor."
 
 
+class TokenDenied(Unauthorized):
+    """Who gives tokens refuses what it was shown: the account, its password or the client's secret."""
+
+    code = "vendor.token_denied"
+    fr = "Le fournisseur refuse de donner un jeton ({status}) à {method} {path}."
+    en = "The vendor refuses to give a token ({status}) to {method} {path}."
+
+
 class NotFound(VendorError):
     """Nothing at that address."""
 
@@ -110,6 +119,18 @@ class Rejected(VendorError):
     def __init__(self, *, method: str, path: str, status: int, definitive: bool = False, reason: str = "status") -> None:
         self.status, self.definitive, self.reason = status, definitive, reason
         super().__init__(method=method, path=path, status=status, definitive=definitive, reason=reason)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether a fault says that the vendor refused the credential itself.
+
+    It is a 401 that no connector knows as anything else, or any refusal of who was to give a token (RFC 6749 section 5.2); a
+    403 is about a right.
+    """
+    if isinstance(error, TokenDenied):
+        return True
+    known = isinstance(error, Rejected) and type(error) is not Rejected
+    return isinstance(error, VendorError) and not known and error.fields.get("status") == 401
 
 
 class Moved(Rejected):

@@ -112,8 +112,24 @@ def allowed(site: "Parts", name: str) -> "tuple[EgressPolicy, Auth | None]":
     return policy_of(connection, site.root, secret), auth(settings, secret, site.clock, at=f"connections.{name}.auth")
 
 
-def way_out(site: "Parts", name: str, stop: threading.Event | None) -> "Transport":
-    """Open the way out of a connection, with its credential; whoever asks closes it."""
+def way_out(site: "Parts", name: str, stop: threading.Event | None, *, asked: bool = False) -> "Transport":
+    """Open the way out of a connection, with its credential; whoever asks closes it.
+
+    A credential that the vendor refused is not shown (`egress.sparing`), unless a person asks for it now (`asked`).
+    """
+    from sovereign.credentials import Pulled, mark
+    from sovereign.egress.sparing import Sparing
+    from sovereign.egress.transport import open_transport
+
+    policy, shown = allowed(site, name)
+    way = open_transport(policy, shown, site.clock, stop=stop)
+    if (known := mark(site, name)) is None:
+        return way
+    return Sparing(way, Pulled(site, name, known, asked=asked), name, policy.own.host)
+
+
+def bare_way_out(site: "Parts", name: str, stop: threading.Event) -> "Transport":
+    """Open the way out of a connection for the gateway, which spares credentials by itself."""
     from sovereign.egress.transport import open_transport
 
     policy, shown = allowed(site, name)

@@ -173,8 +173,8 @@ class Parts:
         connection = self.connection(name)
         return make(connection.connector, name, connection.options, self.settings.connectors.allow)
 
-    def transport(self, name: str, *, stop: threading.Event | None = None) -> "Transport":
-        """Open the way out of a connection; whoever asks closes it."""
+    def transport(self, name: str, *, stop: threading.Event | None = None, asked: bool = False) -> "Transport":
+        """Open the way out of a connection; whoever asks closes it. asked: a person tries its credential, whatever stands."""
         from sovereign.connecting import way_out
 
-        return way_out(self, name, stop)
+        return way_out(self, name, stop, asked=asked)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -88,11 +89,13 @@ async def _house(
     from sovereign.api.app import House
     from sovereign.api.metrics import Metrics
     from sovereign.comparing import Comparison
+    from sovereign.credentials import mark
     from sovereign.gateway import dlp
     from sovereign.gateway.callbacks import Announcer
     from sovereign.gateway.gateway import Gateway
     from sovereign.gateway.messages import Messages
     from sovereign.gateway.ports import Parts, Standing
+    from sovereign.gateway.refusing import Refusing
     from sovereign.mirroring import Copy
     from sovereign.ways import Ways
 
@@ -131,6 +134,7 @@ async def _house(
             period=site.settings.keys.period,
             spool=site.spool,
             scanned=site.settings.gateway.max_scan,
+            refusing=Refusing(partial(mark, site), trouble),
         )
         gateway = Gateway(parts)
         messages = Messages(site.state, site.audit, gateway.sealing, clock)

@@ -96,7 +96,7 @@ class Site(Parts):
         from sovereign.sync.reading import converse
 
         connector = self.connector(name)
-        with self.transport(name) as transport:
+        with self.transport(name, asked=True) as transport:
             checked = converse(connector.check(), transport.exchange, name)
         self.audit.append("connection.checked", {"connection": name})
         return checked
@@ -135,9 +135,12 @@ class Site(Parts):
         self.audit.append("connection.removed", {"connection": name})
 
     def set_secret(self, connection: str, name: str, value: bytes) -> None:
-        """Seal a credential of a connection."""
+        """Seal a credential of a connection; what waited because the vendor refused the former one leaves by itself."""
+        from sovereign.credentials import reopen
+
         self.secrets.put(connection, name, value)
         self.audit.append("secret.stored", {"connection": connection}, {"secret": name})
+        reopen(self, connection)
 
     def remove_secret(self, connection: str, name: str) -> None:
         """Forget a credential."""

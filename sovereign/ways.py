@@ -3,6 +3,9 @@
 A connection over HTTP has a `Channel` on the gateway's event loop; a folder is written beside the loop, for a disk may be slow,
 and so are directories and files over SFTP, whose sessions are held by threads. Mail is only pulled: nothing is sent there for
 an application.
+
+A secret that is stored while the service runs is the one shown from the next write on: a connection is opened anew when its
+secrets changed. What is in flight ends on the former way out, which stays until the service ends.
 """
 
 import asyncio
@@ -13,10 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from saas_connectors import registry
 from saas_connectors.request import Request, Response
+from sovereign.connecting import allowed, bare_way_out
+from sovereign.credentials import mark
+from sovereign.egress.channel import open_channel
 from sovereign.egress.errors import Refused
+from sovereign.egress.sparing import Spared
 from sovereign.gateway.vendor import Send, Vendor
 
 if TYPE_CHECKING:
+    from saas_connectors.connector import Writer
     from sovereign.egress.channel import Channel
     from sovereign.egress.transport import Transport
     from sovereign.site import Site
@@ -30,7 +38,7 @@ class Ways:
 
     def __init__(self, site: "Site") -> None:
         self._site = site
-        self._made: dict[str, Vendor] = {}
+        self._made: dict[str, tuple[int, Vendor]] = {}
         self._channels: list[Channel] = []
         self._transports: list[Transport] = []
         self._workers: list[ThreadPoolExecutor] = []
@@ -38,9 +46,11 @@ class Ways:
 
     def __call__(self, connection: str) -> Vendor:
         """Errors: UnknownConnection, SettingsError, Refused, those of the connection's secrets."""
-        if connection not in self._made:
-            self._made[connection] = self._open(connection)
-        return self._made[connection]
+        changed = self._site.secrets.changed(connection)
+        held = self._made.get(connection)
+        if held is None or held[0] != changed:
+            held = self._made[connection] = (changed, self._open(connection))
+        return held[1]
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -54,7 +64,7 @@ class Ways:
 
     def _beside(self, name: str, concurrency: int) -> Send:
         """Send on threads of the connection's own, so that a slow server holds up no other."""
-        transport = self._site.transport(name, stop=self._stop)
+        transport = bare_way_out(self._site, name, self._stop)
         workers = ThreadPoolExecutor(concurrency, thread_name_prefix=f"way-{name}")
         self._transports.append(transport)
         self._workers.append(workers)
@@ -65,8 +75,6 @@ class Ways:
         return send
 
     def _open(self, name: str) -> Vendor:
-        from sovereign.connecting import allowed
-
         settings = self._site.connection(name)
         writer = registry.writer(settings.connector, name, settings.options, self._site.settings.connectors.allow)
         if settings.url.startswith("folder:"):
@@ -77,23 +85,36 @@ class Ways:
                 return await asyncio.to_thread(transport.send, request)
 
             return Vendor(name, "", "folder:", send, writer, 1)
-        from sovereign.egress.channel import open_channel
+        return self._shown(name, writer)
 
+    def _shown(self, name: str, writer: "Writer") -> Vendor:
+        """A vendor that is shown a credential, if the connection has one."""
         policy, auth = allowed(self._site, name)
-        if policy.own.scheme in _WRITTEN:
-            return Vendor(
-                name, policy.own.host, str(policy.own), self._beside(name, policy.concurrency), writer, policy.concurrency
-            )
-        if policy.own.scheme not in ("http", "https"):
+        own, at_once, shown = policy.own, policy.concurrency, mark(self._site, name)
+        spared = Spared(name, own.host)
+
+        def renew() -> None:
+            self._made.pop(name, None)
+
+        def sparing(send: Send) -> Send:
+            return send if shown is None else lambda request: spared.showing(lambda: send(request))
+
+        if own.scheme in _WRITTEN:
+            beside = sparing(self._beside(name, at_once))
+            return Vendor(name, own.host, str(own), beside, writer, at_once, mark=shown, renew=renew)
+        if own.scheme not in ("http", "https"):
 
             async def refuse(_: Request) -> Response:
-                raise Refused("egress.method", policy.own.host, name)
+                raise Refused("egress.method", own.host, name)
 
-            return Vendor(name, policy.own.host, str(policy.own), refuse, writer, 1)
+            return Vendor(name, own.host, str(own), refuse, writer, 1)
         channel = open_channel(policy, auth, self._site.clock)
         self._channels.append(channel)
 
         async def upload(request: Request, source: Callable[[], AsyncIterator[bytes]], length: int) -> Response:
-            return await channel.send(request, stream_body=source, length=length, cap=length)
+            async def sent() -> Response:
+                return await channel.send(request, stream_body=source, length=length, cap=length)
 
-        return Vendor(name, policy.own.host, str(policy.own), channel.send, writer, policy.concurrency, upload)
+            return await (sent() if shown is None else spared.showing(sent))
+
+        return Vendor(name, own.host, str(own), sparing(channel.send), writer, at_once, upload, shown, renew)

@@ -58,6 +58,13 @@ class Secrets:
         """Give the names of a connection's secrets, in order."""
         return sorted(path.stem for path in self._path(connection, "any").parent.glob("*.secret") if _NAME.fullmatch(path.stem))
 
+    def changed(self, connection: str) -> int:
+        """Give an instant of the disk's clock that moves when a secret of a connection is stored or removed; 0 without any."""
+        try:
+            return self._path(connection, "any").parent.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def remove(self, connection: str, name: str) -> None:
         """Remove a secret; `NoSecret` when there is none of that name."""
         path = self._path(connection, name)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from saas_connectors.answer import accept, malformed
-from saas_connectors.errors import Unauthorized
+from saas_connectors.errors import TokenDenied
 from saas_connectors.request import Request, Response
 
 LIFE: Final = timedelta(minutes=30)
@@ -29,7 +29,7 @@ PAUSE: Final = timedelta(minutes=10)
 _MOST: Final = 1 << 16
 
 
-class TokenRefused(Unauthorized):
+class TokenRefused(TokenDenied):
     """Maarch gives no token to this account."""
 
     code = "vendor.token_refused"

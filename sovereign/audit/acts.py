@@ -124,6 +124,11 @@ ACTS: dict[str, Act] = {
     "delivery.failed": Act("remise abandonnée", "delivery failed"),
     "circuit.opened": Act("fournisseur en panne : envois suspendus", "vendor down: sends suspended"),
     "circuit.closed": Act("fournisseur de retour", "vendor back"),
+    "credential.refused": Act(
+        "secret refusé par le fournisseur : il ne lui est plus montré", "secret refused by the vendor: it is shown no more"
+    ),
+    "credential.accepted": Act("secret accepté de nouveau par le fournisseur", "secret accepted again by the vendor"),
+    "credential.changed": Act("secret ou réglages changés : montrés de nouveau", "secret or settings changed: shown again"),
     "vendor.cut": Act("fournisseur coupé par un opérateur", "vendor cut off by an operator"),
     "vendor.bypassed": Act(
         "écriture faite hors de la passerelle (bris de glace)", "write made outside the gateway (break-glass)"

@@ -78,6 +78,7 @@ NOUNS: Final[Mapping[str, tuple[Class, Mapping[str, str]]]] = MappingProxyType({
     "policy": (ENTITY, {"changed": "update", "signed": "update", "proposed": "create", "withdrawn": "delete"}),
     "vendor": (ENTITY, {"cut": "disable", "restored": "enable"}),
     "circuit": (ENTITY, {"opened": "disable", "closed": "enable"}),
+    "credential": (ENTITY, {"refused": "disable", "accepted": "enable", "changed": "enable"}),
     "firewall": (ENTITY, {"exported": "read"}),
     "quarantine": (ENTITY, {"released": "enable", "discarded": "delete"}),
     "client": (ACCOUNT, {"added": "create", "rotated": "password change", "revoked": "disable"}),
@@ -107,14 +108,14 @@ FAILED: Final = frozenset({
     "document.refused", "subscriber.overflowed", "backup.failed",
     "read.denied", "delivery.denied", "delivery.refused", "delivery.expired", "delivery.rejected", "delivery.failed",
     "event.refused", "policy.refused", "job.missed",
-    "snapshot.missed", "circuit.opened", "witness.unreachable", "witness.declined",
+    "snapshot.missed", "circuit.opened", "credential.refused", "witness.unreachable", "witness.declined",
     "witness.contradicted",
 })  # fmt: skip
 """Acts that say that something did not happen."""
 UNDECIDED: Final = frozenset({"delivery.unknown", "delivery.inconclusive", "delivery.to_retry"})
 SEVERITIES: Final[Mapping[str, int]] = MappingProxyType({
     "witness.contradicted": CRITICAL, "vendor.bypassed": CRITICAL, "witness.forgot": MEDIUM,
-    "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
+    "credential.refused": MEDIUM, "snapshot.missed": MEDIUM, "keys.destroyed": MEDIUM,
     "document.destroyed": MEDIUM, "backup.failed": MEDIUM, "backup.pruned": MEDIUM,
     "audit.erased": MEDIUM, "audit.pruned": MEDIUM, "vendor.cut": MEDIUM, "recovery.exported": MEDIUM,
     "delivery.unknown": MEDIUM, "delivery.inconclusive": MEDIUM, "egress.refused": MEDIUM,

@@ -14,7 +14,7 @@ from sovereign.cli.sync import stopped_by_signals
 )
 def command(door: Door) -> None:
     """Say what is planned, then serve."""
-    from sovereign import backed_up, eventing, exporting, service
+    from sovereign import backed_up, credentials, eventing, exporting, service
     from sovereign.audit.publication import Publisher
     from sovereign.audit.witnessing import Witnessing
     from sovereign.cli.progress import followed
@@ -36,7 +36,8 @@ def command(door: Door) -> None:
         door.out.done("witness", f"Le témoin {name} cosigne à nouveau", f"Witness {name} cosigns again", witness=name)
 
     def gauges() -> str:
-        return witnessing.gauges() + exporting.gauges(site) + backed_up.gauges(site) + eventing.gauges(site)
+        told = exporting, backed_up, eventing, credentials
+        return witnessing.gauges() + "".join(each.gauges(site) for each in told)
 
     site.witnesses.check()
     with (

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from saas_connectors.auth import Auth
-from saas_connectors.errors import ConnectorError
+from saas_connectors.errors import ConnectorError, refuses
 from saas_connectors.request import Request, Response
 from sovereign.clock import Clock
 from sovereign.egress import errors
@@ -165,8 +165,10 @@ class Channel:
         except StopIteration:
             return cast(Answer, answer)
         except ConnectorError as error:
-            fields = {"host": self._admission.own.host, "connection": self._policy.connection, "reason": error.code}
-            raise errors.NoCredential(**fields) from None
+            host, refused = self._admission.own.host, refuses(error)
+            raise errors.NoCredential(
+                host=host, connection=self._policy.connection, reason=error.code, refused=refused
+            ) from None
         finally:
             steps.close()
             if renewing:

@@ -8,6 +8,7 @@
     │   ├── Busy        our own budget for this host had no room in time
     │   └── NoCredential  the credential could not be had, so the request was not sent, or was refused (401) for want of it
     ├── Waiting         the vendor asked us to come back at a given instant; nothing was sent
+    ├── CredentialRefused  the vendor refused this credential a while ago: it is not shown to it again; nothing was sent
     ├── Interrupted     we were asked to stop
     ├── TimedOut        sent, and the answer did not come, or not whole, in time
     ├── Broken          sent, and the connection broke before the whole answer came
@@ -139,13 +140,41 @@ class Busy(NotSent):
 
 
 class NoCredential(NotSent):
-    """The credential could not be had. Field `reason`: a code, of the error met at the endpoint that gives tokens."""
+    """The credential could not be had. Field `reason`: a code, of the error met at the endpoint that gives tokens.
+
+    refused: whether that endpoint refused what it was shown (4xx), rather than failed.
+    """
 
     code = "egress.no_credential"
     fr = "Pas de jeton pour {host} ({reason}) ; la requête n'a pas eu d'effet."
     en = "No token for {host} ({reason}); the request had no effect."
     todo_fr = "Vérifiez « auth » et le secret de la connexion {connection}, et que l'adresse qui donne les jetons répond."
     todo_en = "Check `auth` and the secret of connection {connection}, and that the address that gives tokens answers."
+
+    def __init__(self, *, host: str, connection: str, reason: str, refused: bool = False) -> None:
+        self.refused = refused
+        super().__init__(host=host, connection=connection, reason=reason)
+
+
+class CredentialRefused(EgressError):
+    """The vendor refused this credential, which is not shown to it again for now: nothing was sent.
+
+    Wrong passwords shown again and again lock accounts. It is shown again once it, or the settings, changed, when a person asks
+    (`connection check`), and else once an hour at most.
+    """
+
+    code = "egress.credential_refused"
+    may_have_arrived = False
+    fr = "Le fournisseur a refusé le secret de la connexion {connection} : il ne lui est plus montré, et rien n'a été envoyé."
+    en = "The vendor refused the secret of connection {connection}: it is not shown to it any more, and nothing was sent."
+    todo_fr = (
+        "Déposez le nouveau secret (« sovereign secret set {connection} ») : ce qui attend part alors tout seul. S'il est bon "
+        "et que le compte était bloqué chez le fournisseur : « sovereign connection check {connection} »."
+    )
+    todo_en = (
+        "Store the new secret (`sovereign secret set {connection}`): what waits then leaves by itself. If it is right, and the "
+        "account was locked at the vendor: `sovereign connection check {connection}`."
+    )
 
 
 class Waiting(EgressError):

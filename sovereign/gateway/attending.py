@@ -14,13 +14,14 @@ from typing import Final
 from sqlalchemy import Connection
 
 from sovereign.clock import Clock
-from sovereign.gateway.breaker import Breaker
+from sovereign.gateway.breaker import Breaker, Circuit
 from sovereign.gateway.deliveries import Deliveries, Delivery, Step
 from sovereign.gateway.errors import Altered, StateMoved
 from sovereign.gateway.lanes import Lanes
 from sovereign.gateway.load import Load, load
 from sovereign.gateway.sealing import Answer
 from sovereign.gateway.sender import Sender, applied_of, can_probe
+from sovereign.gateway.vendor import fresh
 from sovereign.state import Lease, State, StateError
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
@@ -84,8 +85,11 @@ class Attending:
         """Probe an unknown outcome, or read back an acceptance that nobody read back."""
         why = "no_probe"
         with self._state.read() as reader:
-            if self._breaker.get(reader, delivery.connection).passes(self._clock()) == "none":
-                return await self._later(delivery)
+            circuit = self._breaker.get(reader, delivery.connection)
+        if circuit.passes(self._clock()) == "none" or not await self._paid(circuit):
+            return await self._later(delivery)
+        fresh(self._sender.vendors, self._breaker, circuit)
+        with self._state.read() as reader:
             try:
                 carried: Load | None = load(reader, self._sender.sealing, self._deliveries, delivery, self._sender.terms)
                 wrapped = carried.wrapped if carried else ""
@@ -138,6 +142,20 @@ class Attending:
         return await self._group.write(
             lambda transaction: self._deliveries.move(transaction, delivery, becomes, why, now, next_at=ends)
         )
+
+    async def _paid(self, circuit: Circuit) -> bool:
+        """Whether a look may show the credential: one that was refused, only where it is the one that tries."""
+        if circuit.state != "refused":
+            return True
+
+        def claim(transaction: Connection) -> bool:
+            present, now = self._breaker.get(transaction, circuit.connection), self._clock()
+            if present.state == "refused" and present.passes(now) == "one":
+                self._breaker.trial(transaction, present, now)
+                return True
+            return False
+
+        return await self._group.write(claim)
 
     async def _later(self, delivery: Delivery) -> None:
         next_at = self._clock() + timedelta(seconds=self._sender.terms.settle + _SOON)

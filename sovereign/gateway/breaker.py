@@ -3,6 +3,8 @@
     closed      everything may leave
     open        the vendor failed `threshold` times in a row: nothing leaves until an instant; writes wait in their order
     half_open   that instant has come: one request is trying; it closes the circuit, or opens it for longer
+    refused     the vendor refused our credential: nothing leaves that would show it, until it or the settings change, or a
+                person says so; else one request is let through an hour, and closes the circuit if it is accepted
     cut         an operator cut the vendor off: nothing leaves, writes or reads, until an operator restores it
 
 1. What an operator cut, no success and no restart opens again.
@@ -10,8 +12,11 @@
    apart, so that reads that go well hide no writes that fail.
 3. A trial that says nothing of the vendor, or whose process died, leaves the next to try. A read tries only where no write did.
 4. A clock that was set back keeps no circuit open.
+5. Before a refused credential is tried, the next try is put off: whatever dies meanwhile, it is shown once. It is told when it
+   is first refused, and when it is accepted or changed; not at each try.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -20,14 +25,17 @@ from sqlalchemy import Connection, insert, select, update
 
 from sovereign.audit import AuditLog
 from sovereign.state import State
+from sovereign.state import refusals as kept
 from sovereign.state.outbound import circuits, deliveries
 from sovereign.state.statements import Statement
 
-Position = Literal["closed", "open", "half_open", "cut"]
+Position = Literal["closed", "open", "half_open", "refused", "cut"]
 TRIAL: Final = timedelta(minutes=15)
 """How long a trial may last before another is made: longer than any timeout of a send."""
 _DRIFT: Final = timedelta(seconds=60)
 """By how much two clocks of one machine's life may differ without one having been set back."""
+_FRESH: Final = timedelta(minutes=10)
+"""How long ago a credential may have been accepted for a refusal to be of one write alone."""
 GRACE: Final = timedelta(seconds=3)
 """How long a trial is left to a write that waits, before a read makes it."""
 Kind = Literal["write", "read"]
@@ -55,7 +63,7 @@ class Circuit:
 
     def reads(self, now: datetime) -> Literal["all", "one", "none"]:
         """Whether a read may leave now."""
-        return self.passes(now - GRACE) if self.state == "open" else self.passes(now)
+        return self.passes(now - GRACE) if self.state in ("open", "refused") else self.passes(now)
 
 
 class Breaker:
@@ -68,6 +76,9 @@ class Breaker:
         self._state, self._audit = state, audit
         self._threshold, self._first, self._longest = threshold, first, longest
         self._failures: dict[tuple[str, Kind], int] = {}
+        self._unsaid: dict[str, int] = {}
+        self._accepted: dict[str, datetime] = {}
+        self._shut: set[str] = set()
         self._get = Statement(state, "SELECT state, since, failures, until, reason FROM circuits WHERE connection = :name")
 
     def get(self, reader: Connection, name: str) -> Circuit:
@@ -76,6 +87,8 @@ class Breaker:
         if row is None:
             return Circuit(name)
         state, since, failures, until, reason = row
+        if state == "refused":
+            self._shut.add(name)
         ends = None if until is None else datetime.fromisoformat(until)
         return Circuit(name, state, datetime.fromisoformat(since), failures, ends, reason)
 
@@ -88,6 +101,10 @@ class Breaker:
 
     def trial(self, transaction: Connection, circuit: Circuit, now: datetime) -> None:
         """Note that one request is trying."""
+        if circuit.state == "refused":
+            since = min(circuit.since or now, now)
+            self._put(transaction, circuit.connection, "refused", since, circuit.failures, now + kept.LOOK, circuit.reason)
+            return
         self._put(transaction, circuit.connection, "half_open", now, circuit.failures, now + TRIAL, circuit.reason)
 
     def recover(self, transaction: Connection, now: datetime) -> None:
@@ -113,6 +130,11 @@ class Breaker:
         count = self._failures.pop((name, kind), 0)
         circuit = self.get(transaction, name)
         if not sick:
+            self._accepted[name] = now
+            self._unsaid.pop(name, None)
+            if trial and circuit.state == "refused":
+                self._shut.discard(name)
+                self.reopen(transaction, name, now, "credential.accepted")
             if trial and circuit.state in ("open", "half_open"):
                 self._failures = {held: failed for held, failed in self._failures.items() if held[0] != name}
                 self._put(transaction, name, "closed", now, 0, None, None)
@@ -126,6 +148,66 @@ class Breaker:
             facts = {"why": why, "failures": failures, "seconds": round(seconds)}
             self._audit.append("circuit.opened", {"connection": name}, facts, within=transaction)
 
+    # The credential
+
+    def refuse(self, transaction: Connection, name: str, now: datetime, mark: str, why: str) -> bool:
+        """Close a connection whose credential the vendor refused; gives whether that is new. mark: of that credential."""
+        circuit = self.get(transaction, name)
+        if circuit.state == "cut":
+            return False
+        new = circuit.state != "refused"
+        since = now if new else min(circuit.since or now, now)
+        until = now + kept.LOOK if circuit.until is None or new else max(circuit.until, now + kept.LOOK)
+        count = 1 if new else circuit.failures + 1
+        self._shut.add(name)
+        self._put(transaction, name, "refused", since, count, until, "credential")
+        kept.keep(transaction, kept.Refusal(name, "write", mark, since, until, count, why))
+        if new:
+            facts = {"why": why, "way": "write", "seconds": round(kept.LOOK.total_seconds())}
+            self._audit.append("credential.refused", {"connection": name}, facts, within=transaction)
+        return new
+
+    def reopen(self, transaction: Connection, name: str, now: datetime, act: str, *, actor: str | None = None) -> bool:
+        """Open what a refused credential closed; gives whether anything was.
+
+        act: `credential.accepted`, or `credential.changed` when it, the settings or a person's word changed.
+        """
+        closed = self.get(transaction, name).state == "refused"
+        if closed:
+            self._put(transaction, name, "closed", now, 0, None, None)
+            kept.forget(transaction, name, "write")
+            self._audit.append(act, {"connection": name}, {"way": "write"}, actor=actor, within=transaction)
+        return closed
+
+    def recall(self, transaction: Connection, now: datetime, mark: Callable[[str], str | None]) -> None:
+        """Open what was closed for another credential, or other settings, than those of now."""
+        for each in kept.standing(transaction):
+            if each.way == "write" and mark(each.connection) != each.mark:
+                self.reopen(transaction, each.connection, now, "credential.changed")
+
+    def strike(self, name: str) -> bool:
+        """Count a 401 that may be about something else than the credential; gives whether it is one too many in a row."""
+        self._unsaid[name] = self._unsaid.get(name, 0) + 1
+        return self._unsaid[name] > 1
+
+    def accepted_since(self, name: str, refused_at: datetime, now: datetime) -> bool:
+        """Whether the vendor took another write under the credential after that instant, and just now."""
+        at = self._accepted.get(name)
+        return at is not None and refused_at < at and now - at < _FRESH
+
+    def renewed(self, circuit: Circuit) -> bool:
+        """Whether a connection was closed for its credential and no longer is: said once, so that it is read anew."""
+        if circuit.state == "refused" or circuit.connection not in self._shut:
+            return False
+        self._shut.discard(circuit.connection)
+        return True
+
+    def settled(self, circuit: Circuit) -> bool:
+        """Whether everything may leave, and no credential is to be read anew first."""
+        return circuit.state == "closed" and circuit.connection not in self._shut
+
+    # A person
+
     def cut(self, transaction: Connection, name: str, now: datetime, reason: str, *, actor: str | None = None) -> None:
         """Cut a vendor off. reason: what the operator says; it stands sealed in the audit log, and in clear nowhere."""
         self._put(transaction, name, "cut", now, 0, None, "operator")
@@ -133,6 +215,7 @@ class Breaker:
 
     def restore(self, transaction: Connection, name: str, now: datetime, reason: str, *, actor: str | None = None) -> None:
         """Open a vendor again."""
+        kept.forget(transaction, name, "write")
         self._put(transaction, name, "closed", now, 0, None, None)
         self._audit.append("vendor.restored", {"connection": name}, {}, {"reason": reason}, actor=actor, within=transaction)
 

@@ -26,8 +26,9 @@ from sovereign.gateway.deliveries import Deliveries, Delivery
 from sovereign.gateway.errors import StateMoved
 from sovereign.gateway.lanes import Lanes
 from sovereign.gateway.load import Load, load
-from sovereign.gateway.sender import Sender
+from sovereign.gateway.sender import Sender, refusals
 from sovereign.gateway.slots import Slots
+from sovereign.gateway.vendor import fresh
 from sovereign.state import Lease, LeaseLost, Leases, State, StateError, StateUnsure
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
@@ -82,7 +83,7 @@ class Dispatcher:
         """Whether a delivery just accepted may leave at once; errors: LeaseLost."""
         self._leases.check(self._lease, transaction)
         circuit = self._breaker.get(transaction, connection)
-        return circuit.state == "closed" and not self._deliveries.blocked(transaction, connection, lane, turn)
+        return self._breaker.settled(circuit) and not self._deliveries.blocked(transaction, connection, lane, turn)
 
     def start(self, delivery: Delivery, carried: Load) -> None:
         """Send a delivery that is in flight and whose slot was taken."""
@@ -117,7 +118,13 @@ class Dispatcher:
             return len(left)
 
         found = 0
-        await self._group.write(lambda transaction: self._breaker.recover(transaction, now))
+        mark = self._sender.refusing.mark
+
+        def circuits(transaction: Connection) -> None:
+            self._breaker.recover(transaction, now)
+            self._breaker.recall(transaction, now, mark)
+
+        await self._group.write(circuits)
         while batch := await self._group.write(piece):
             found += batch
         return found
@@ -177,6 +184,7 @@ class Dispatcher:
         passes = circuit.passes(now)
         if passes == "none":
             return
+        fresh(self._sender.vendors, self._breaker, circuit)
         try:
             limit = self._sender.vendors(connection).concurrency
         except Fault:
@@ -184,8 +192,11 @@ class Dispatcher:
         most = 1 if passes == "one" else self.slots.free(connection, limit)
         if most == 0:
             return
+        tries = circuit.state == "refused"
         with self._state.read() as reader:
-            ready = self.lanes.ready(reader, connection, most)
+            ready = self.lanes.ready(reader, connection, MOST if tries else most)
+        if tries:  # the one that was refused least: a write that is odd itself must not be the only one to try
+            ready = sorted(ready, key=refusals)[:1]
         for each in ready:
             if each.intent in self.hands or not self.slots.take(connection, limit):
                 continue

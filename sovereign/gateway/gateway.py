@@ -72,6 +72,7 @@ class Gateway:
             parts.clock,
             parts.chance,
             parts.spool,
+            parts.refusing,
         )
         self._rulings = Rulings(state)
         self._keys = IdempotencyKeys(state, self.deliveries, self.sealing, parts.clock, parts.monotonic)

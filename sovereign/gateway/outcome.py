@@ -3,6 +3,7 @@
     nothing left (name, network, TLS, refusal of ours, a look-up that failed)   to_retry, or failed when trying again is no use
     429, 425, 503 with Retry-After                                              to_retry: the vendor says it did not take it
     2xx                                                                         delivered
+    the credential was refused (a 401, a refused token or login; not a 403)     to_retry: nothing was done; the connection shuts
     another 4xx                                                                 rejected, unless an earlier one may have arrived
     a refusal because what was looked at changed meanwhile (`Moved`)            to_retry: the vendor did nothing
     503 without Retry-After, 408, other 5xx, 3xx, silence, a reset              to_retry if twice is once, else unknown
@@ -12,6 +13,9 @@ refusal proves nothing (a second creation is a conflict, a second deletion finds
 
 Whether a write changed something (`changed`) is kept with its delivery, for whoever undoes it: by the vendor's answer, or by
 the look just before it. Where neither told, or the process died meanwhile, it is not known, and never guessed.
+
+A 401 is about the credential (RFC 9110 section 15.5.2) unless the connector knows it as something else, or it says itself that
+a scope is missing (RFC 6750 section 3.1). What else speaks against that is the sender's to know: `plain` judges as any refusal.
 """
 
 from collections.abc import Mapping
@@ -20,24 +24,35 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from saas_connectors.connector import Applied
-from saas_connectors.errors import BadPayload, Moved, Rejected, SettingsError, UnknownOperation, VendorError
+from saas_connectors.errors import (
+    BadPayload,
+    Moved,
+    Rejected,
+    SettingsError,
+    TokenDenied,
+    UnknownOperation,
+    VendorError,
+    refuses,
+)
 from saas_connectors.request import Headers
-from sovereign.egress.errors import Busy, EgressError, Refused, Waiting
+from sovereign.egress.errors import Busy, CredentialRefused, EgressError, NoCredential, Refused, Waiting
 from sovereign.egress.waiting import retry_after
 from sovereign.gateway.vendor import Sent
-from vault.errors import Fault
+from vault.errors import Fault, NoSecret
 
 Ends = Literal["delivered", "rejected", "to_retry", "failed", "unknown"]
 NOT_TAKEN: Final = frozenset({425, 429})
 """Statuses by which a vendor says that it did not take the request (RFC 8470 section 5.2, RFC 6585 section 4)."""
 OVERLOADED: Final = 503
+REFUSED: Final = 401
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """ends: the state. why: a code. until: when the vendor asked us back. arrived: whether it may have received it.
 
-    sick: whether it speaks against the vendor's health (None: it says nothing of it).
+    sick: whether it speaks against the vendor's health (None: it says nothing of it). refused: the vendor refused the
+    credential itself: in an `answer` to a request, or at its `door` (no token, no login, no secret of ours).
     """
 
     ends: Ends
@@ -46,6 +61,12 @@ class Outcome:
     until: datetime | None = None
     arrived: bool = False
     sick: bool | None = None
+    refused: Literal["", "answer", "door"] = ""
+
+
+def plain(refused: Outcome, *, maybe: bool) -> Outcome:
+    """Judge a 401 that is not about the credential after all, as any other refusal."""
+    return replace(refused, ends="unknown" if maybe else "rejected", arrived=True, sick=None, refused="")
 
 
 def of_status(status: int, headers: Headers, now: datetime, *, again: bool, maybe: bool) -> Outcome:
@@ -55,6 +76,8 @@ def of_status(status: int, headers: Headers, now: datetime, *, again: bool, mayb
         return Outcome("delivered", why, status, arrived=True, sick=False)
     if status in NOT_TAKEN or (status == OVERLOADED and until is not None):
         return Outcome("to_retry", why, status, until, sick=status == OVERLOADED or None)
+    if status == REFUSED and "insufficient_scope" not in (headers.get("WWW-Authenticate") or ""):
+        return Outcome("to_retry", why, status, refused="answer")
     if 400 <= status < 500 and status != 408:
         return Outcome("unknown" if maybe else "rejected", why, status, arrived=True, sick=False)
     return Outcome("to_retry" if again else "unknown", why, status, until, arrived=True, sick=status >= 500 or None)
@@ -73,6 +96,8 @@ def of_fault(error: Exception, sent: Sent, now: datetime, *, again: bool, maybe:
             return Outcome("to_retry", why, sent.response.status, sick=False)
         judged = of_status(sent.response.status, sent.response.headers, now, again=again, maybe=maybe)
         known = isinstance(error, Rejected) and error.code != Rejected.code  # the connector knows what that refusal means
+        if known and judged.refused:
+            judged = plain(judged, maybe=maybe)
         return replace(judged, why=why) if known and judged.ends == "rejected" else judged
     if sent.writing and not (isinstance(error, EgressError) and not error.may_have_arrived):
         return Outcome("to_retry" if again else "unknown", why, arrived=True, sick=isinstance(error, EgressError) or None)
@@ -117,8 +142,13 @@ def _not_sent(error: Exception, why: str, *, maybe: bool) -> Outcome:
     if isinstance(error, Waiting):
         until = error.fields["until"]
         return Outcome("to_retry", why, until=until if isinstance(until, datetime) else None)
+    if isinstance(error, NoSecret | TokenDenied) or (isinstance(error, NoCredential) and error.refused):
+        return Outcome("to_retry", why, refused="door")
     if isinstance(error, EgressError) and not isinstance(error, Refused):
-        return Outcome("to_retry", why, sick=None if isinstance(error, Busy) else True)  # our own budget is no fault of theirs
+        ours = isinstance(error, Busy | CredentialRefused)  # our own budget, our own prudence, are no fault of theirs
+        return Outcome("to_retry", why, sick=None if ours else True)
+    if refuses(error):
+        return Outcome("to_retry", why, REFUSED, refused="answer")
     if isinstance(error, VendorError):
         status = error.fields.get("status")
         if isinstance(status, int) and 400 <= status < 500 and status not in (*NOT_TAKEN, 408):

@@ -16,6 +16,7 @@ from sovereign.clock import Clock
 from sovereign.gateway.approvals import Asked
 from sovereign.gateway.decision import Decision, Finding, Policy
 from sovereign.gateway.intent import WriteIntent
+from sovereign.gateway.refusing import Refusing
 from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Vendors
@@ -86,6 +87,7 @@ class Parts:
     """What a gateway is made of. standing: of a client and of whom it writes for. pseudonymise: replaces values in a body.
 
     spool: where long bodies lie, None when none may come. scanned: how many of the first bytes of a body `scan` looks into.
+    refusing: says which credential a connection shows, and is told of those that are refused.
     """
 
     state: State
@@ -107,3 +109,4 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     spool: Spool | None = None
     scanned: int = 16 * 2**20
+    refusing: Refusing = field(default_factory=Refusing)

@@ -6,7 +6,8 @@
    applies the clearance of local reads; where it cannot, the answer or the fault is the vendor's.
 4. Every read that policy decided is entered before its answer is given: passed, mirrored, denied or failed; its path is in the
    sealed body alone.
-5. A read takes a slot of its connection, as writes do and after them, and what came of it informs the circuit. An open circuit
+5. A credential that is refused to two reads in a row, or to the one that tries, closes the connection, as for writes.
+6. A read takes a slot of its connection, as writes do and after them, and what came of it informs the circuit. An open circuit
    is answered for by the copy at once.
 """
 
@@ -19,16 +20,16 @@ from typing import Final
 from sqlalchemy import Connection
 
 from saas_connectors.request import Headers, Pairs, Request, Response
-from sovereign.egress.errors import Broken, Busy, EgressError, NotSent, Refused, TimedOut, Waiting
+from sovereign.egress.errors import Broken, Busy, EgressError, NoCredential, NotSent, Refused, TimedOut, Waiting
 from sovereign.gateway.beside import beside
 from sovereign.gateway.breaker import Breaker, Circuit
 from sovereign.gateway.decision import Decision, Question
 from sovereign.gateway.errors import ReadDenied, VendorCut, VendorDown
 from sovereign.gateway.intent import BY_HTTP
-from sovereign.gateway.outcome import NOT_TAKEN
+from sovereign.gateway.outcome import NOT_TAKEN, REFUSED
 from sovereign.gateway.ports import Parts
 from sovereign.gateway.slots import Slots
-from sovereign.gateway.vendor import Vendor
+from sovereign.gateway.vendor import Vendor, fresh
 from sovereign.state.group import GroupCommit
 
 DOWN: Final = frozenset({502, 503, 504})
@@ -72,6 +73,8 @@ class _Asked:
     trial: bool = False
     until: datetime | None = None
     """Until when the vendor asked us to wait."""
+    refused: Vendor | None = None
+    """The vendor, as it was when it refused its credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Reads:
         circuit = self._circuit(read.connection)
         if circuit.state == "cut":
             raise VendorCut(connection=read.connection)
+        fresh(self.parts.vendors, self.breaker, circuit)
         vendor = self.parts.vendors(read.connection)
         decision = await self._decide(read, vendor.host)
         if decision.effect != "allow":
@@ -126,10 +130,15 @@ class Reads:
             asked.response = await vendor.send(request)
             asked.why = f"status.{asked.response.status}"
             asked.sick = _sick(asked.response.status)
+            if asked.response.status == REFUSED and vendor.mark is not None:
+                asked.sick, asked.refused = None, vendor
         except Refused:
             raise
         except EgressError as error:  # down, as far as this read can tell: the copy may answer
             asked.why = error.code
+            if isinstance(error, NoCredential) and error.refused:
+                asked.refused, asked.trial = vendor, True
+                return
             asked.sick = True if isinstance(error, NotSent | TimedOut | Broken) and not isinstance(error, Busy) else None
             until = error.fields["until"] if isinstance(error, Waiting) else None
             asked.until = until if isinstance(until, datetime) else None
@@ -180,15 +189,22 @@ class Reads:
         facts = {"client": read.client, "method": read.method, "policies": list(decision.policies)}
         told: dict[str, object] = {**facts, **({} if status is None else {"status": status})}
         body = {"path": read.path, "person": read.person}
-        subject = {"connection": read.connection}
+        subject, new = {"connection": read.connection}, False
 
         def piece(transaction: Connection) -> None:
-            if asked is not None and (asked.trial or asked.sick is not None):
+            nonlocal new
+            if asked is not None and asked.refused is not None:
+                if asked.trial or self.breaker.strike(read.connection):
+                    now, breaker = self.parts.clock(), self.breaker
+                    new = self.parts.refusing.close(breaker, transaction, read.connection, asked.refused, asked.why, now)
+            elif asked is not None and (asked.trial or asked.sick is not None):
                 now = self.parts.clock()
                 self.breaker.note(transaction, read.connection, now, asked.sick, asked.why, kind="read", trial=asked.trial)
             self.parts.audit.append(act, subject, told, body, actor=read.client, within=transaction)
 
         await self.group.write(piece)
+        if new and asked is not None:
+            self.parts.refusing.tell(read.connection, asked.refused)
 
 
 def _sick(status: int) -> bool | None:

@@ -4,15 +4,17 @@
 2. A result that cannot be written (disk full) is written as soon as it can be; until then the delivery is `in_flight`,
    and a process that dies so leaves it `unknown`.
 3. A vendor's acceptance is checked by reading back, where the operation can (a 204 has been seen to store nothing).
+4. A refused credential closes the connection for all that would show it (`refusing`): the write did nothing, and waits.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,6 +29,7 @@ from sovereign.gateway.errors import NoSuchStep, NotWritable, StateMoved
 from sovereign.gateway.intent import BY_HTTP
 from sovereign.gateway.load import Load
 from sovereign.gateway.outcome import Outcome
+from sovereign.gateway.refusing import CODE, Refusing
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
@@ -35,6 +38,7 @@ from sovereign.state import StateUnsure
 from sovereign.state.group import GroupCommit
 from vault.errors import Fault
 
+T = TypeVar("T")
 PATIENCE: Final = 60.0
 """Seconds after which another look is taken at an acceptance that nobody read back: its process died."""
 AGAIN: Final = 0.5
@@ -54,13 +58,14 @@ class Sender:
     clock: Clock
     chance: Callable[[], float] = random.random
     spool: Spool | None = None
+    refusing: Refusing = field(default_factory=Refusing)
 
     async def send(self, delivery: Delivery, load: Load) -> tuple[Delivery, Answer | None]:
         """Send what is in flight; gives where it then stands, and the vendor's answer to its writing request."""
         sent, applied = Sent(), None
         operation: Operation | None = None
         maybe = bool(delivery.outcome.get("maybe"))
-        again = False
+        again, vendor = False, None
         try:
             vendor = self.vendors(load.connection)
             if load.operation == BY_HTTP:
@@ -74,8 +79,10 @@ class Sender:
                 result = judge.of_applied(applied)
         except Exception as error:  # noqa: BLE001 - whatever happened, what is provable of the send decides
             result = judge.of_fault(error, sent, self.clock(), again=again, maybe=maybe)
+        if result.refused and not self.refusing.credential(self.breaker, delivery, load, vendor, sent, result, self.clock()):
+            result = judge.plain(result, maybe=maybe)
         answer = _answer(sent.response, applied)
-        moved = await self._record(delivery, load, operation, result, answer, judge.changed(applied, sent))
+        moved = await self._record(delivery, load, operation, result, answer, vendor, judge.changed(applied, sent))
         if moved.state == "delivered" and moved.next_at is not None and operation is not None and applied is not None:
             moved = await self.read_back(moved, load, applied)
         return moved, answer
@@ -91,6 +98,7 @@ class Sender:
                 exchange = writer.read_back(load.operation, await beside(len(load.body), load.payload), applied)
                 found = await converse(exchange, self.vendors(load.connection).send, size=len(load.body))
             except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the write
+                await self._refused_look(load.connection, error)
                 return await self._look_later(delivery, error)
             if found.outcome == "confirmed":
                 return await self._step(delivery, "confirmed", "read_back.confirmed")
@@ -116,6 +124,7 @@ class Sender:
             payload = await beside(len(load.body), load.payload)
             found = await converse(writer.probe(load.operation, payload), vendor.send, size=len(load.body))
         except Exception as error:  # noqa: BLE001 - a probe that fails says nothing of the write
+            await self._refused_look(load.connection, error)
             why = f"probe.{_code(error)}"
             if known["probes"] >= self.terms.probes or isinstance(error, NotWritable):
                 return await self._step(delivery, "inconclusive", why, outcome=known)
@@ -132,6 +141,17 @@ class Sender:
             answer = Answer(delivery.status or 0, found.vendor_id)
             sealed = self.sealing.seal_answer(load.intent, load.connection, load.wrapped, answer)
         return await self._step(delivery, found.outcome, f"probe.{found.outcome}", outcome=known, sealed_outcome=sealed)
+
+    async def _refused_look(self, connection: str, error: Exception) -> None:
+        """Close the connection when a look showed a credential that is refused."""
+        result = judge.of_fault(error, Sent(), self.clock(), again=False, maybe=False)
+        if not result.refused:
+            return
+        vendor, now = None, self.clock()
+        with suppress(Fault):
+            vendor = self.vendors(connection)
+        if await self._written(lambda t: self.refusing.close(self.breaker, t, connection, vendor, result.why, now)):
+            self.refusing.tell(connection, vendor)
 
     def repeats(self, load: Load, delivery: Delivery) -> bool:
         """Whether it may be sent again although it may have arrived."""
@@ -161,13 +181,22 @@ class Sender:
         return judge.of_status(sent.response.status, sent.response.headers, self.clock(), again=False, maybe=maybe)
 
     async def _record(
-        self, delivery: Delivery, load: Load, operation: Operation | None, result: Outcome, answer: Answer | None,
+        self,
+        delivery: Delivery,
+        load: Load,
+        operation: Operation | None,
+        result: Outcome,
+        answer: Answer | None,
+        vendor: Vendor | None,
         changed: bool | None,
-    ) -> Delivery:  # fmt: skip
+    ) -> Delivery:
         now = self.clock()
         known: dict[str, Any] = judge.witnessed(delivery.outcome, changed if result.arrived else None)
         known["tries"] = int(known.get("tries", 0)) + result.arrived
-        known["failures"] = 0 if result.ends == "delivered" else int(known.get("failures", 0)) + 1
+        known["failures"] = 0 if result.ends == "delivered" else int(known.get("failures", 0)) + (not result.refused)
+        if result.refused:
+            known["refused"] = {"times": refusals(delivery) + 1, "at": now.isoformat()}
+            answer = None
         maybe = bool(known.get("maybe")) or (result.arrived and result.ends in ("to_retry", "unknown"))
         known["maybe"] = maybe
         becomes, next_at, within = self._after(load, operation, result, known, now)
@@ -178,14 +207,23 @@ class Sender:
             except Fault:
                 known["answer"] = "lost"  # its key is gone: the outcome counts more
 
+        why, new = CODE if result.refused else result.why, False
+
         def piece(transaction: Connection) -> Delivery:
-            self.breaker.note(transaction, load.connection, now, result.sick, result.why)
+            nonlocal new
+            if result.refused:
+                new = self.refusing.close(self.breaker, transaction, load.connection, vendor, result.why, now)
+            else:
+                self.breaker.note(transaction, load.connection, now, result.sick, result.why)
             return self.deliveries.move(
-                transaction, delivery, becomes, result.why, now, next_at=next_at, status=result.status, outcome=known,
+                transaction, delivery, becomes, why, now, next_at=next_at, status=result.status, outcome=known,
                 sealed_outcome=sealed, within=within, facts=_facts(result, known),
             )  # fmt: skip
 
-        return await self._written(piece)
+        moved = await self._written(piece)
+        if new:
+            self.refusing.tell(load.connection, vendor)
+        return moved
 
     def _after(
         self, load: Load, operation: Operation | None, result: Outcome, known: dict[str, Any], now: datetime
@@ -197,12 +235,12 @@ class Sender:
         if result.ends == "rejected":
             return "rejected", None, ()
         if result.ends == "to_retry":
-            next_at = self.terms.next(now, known["failures"], self.chance(), result.until)
+            next_at = self.terms.next(now, max(1, known["failures"]), self.chance(), result.until)
             over = result.arrived and known["tries"] >= self.terms.attempts
             if not over and next_at < load.expires_at:
                 return "to_retry", next_at, ()
             if not known["maybe"]:
-                return "expired", None, (Step("to_retry", result.why),)
+                return "expired", None, (Step("to_retry", CODE if result.refused else result.why),)
         elif result.ends == "failed" and not known["maybe"]:
             return "failed", None, (Step("to_retry", result.why),)
         return self._unknown(operation, known, result.why)
@@ -234,7 +272,7 @@ class Sender:
         now = self.clock()
         return await self._written(lambda transaction: self.deliveries.move(transaction, delivery, becomes, why, now, **more))
 
-    async def _written(self, piece: Callable[[Connection], Delivery]) -> Delivery:
+    async def _written(self, piece: Callable[[Connection], T]) -> T:
         """Write a result down, however long the disk or the log refuses it; what can never be is found at the next start."""
         while True:
             try:
@@ -259,6 +297,11 @@ def can_probe(vendors: Vendors, load: Load) -> tuple[Writer, Operation] | None:
     except Fault:
         return None
     return (writer, operation) if operation.probes else None
+
+
+def refusals(delivery: Delivery) -> int:
+    """How often the vendor refused the credential under which a delivery was sent."""
+    return int(delivery.outcome.get("refused", {}).get("times", 0))
 
 
 def _twice_is_once(operation: Operation) -> bool:

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeVar, cast
@@ -13,7 +14,9 @@ from typing import Final, Protocol, TypeVar, cast
 from saas_connectors.connector import Exchange, Fetch, Operation, Writer
 from saas_connectors.request import Request, Response
 from sovereign.gateway.beside import beside
+from sovereign.gateway.breaker import Breaker, Circuit
 from sovereign.gateway.errors import NotWritable
+from vault.errors import Fault
 
 T = TypeVar("T")
 Send = Callable[[Request], Awaitable[Response]]
@@ -29,7 +32,7 @@ class Vendor:
 
     origin: `https://host[:port]`, where the pass-through's paths start. concurrency: sends at once.
     writer: the connector, when it can write; None leaves the pass-through alone. upload: streams a long body; None where none
-    can be streamed.
+    can be streamed. mark: says which credential is shown, None when none is. renew: has it read anew before the next use.
     """
 
     connection: str
@@ -39,6 +42,8 @@ class Vendor:
     writer: Writer | None = field(default=None, repr=False)
     concurrency: int = 4
     upload: Upload | None = field(default=None, repr=False)
+    mark: str | None = field(default=None, repr=False)
+    renew: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def operation(self, name: str) -> tuple[Writer, Operation]:
         """An operation that the connection offers; errors: NotWritable."""
@@ -56,6 +61,13 @@ class Vendors(Protocol):
     def __call__(self, connection: str, /) -> Vendor:
         """Errors: UnknownConnection, those of making a connector or opening its way out."""
         ...
+
+
+def fresh(vendors: Vendors, breaker: Breaker, circuit: Circuit) -> None:
+    """Have the credential of a connection read anew, where it was closed for it and no longer is."""
+    if breaker.renewed(circuit):
+        with suppress(Fault):
+            vendors(circuit.connection).renew()
 
 
 class SecondWrite(Exception):

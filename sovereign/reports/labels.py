@@ -87,6 +87,7 @@ FINDINGS: Final[dict[str, Words]] = {
 }
 CIRCUITS: Final[dict[str, Words]] = {
     "cut": Words("coupé par une personne", "cut off by a person"),
+    "refused": Words("secret refusé : en déposer un nouveau", "secret refused: store a new one"),
     "open": Words("en panne", "down"),
     "half_open": Words("en panne, un essai est permis", "down, one try is let through"),
 }

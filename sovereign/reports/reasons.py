@@ -50,6 +50,9 @@ _EXACT: Final[dict[str, Words]] = {
     "approval.expired": Words("pas approuvée à temps", "not approved in time"),
     "approval.wanted": Words("approbation à redemander", "approval to be asked again"),
     "approval.void": Words("approbation caduque", "approval void"),
+    "credential.refused": Words(
+        "le fournisseur refuse le secret de la connexion", "the vendor refuses the connection's secret"
+    ),
     "gateway.cut": Words("le fournisseur est coupé", "the vendor is cut off"),
     "gateway.down": Words("le fournisseur ne répond plus", "the vendor does not answer"),
     "gateway.payload_gone": Words("son contenu a été effacé", "its content was erased"),

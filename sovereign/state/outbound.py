@@ -119,6 +119,11 @@ circuits = table(
     {"state": String, "since": Instant, "failures": Integer},
     maybe={"until": Instant, "reason": String, "actor": String},
 )
+refusals = table(
+    "refusals",
+    {"connection": String, "way": String},
+    {"mark": String, "since": Instant, "until": Instant, "times": Integer, "why": String},
+)
 approval_requests = table(
     "approval_requests",
     {"intent": String},

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from saas_connectors.answer import accept, decode, malformed
 from saas_connectors.connector import Exchange, Fetch, Json
-from saas_connectors.errors import NotFound, Unauthorized, VendorError
+from saas_connectors.errors import NotFound, TokenDenied, Unauthorized
 from saas_connectors.identity.ldap import calls, filters, names, records
 from saas_connectors.identity.ldap.calls import Entry
 from saas_connectors.identity.ldap.operations import WHO
@@ -35,7 +35,7 @@ _CLASSES: Final = {"groupofuniquenames": "uniqueMember", "posixgroup": "memberUi
 T = TypeVar("T")
 
 
-class LoginRefused(VendorError):
+class LoginRefused(TokenDenied):
     """The login of our account is refused, for its password or because it is locked: nothing was asked, nor done."""
 
     code = "vendor.login_refused"
@@ -52,7 +52,7 @@ def logged_in(first: Exchange[T]) -> Exchange[T]:
     except Unauthorized as fault:
         if fault.fields.get("status") != _NOT_LET_IN:
             raise
-        raise LoginRefused(method="SEARCH", path="/") from None
+        raise LoginRefused(method="SEARCH", path="/", status=_NOT_LET_IN) from None
 
 
 def named(payload: Mapping[str, Json]) -> tuple[str, str]:

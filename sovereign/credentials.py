@@ -1,0 +1,110 @@
+"""The credentials of a site's connections, as far as it is kept whether vendors refused them.
+
+1. A mark says which credential a connection shows and under which settings, by a keyed digest: a refusal is of a mark, and is
+   over when the mark is another.
+2. The gateway and the runs each keep their own refusals: the credential is shown once an hour by each, at most.
+3. Storing a secret, or a check by a person that the vendor accepts, has it shown again at once.
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sovereign.gateway.breaker import Breaker
+from sovereign.state import refusals
+from sovereign.state.refusals import LOOK, Refusal
+from vault.errors import NoSecret
+
+if TYPE_CHECKING:
+    from sovereign.parts import Parts
+
+
+def mark(site: "Parts", name: str) -> str | None:
+    """Say which credential a connection shows, without showing it; None when it shows none. Errors: those of the vault."""
+    connection = site.settings.connections.get(name)
+    if connection is None or not connection.auth:
+        return None
+    secret = connection.auth.get("secret", connection.secret)
+    try:
+        shown = site.secrets.get(name, secret) if isinstance(secret, str) else b""
+    except NoSecret:
+        shown = b""
+    known = [connection.url, connection.auth, connection.secret, msgspec.to_builtins(connection.network)]
+    said = json.dumps(known, sort_keys=True, default=str).encode()
+    key = site.keys.derive("credential/mark")
+    return hmac.new(key, b"%d:%s%s" % (len(said), said, shown), hashlib.sha256).hexdigest()
+
+
+def reopen(site: "Parts", name: str, act: str = "credential.changed") -> None:
+    """Have the credential of a connection shown again: it, or a person's word, changed."""
+    with site.state.begin() as transaction:
+        Breaker(site.state, site.audit).reopen(transaction, name, site.clock(), act)
+        if refusals.forget(transaction, name, "pull"):
+            site.audit.append(act, {"connection": name}, {"way": "pull"}, within=transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The refusals of one connection's runs (`egress.sparing.Ledger`). asked: a person asks for it now, whatever stands."""
+
+    site: "Parts"
+    connection: str
+    mark: str
+    asked: bool = False
+
+    def admit(self) -> bool:
+        """Whether the credential may be shown now; a try that is due puts the next one off first."""
+        now = self.site.clock()
+        with self.site.state.read() as reader:
+            held = refusals.refusal(reader, self.connection, "pull")
+        if held is None:
+            return True
+        if held.mark != self.mark:
+            self._over("credential.changed")
+            return True
+        if not self.asked and held.since <= now < held.until:
+            return False
+        with self.site.state.begin() as transaction:
+            refusals.keep(transaction, replace(held, since=min(held.since, now), until=now + LOOK))
+        return True
+
+    def refuse(self, why: str) -> None:
+        """Keep that it was refused; told when that is new."""
+        now = self.site.clock()
+        with self.site.state.begin() as transaction:
+            held = refusals.refusal(transaction, self.connection, "pull")
+            new = held is None or held.mark != self.mark
+            since, times = (now, 1) if held is None or new else (min(held.since, now), held.times + 1)
+            kept = Refusal(self.connection, "pull", self.mark, since, now + LOOK, times, why)
+            refusals.keep(transaction, kept)
+            if new:
+                facts = {"why": why, "way": "pull", "seconds": round(LOOK.total_seconds())}
+                self.site.audit.append("credential.refused", {"connection": self.connection}, facts, within=transaction)
+
+    def accept(self) -> None:
+        """Keep that it was accepted; what a person asked opens the gateway's side too."""
+        if self.asked:
+            reopen(self.site, self.connection, "credential.accepted")
+            return
+        with self.site.state.read() as reader:
+            held = refusals.refusal(reader, self.connection, "pull")
+        if held is not None:
+            self._over("credential.accepted")
+
+    def _over(self, act: str) -> None:
+        with self.site.state.begin() as transaction:
+            if refusals.forget(transaction, self.connection, "pull"):
+                self.site.audit.append(act, {"connection": self.connection}, {"way": "pull"}, within=transaction)
+
+
+def gauges(site: "Parts") -> str:
+    """Which credentials are refused, as text that Prometheus reads."""
+    with site.state.read() as reader:
+        held = refusals.standing(reader)
+    lines = ["# TYPE sovereign_credential_refused gauge"]
+    lines += [f'sovereign_credential_refused{{connection="{each.connection}",way="{each.way}"}} 1' for each in held]
+    return "\n".join(lines) + "\n"
