@@ -9,15 +9,16 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from sovereign.gateway.breaker import Breaker
+from sovereign.gateway.breaker import Breaker, stopping
 from sovereign.state import refusals
-from sovereign.state.refusals import LOOK, Refusal
-from vault.errors import NoSecret
+from sovereign.state.refusals import CODE, LOOK, Refusal
+from vault.errors import Finding, NoSecret
 
 if TYPE_CHECKING:
     from sovereign.parts import Parts
@@ -99,6 +100,29 @@ class Pulled:
         with self.site.state.begin() as transaction:
             if refusals.forget(transaction, self.connection, "pull"):
                 self.site.audit.append(act, {"connection": self.connection}, {"way": "pull"}, within=transaction)
+
+
+def findings(site: "Parts") -> Iterator[Finding]:
+    """Tell the connections whose credential a vendor refuses, and what to do."""
+    with site.state.read() as reader:
+        held = refusals.standing(reader)
+        waiting = {each.connection: sum(stopping(reader, each.connection).values()) for each in held}
+    for name in dict.fromkeys(each.connection for each in held):
+        mine = [each for each in held if each.connection == name]
+        since, count = min(each.since for each in mine), waiting[name]
+        yield Finding(
+            "error", CODE, name,
+            f"le fournisseur refuse le secret depuis le {since:%d/%m/%Y à %H:%M} UTC, {count} écriture(s) attendent : "
+            f"« sovereign secret set {name} », ou « sovereign connection check {name} » si le compte était bloqué",
+            f"the vendor has refused the secret since {since:%Y-%m-%d %H:%M} UTC, {count} write(s) wait: "
+            f"`sovereign secret set {name}`, or `sovereign connection check {name}` if the account was locked",
+        )  # fmt: skip
+
+
+def refused(site: "Parts") -> frozenset[str]:
+    """The connections whose credential is refused, by whichever way."""
+    with site.state.read() as reader:
+        return frozenset(each.connection for each in refusals.standing(reader))
 
 
 def gauges(site: "Parts") -> str:

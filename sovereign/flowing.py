@@ -27,6 +27,7 @@ from sovereign.flows.occasion import Occasion
 from sovereign.flows.ports import Events, Outcome, Write
 from sovereign.flows.undoing import WITHOUT_EFFECT
 from sovereign.gateway.intent import FIRST, USUAL, WriteIntent
+from sovereign.state import refusals
 from sovereign.state.flowing import flow_rows
 from sovereign.state.outbound import deliveries, delivery_events
 from vault.errors import Fault, Finding
@@ -273,6 +274,7 @@ def outcomes(state: "State", intents: Sequence[str]) -> Mapping[str, Outcome]:
     """Where writes stand, by intent, with the instants of their steps."""
     found: dict[str, Outcome] = {}
     with state.read() as reader:
+        closed = refusals.shut(reader)
         for start in range(0, len(intents), 500):
             some = list(intents[start : start + 500])
             steps: dict[str, list[tuple[str, Any]]] = {}
@@ -281,7 +283,8 @@ def outcomes(state: "State", intents: Sequence[str]) -> Mapping[str, Outcome]:
             for row in reader.execute(asked):
                 steps.setdefault(row.intent, []).append((row.state, row.at))
             c = deliveries.c
-            rows = reader.execute(select(c.intent, c.state, c.why, c.outcome).where(c.intent.in_(some)))
-            for intent, state_, why, known in rows:
-                found[intent] = Outcome(state_, why, tuple(steps.get(intent, ())), known.get("changed"))
+            rows = reader.execute(select(c.intent, c.state, c.why, c.connection, c.outcome).where(c.intent.in_(some)))
+            for intent, state_, why, connection, known in rows:
+                because = refusals.because(state_, why, connection, closed)
+                found[intent] = Outcome(state_, because, tuple(steps.get(intent, ())), known.get("changed"))
     return found

@@ -57,6 +57,12 @@ def _witnesses(site: "Site") -> Iterator[Finding]:
     yield from findings(site)
 
 
+def _credentials(site: "Site") -> Iterator[Finding]:
+    from sovereign.credentials import findings
+
+    yield from findings(site)
+
+
 def _room(site: "Site") -> Iterator[Finding]:
     free = shutil.disk_usage(site.root).free
     if free < LITTLE_ROOM:
@@ -268,6 +274,6 @@ def _backups(site: "Site") -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[["Site"], Iterator[Finding]], ...]] = (
-    of_keys, _room, _policies, _clock, _settings, _ways_out, _callbacks, _subscribers, missing_heads, unentered, _freshness,
-    _drafts, _marts, _quarantines, _timestamps, _export, _uploads, _witnesses, _backups,
+    of_keys, _credentials, _room, _policies, _clock, _settings, _ways_out, _callbacks, _subscribers, missing_heads, unentered,
+    _freshness, _drafts, _marts, _quarantines, _timestamps, _export, _uploads, _witnesses, _backups,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from sovereign.flows.ledger import Ledger
 from sovereign.gateway.policy import CedarPolicy, read_folder
 from sovereign.reports.departure import DONE, GONE, Asked, Entered, Seen, Step, Trace, latest
 from sovereign.reports.model import Words
+from sovereign.state import refusals
 from sovereign.state.flowing import flow_occasions, flow_rows
 from sovereign.state.outbound import approval_requests, decisions, deliveries, delivery_events
 from sovereign.state.schema import audit_entries
@@ -50,6 +51,7 @@ class Tracing:
         self._files = dict(self._read())
         self._force = {each.flow: each.digest for each in self._ledger.enabled()}
         self._owners = dict(self._policies())
+        self._shut: frozenset[str] = frozenset()
         self.whole = True
 
     def record(self, flow: str, key: Sequence[str]) -> Trace:
@@ -112,6 +114,8 @@ class Tracing:
 
     def _steps(self, kept: Sequence[Kept], *, entries: bool) -> list[Step]:
         at = self._instants(kept)
+        with self._site.state.read() as reader:
+            self._shut = refusals.shut(reader)
         intents = [row.intent for row in kept if row.intent]
         moved = {row.intent: row for row in self._all(deliveries, deliveries.c.intent, intents)}
         asked = {row.intent: row for row in self._all(approval_requests, approval_requests.c.intent, intents)}
@@ -146,9 +150,10 @@ class Tracing:
         done = next((each.at for each in reversed(events) if each.state in DONE), None)
         approval = None if asked is None else Asked(tuple(asked.groups), asked.quorum, asked.expires_at, asked.state)
         policies = () if decided is None else tuple((name, self._owners.get(name, "")) for name in decided.policies)
+        why = refusals.because(moved.state, moved.why, moved.connection, self._shut) if moved else row.why
         return Step(
             row.flow, row.record.hex(), key, row.occasion, seen, row.step, f"{made.connection}.{operation}" if made else "",
-            row.undo, moved is not None, moved.state if moved else row.state, moved.why if moved else row.why,
+            row.undo, moved is not None, moved.state if moved else row.state, why,
             seen if row.undo else max(row.due_at, seen), row.since, self._owner(row.flow),
             done if moved is not None and moved.state in DONE else None, moved.next_at if moved else None, row.intent, approval,
             policies, bool(file) and self._force.get(row.flow) == (file.digest if file else ""), told,

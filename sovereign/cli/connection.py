@@ -116,7 +116,10 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value that TOML can carry
 @command.verb("list", fr="Liste les connexions et leur fraîcheur.", en="List connections and how fresh they are.")
 def list_(door: Door) -> None:
     """One row a connection."""
+    from sovereign.credentials import refused
+
     site = door.site()
+    shut = refused(site)
     last = {name: next(iter(site.runs.latest(name, 1)), None) for name in site.settings.connections}
     rows = []
     for name, connection in sorted(site.settings.connections.items()):
@@ -129,6 +132,7 @@ def list_(door: Door) -> None:
                 "when": _when(connection.schedule or connection.every, spoken=not door.out.json),
                 "last_run": run.started_at if run else None,
                 "state": run.state if run else "never",
+                "secret": ("refused" if door.out.json else say("✗ refusé", "✗ refused")) if name in shut else None,
             }
         )
     door.out.table(
@@ -140,6 +144,7 @@ def list_(door: Door) -> None:
             Column("when", "rythme", "cadence"),
             Column("last_run", "dernière exécution", "last run", "time"),
             Column("state", "état", "state", "state"),
+            *((Column("secret", "secret", "secret"),) if shut else ()),
         ),
         rows,
         empty=(

@@ -62,6 +62,12 @@ def list_(door: Door) -> None:
                 }
             )
     door.out.table("vendor", COLUMNS, rows, empty=("Aucune connexion.", "No connection."))
+    for name, circuit in sorted(known.items()):
+        if circuit.state == "refused":
+            door.out.remark(
+                f"! {name} refuse son secret : déposez le nouveau (« sovereign secret set {name} »), tout part alors",
+                f"! {name} refuses its secret: store the new one (`sovereign secret set {name}`), and all leaves",
+            )
 
 
 @command.verb(

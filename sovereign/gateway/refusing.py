@@ -12,7 +12,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -25,7 +24,6 @@ from sovereign.gateway.outcome import Outcome
 from sovereign.gateway.vendor import Sent, Vendor
 from vault.errors import Fault
 
-CODE: Final = "credential.refused"
 Mark = Callable[[str], str | None]
 """Says which credential a connection shows, and under which settings, without showing it; None when it shows none."""
 

@@ -29,13 +29,14 @@ from sovereign.gateway.errors import NoSuchStep, NotWritable, StateMoved
 from sovereign.gateway.intent import BY_HTTP
 from sovereign.gateway.load import Load
 from sovereign.gateway.outcome import Outcome
-from sovereign.gateway.refusing import CODE, Refusing
+from sovereign.gateway.refusing import Refusing
 from sovereign.gateway.sealing import Answer, Sealing
 from sovereign.gateway.spool import Spool
 from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Sent, Vendor, Vendors, converse
 from sovereign.state import StateUnsure
 from sovereign.state.group import GroupCommit
+from sovereign.state.refusals import CODE
 from vault.errors import Fault
 
 T = TypeVar("T")

@@ -69,7 +69,11 @@ def _standing(steps: Sequence[Step], now: datetime, grace: timedelta) -> Cell:
         took = lasting(spent)
         told.append((f"en {took.fr}", f"in {took.en}"))
     said = Words(" ; ".join(fr for fr, _ in told), "; ".join(en for _, en in told))
-    return Alarm("late", said) if late or stages["failed"] else Code("open" if set(stages) & OPEN else "over", said)
+    return (
+        Alarm("late", said)
+        if late or stages["failed"] or any(step.shut for step in steps)
+        else Code("open" if set(stages) & OPEN else "over", said)
+    )
 
 
 def _occasions(seen: Sequence[Seen]) -> Table:
@@ -259,7 +263,7 @@ def _left(step: Step, now: datetime) -> Code:
     if step.stage(now) == "dated":
         return Code("dated", Words(f"{step.name} : {stage.fr}", f"{step.name}: {stage.en}"))
     said = Words(f"{step.name} : {told.fr}", f"{step.name}: {told.en}")
-    return Alarm(step.state, said) if step.stage(now) == "failed" else Code(step.state, said)
+    return Alarm(step.state, said) if step.shut or step.stage(now) == "failed" else Code(step.state, said)
 
 
 def of_all(

@@ -14,6 +14,7 @@ from sovereign.reports.labels import STATES
 from sovereign.reports.model import Alarm, Code, Words
 from sovereign.reports.reasons import reason
 from sovereign.reports.showing import lasting
+from sovereign.state.refusals import CODE
 
 Stage = Literal["done", "undone", "settled", "gone", "dated", "moving", "person", "failed"]
 GRACE: Final = timedelta(minutes=15)
@@ -173,8 +174,17 @@ class Step:
         return None if self.ended_at is None else max((self.ended_at - self.wanted_at).total_seconds(), 0.0)
 
     @property
+    def shut(self) -> bool:
+        """Whether its vendor refuses the credential under which it would leave."""
+        return self.taken and self.why == CODE and self.state in ("queued", "to_retry")
+
+    @property
     def standing(self) -> Code:
-        """Its state in words."""
+        """Its state in words; marked while it waits for a secret that its vendor refuses."""
+        if self.shut:
+            return Alarm(
+                self.state, Words(f"{STATES[self.state].fr}, secret refusé", f"{STATES[self.state].en}, secret refused")
+            )
         return Code(self.state, STATES[self.state] if self.taken else ROWS.get(self.state, Words(self.state, self.state)))
 
     @property
@@ -182,6 +192,8 @@ class Step:
         """Why, in words."""
         if not self.why:
             return None
+        if self.shut:
+            return Alarm(self.why, reason(self.why).label)
         return reason(self.why) if self.taken or self.why not in WHY else Code(self.why, WHY[self.why])
 
 
@@ -256,6 +268,9 @@ def _of_row(step: Step, now: datetime) -> tuple[Code, Code]:
 
 def _of_write(step: Step) -> tuple[Code, Code]:
     """About a write that the gateway has."""
+    if step.shut:
+        line = f"sovereign secret set {step.write.partition('.')[0]}"
+        return Code("secret", Words(f"déposer le nouveau secret : « {line} »", f"store the new secret: `{line}`")), _OPERATOR
     if step.state == "held" and step.approval is not None:
         line, groups, count = f"sovereign approval approve {step.intent}", ", ".join(step.approval.groups), step.approval.quorum
         who = Words(

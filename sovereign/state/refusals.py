@@ -17,6 +17,10 @@ LOOK: Final = timedelta(hours=1)
 """How long a refused credential is not shown again: accounts are locked by three to ten wrong passwords in half an hour."""
 
 
+CODE: Final = "credential.refused"
+"""Why a write waits, when it does for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A credential that is not shown. since: when it was first refused. times: how often it was. why: a code."""
@@ -41,6 +45,16 @@ def standing(reader: Connection) -> tuple[Refusal, ...]:
     """Every refusal, by connection, then way."""
     rows = reader.execute(select(refusals).order_by(refusals.c.connection, refusals.c.way))
     return tuple(Refusal(*row) for row in rows)
+
+
+def shut(reader: Connection) -> frozenset[str]:
+    """The connections whose writes wait, for their credential is refused."""
+    return frozenset(reader.execute(select(refusals.c.connection).where(refusals.c.way == "write")).scalars())
+
+
+def because(state: str, why: str | None, connection: str, closed: frozenset[str]) -> str | None:
+    """Why a write stands where it does. closed: what `shut` gave."""
+    return CODE if connection in closed and state in ("queued", "to_retry") else why
 
 
 def keep(transaction: Connection, kept: Refusal) -> None:

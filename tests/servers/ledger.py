@@ -4,6 +4,8 @@
 `overloaded`, `broken_after`, `conflict`, `slow`. `reads(number)` gives what befalls a read: `ok`, `reset`, `down`, `broken`, or
 `held` until `release` is set. `most` is how many requests it was ever asked at once, `came` names them in the order in which
 they came: a write by its reference, a read as `read`. Nothing befalls the writing requests of the references that are `spared`.
+`expects`: what `Authorization` must say, None for anything; what is shown and refused (401, with a challenge if `challenges`)
+is counted by `refused`. Writing requests of `odd` references are refused whatever they show.
 """
 
 import json
@@ -46,6 +48,9 @@ class Ledger:
         spared: frozenset[str] = frozenset(),
     ) -> None:
         self.spared = spared
+        self.expects: str | None = None
+        self.challenges, self.refused = True, 0
+        self.odd: frozenset[str] = frozenset()
         self.lines: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.came: list[str] = []
@@ -78,11 +83,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.ledger.counted():
-            self._get()
+            if self._let_in():
+                self._get()
 
     def do_POST(self) -> None:
         with self.ledger.counted():
-            self._post()
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            if self._let_in(json.loads(sent)["ref"]):
+                self._post(sent)
+
+    def _let_in(self, ref: str = "") -> bool:
+        with self.ledger.lock:
+            wanted, odd = self.ledger.expects, ref in self.ledger.odd
+            refused = odd or (wanted is not None and self.headers["Authorization"] != wanted)
+            self.ledger.refused += refused
+        if refused:
+            self._answer(401, {}, ("WWW-Authenticate", "Bearer") if self.ledger.challenges else None)
+        return not refused
 
     def _get(self) -> None:
         wanted = parse_qs(urlsplit(self.path).query).get("ref", [""])[0]
@@ -98,8 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.ledger.delay)
         return self._answer({"down": 503, "broken": 500}.get(mood, 200), found)
 
-    def _post(self) -> None:
-        sent = self.rfile.read(int(self.headers["Content-Length"]))
+    def _post(self, sent: bytes) -> None:
         body = json.loads(sent)
         with self.ledger.lock:
             mood = "ok" if self.ledger.spared and body["ref"] in self.ledger.spared else self.ledger.mood(self.ledger.asked)
