@@ -18,21 +18,21 @@ import msgspec
 from sovereign.gateway.breaker import Breaker, stopping
 from sovereign.state import refusals
 from sovereign.state.refusals import CODE, LOOK, Refusal
-from vault.errors import Finding, NoSecret
+from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
     from sovereign.parts import Parts
 
 
 def mark(site: "Parts", name: str) -> str | None:
-    """Say which credential a connection shows, without showing it; None when it shows none. Errors: those of the vault."""
+    """Say which credential a connection shows, without showing it; None when it shows none."""
     connection = site.settings.connections.get(name)
     if connection is None or not connection.auth:
         return None
     secret = connection.auth.get("secret", connection.secret)
     try:
         shown = site.secrets.get(name, secret) if isinstance(secret, str) else b""
-    except NoSecret:
+    except Fault:  # none, or one that its destroyed key no longer opens
         shown = b""
     known = [connection.url, connection.auth, connection.secret, msgspec.to_builtins(connection.network)]
     said = json.dumps(known, sort_keys=True, default=str).encode()
@@ -67,11 +67,11 @@ class Pulled:
         if held.mark != self.mark:
             self._over("credential.changed")
             return True
-        if not self.asked and held.since <= now < held.until:
-            return False
-        with self.site.state.begin() as transaction:
-            refusals.keep(transaction, replace(held, since=min(held.since, now), until=now + LOOK))
-        return True
+        due = self.asked or held.until <= now
+        if due or held.until > now + LOOK:  # or the clock was set back: it waits its hour by the new one
+            with self.site.state.begin() as transaction:
+                refusals.keep(transaction, replace(held, since=min(held.since, now), until=now + LOOK))
+        return due
 
     def refuse(self, why: str) -> None:
         """Keep that it was refused; told when that is new."""

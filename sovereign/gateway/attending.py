@@ -128,6 +128,7 @@ class Attending:
         """Have what waits by an earlier clock wait as long by this one."""
 
         def piece(transaction: Connection) -> None:
+            self._breaker.set_back(transaction, now)
             for each in self._lanes.stranded(transaction, now + DRIFT):
                 if each.next_at is not None:
                     self._deliveries.put_off(transaction, each, now + (each.next_at - each.since), each.outcome)

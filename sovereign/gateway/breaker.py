@@ -11,7 +11,7 @@
 2. Failures in a row are counted in memory and forgotten by a restart; an open circuit is not. Writes and reads are counted
    apart, so that reads that go well hide no writes that fail.
 3. A trial that says nothing of the vendor, or whose process died, leaves the next to try. A read tries only where no write did.
-4. A clock that was set back keeps no circuit open.
+4. A clock that was set back keeps no circuit open; a refused credential waits its hour by the new one.
 5. Before a refused credential is tried, the next try is put off: whatever dies meanwhile, it is shown once. It is told when it
    is first refused, and when it is accepted or changed; not at each try.
 """
@@ -59,6 +59,8 @@ class Circuit:
             return "all"
         if self.state == "cut" or self.until is None or self.since is None:
             return "none"
+        if self.state == "refused":
+            return "one" if self.until <= now else "none"
         return "one" if self.until <= now or now < self.since - _DRIFT else "none"
 
     def reads(self, now: datetime) -> Literal["all", "one", "none"]:
@@ -110,6 +112,13 @@ class Breaker:
     def recover(self, transaction: Connection, now: datetime) -> None:
         """Leave to the next the trials of a process that is gone."""
         transaction.execute(update(circuits).where(circuits.c.state == "half_open").values(state="open", since=now, until=now))
+        self.set_back(transaction, now)
+
+    def set_back(self, transaction: Connection, now: datetime) -> None:
+        """Have refused credentials wait no longer than they were to by an earlier clock, and no less."""
+        c = circuits.c
+        far = (c.state == "refused") & (c.until > now + kept.LOOK)
+        transaction.execute(update(circuits).where(far).values(since=now, until=now + kept.LOOK))
 
     def note(
         self,
