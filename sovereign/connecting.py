@@ -125,7 +125,7 @@ def way_out(site: "Parts", name: str, stop: threading.Event | None, *, asked: bo
     way = open_transport(policy, shown, site.clock, stop=stop)
     if (known := mark(site, name)) is None:
         return way
-    return Sparing(way, Pulled(site, name, known, asked=asked), name, policy.own.host)
+    return Sparing(way, Pulled(site, name, known, asked=asked), name, policy.own)
 
 
 def bare_way_out(site: "Parts", name: str, stop: threading.Event) -> "Transport":

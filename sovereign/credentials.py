@@ -2,7 +2,8 @@
 
 1. A mark says which credential a connection shows and under which settings, by a keyed digest: a refusal is of a mark, and is
    over when the mark is another.
-2. The gateway and the runs each keep their own refusals: the credential is shown once an hour by each, at most.
+2. The gateway and the runs each keep their own refusals: the gateway shows the credential once, then once an hour; runs twice,
+   then twice an hour, for a 401 may be of one stream alone, or a passing fault.
 3. Storing a secret, or a check by a person that the vendor accepts, has it shown again at once.
 """
 
@@ -11,7 +12,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -22,6 +23,10 @@ from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
     from sovereign.parts import Parts
+
+
+_ENOUGH: Final = 2
+"""Refusals after which runs stop: one alone has been seen to be a vendor's passing fault."""
 
 
 def mark(site: "Parts", name: str) -> str | None:
@@ -57,30 +62,30 @@ class Pulled:
     mark: str
     asked: bool = False
 
-    def admit(self) -> bool:
+    def admit(self) -> Literal["all", "one", "none"]:
         """Whether the credential may be shown now; a try that is due puts the next one off first."""
         now = self.site.clock()
         with self.site.state.read() as reader:
             held = refusals.refusal(reader, self.connection, "pull")
         if held is None:
-            return True
+            return "all"
         if held.mark != self.mark:
             self._over("credential.changed")
-            return True
-        due = self.asked or held.until <= now
+            return "all"
+        due = self.asked or held.until <= now or held.times < _ENOUGH
         if due or held.until > now + LOOK:  # or the clock was set back: it waits its hour by the new one
             with self.site.state.begin() as transaction:
                 refusals.keep(transaction, replace(held, since=min(held.since, now), until=now + LOOK))
-        return due
+        return "one" if due else "none"
 
-    def refuse(self, why: str) -> None:
+    def refuse(self, why: str, times: int) -> None:
         """Keep that it was refused; told when that is new."""
         now = self.site.clock()
         with self.site.state.begin() as transaction:
             held = refusals.refusal(transaction, self.connection, "pull")
             new = held is None or held.mark != self.mark
-            since, times = (now, 1) if held is None or new else (min(held.since, now), held.times + 1)
-            kept = Refusal(self.connection, "pull", self.mark, since, now + LOOK, times, why)
+            since, before = (now, 0) if held is None or new else (min(held.since, now), held.times)
+            kept = Refusal(self.connection, "pull", self.mark, since, now + LOOK, before + times, why)
             refusals.keep(transaction, kept)
             if new:
                 facts = {"why": why, "way": "pull", "seconds": round(LOOK.total_seconds())}

@@ -4,9 +4,9 @@
 2. A credential that was not accepted for a while (`PROVEN`) is shown by one request alone; what waited behind it when it is
    refused does not leave (`CredentialRefused`). So one wrong password is shown once, however many requests come at once.
 3. `Spared` remembers for some seconds, until whoever sends has written down that the connection is closed.
-4. `Sparing` asks a `Ledger` before a run shows anything, and tells it. A first 401 is written down at once, and one more
-   request is let through, for some vendors answer 401 for a single resource: what is accepted then takes it back, a second in a
-   row ends it.
+4. `Sparing` asks a `Ledger` before a run shows anything, and tells it. A first 401 is written down, and one more request is let
+   through, for some vendors answer 401 for a single resource: what is accepted after it takes it back, a second in a row ends
+   it. What comes last counts, for a vendor's first page may be open to anyone.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Protocol, Self
-from urllib.parse import urlsplit
+from typing import Final, Literal, Protocol, Self
 
 from saas_connectors.errors import refuses
 from saas_connectors.request import Request, Response
 from sovereign.egress.counters import Counters, Remark
 from sovereign.egress.errors import CredentialRefused, NoCredential
+from sovereign.egress.origin import Origin, origin, split
 from sovereign.egress.transport import Transport
 
 PROVEN: Final = 900.0
@@ -30,6 +30,8 @@ QUIET: Final = 5.0
 """Seconds for which nothing more leaves after a refusal, whoever asks."""
 PATIENCE: Final = 5.0
 """Seconds that a request waits for another to prove the credential; a vendor that is slow holds up no more than that."""
+_ALONE: Final = 20
+"""Requests that go one by one where a credential that was refused is tried: its first pages may be open to anyone."""
 _REFUSED: Final = 401
 
 
@@ -77,12 +79,12 @@ class Spared:
 class Ledger(Protocol):
     """Where it is kept that the credential of a connection was refused to its runs. Safe to use from several threads."""
 
-    def admit(self) -> bool:
-        """Whether it may be shown now; where it is the one try that is due, the next is put off first."""
+    def admit(self) -> Literal["all", "one", "none"]:
+        """Whether it may be shown now: `one` is the try that is due of a refused one, the next being put off first."""
         ...
 
-    def refuse(self, why: str) -> None:
-        """Keep that it was refused. why: a code."""
+    def refuse(self, why: str, times: int) -> None:
+        """Keep that it was refused, so many more times. why: a code."""
         ...
 
     def accept(self) -> None:
@@ -91,15 +93,17 @@ class Ledger(Protocol):
 
 
 class Sparing:
-    """A way out that shows no refused credential; see `transport.Transport`. host: where the credential is shown."""
+    """A way out that shows no refused credential; see `transport.Transport`. own: where the credential is shown."""
 
-    def __init__(self, inner: Transport, ledger: Ledger, connection: str, host: str) -> None:
+    def __init__(self, inner: Transport, ledger: Ledger, connection: str, own: Origin) -> None:
         self.counters: Counters = inner.counters
-        self._inner, self._ledger, self._connection, self._host = inner, ledger, connection, host
+        self._inner, self._ledger, self._connection, self._own = inner, ledger, connection, own
         self._lock = threading.Lock()
         self._first: threading.Lock | None = threading.Lock()
         """Held by the request that proves the credential; None once it was accepted."""
-        self._strikes, self._admitted = 0, False
+        self._strikes, self._admitted, self._alone = 0, False, 0
+        self._accepted, self._owed = False, ""
+        """Why it was refused last, where that is not kept yet."""
 
     def send(self, request: Request) -> Response:
         """Send one request. Errors: CredentialRefused, EgressError."""
@@ -107,24 +111,30 @@ class Sparing:
 
     def exchange(self, requests: tuple[Request, ...]) -> tuple[Response, ...]:
         """Send requests at once, the first alone until the credential was accepted. Errors: CredentialRefused, EgressError."""
-        first = self._first
-        if first is None:
-            return self._shown(requests)
-        had = first.acquire(timeout=PATIENCE)
-        try:
-            self._may()
-            before = self._shown(requests[:1])
-        finally:
-            if had:
-                first.release()
-        return (*before, *self.exchange(requests[1:])) if len(requests) > 1 else before
+        answers: list[Response] = []
+        while (first := self._first) is not None and len(answers) < len(requests):
+            had = first.acquire(timeout=PATIENCE)
+            try:
+                self._may()
+                answers += self._shown(requests[len(answers) :][:1])
+            finally:
+                if had:
+                    first.release()
+        left = requests[len(answers) :]
+        return (*answers, *self._shown(left)) if left else tuple(answers)
 
     def describe(self) -> tuple[Remark, ...]:
         """What guards this way out, and what they cannot see."""
         return self._inner.describe()
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets, and keep how it ended with the credential."""
+        with self._lock:
+            if self._owed:
+                self._ledger.refuse(self._owed, 1)
+            elif self._accepted and not self._strikes:
+                self._ledger.accept()
+            self._owed, self._accepted = "", False
         self._inner.close()
 
     def __enter__(self) -> Self:
@@ -137,14 +147,15 @@ class Sparing:
         """Let pass what may show the credential. Errors: CredentialRefused."""
         with self._lock:
             if self._strikes < 2 and not self._admitted:
-                self._admitted = self._ledger.admit()
+                passes = self._ledger.admit()
+                self._admitted, self._alone = passes != "none", _ALONE if passes == "one" else 0
             if self._strikes < 2 and self._admitted:
                 return
-        raise CredentialRefused(connection=self._connection, host=self._host)
+        raise CredentialRefused(connection=self._connection, host=self._own.host)
 
     def _shown(self, requests: tuple[Request, ...]) -> tuple[Response, ...]:
         if self._strikes > 1:
-            raise CredentialRefused(connection=self._connection, host=self._host)
+            raise CredentialRefused(connection=self._connection, host=self._own.host)
         try:
             answers = self._inner.exchange(requests)
         except Exception as error:
@@ -152,7 +163,7 @@ class Sparing:
                 self._refuse(getattr(error, "code", "credential"), 2)
             raise
         for request, answer in zip(requests, answers, strict=True):
-            if urlsplit(request.url).hostname != self._host:
+            if origin(*split(request.url)[:2]) != self._own:
                 continue  # no credential was shown there
             if answer.status == _REFUSED:
                 self._refuse(f"status.{answer.status}", 1)
@@ -163,15 +174,16 @@ class Sparing:
     def _refuse(self, why: str, strikes: int) -> None:
         with self._lock:
             proven, self._strikes = self._first is None, self._strikes + strikes
-            last = self._strikes > 1
-            if last and proven:
-                self._first = threading.Lock()
-            if last or not proven:
-                self._ledger.refuse(why)
+            self._accepted = False
+            if proven and self._strikes == 1:
+                self._owed = why
+                return
+            times = strikes + bool(self._owed)
+            self._owed, self._first = "", self._first or threading.Lock()
+            self._ledger.refuse(why, times)
 
     def _accept(self) -> None:
-        if self._first is None and not self._strikes:
-            return
         with self._lock:
-            self._first, self._strikes = None, 0
-            self._ledger.accept()
+            self._accepted, self._strikes, self._owed, self._alone = True, 0, "", self._alone - 1
+            if self._alone < 0:
+                self._first = None

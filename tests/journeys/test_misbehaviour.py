@@ -10,7 +10,7 @@ import pytest
 
 from sovereign.sync.outcome import RunOutcome
 from tests.security.canaries.search import search
-from tests.servers.sites import CANARIES, SECRET, Town, agents, town
+from tests.servers.sites import CANARIES, CONNECTION, SECRET, Town, agents, town
 
 GIB = 2**30
 
@@ -64,6 +64,9 @@ def test_a_wrong_answer_is_a_fault_that_keeps_the_last_good_copy(tmp_path: Path,
             assert hidden not in shown
         assert search([here.root], [SECRET, "Jeanne Martin", "Page not found", *CANARIES]).found == []
         here.calm()
+        if code == "vendor.unauthorized":  # the secret is shown no more, until a person has it tried
+            assert here.sync().state == "failed"
+            here.site.check(CONNECTION)
         assert here.sync().state == "succeeded"
         assert here.held() == here.there()
 
