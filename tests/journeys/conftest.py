@@ -12,7 +12,7 @@ from tests.servers import seaweedfs
 from tests.servers.places import Place, bucket
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweedfs.Served]:
     if parts := seaweedfs.missing():
         assert os.environ.get("CI") != "true", parts

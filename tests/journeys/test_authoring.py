@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_tutorial import ROOT, clone, commands_of, free_port, line_of, steps, typed
+from tests.journeys.test_tutorial import ROOT, clone, commands_of, line_of, steps, typed
+from tests.servers.ports import free_port
 
 PAGES = ("docs/authoring.md", "docs/auteur.fr.md")
+pytestmark = pytest.mark.timeout(600)
 WORDS = {"SOVEREIGN_LANG=fr": "SOVEREIGN_LANG=en", "ville": "city", "mairie": "hall", "rien de réel": "nothing real"}
 
 

@@ -14,6 +14,7 @@ from saas_connectors.sandbox.scim import ROOT, Scim, user
 from sovereign.cli.main import main
 from tests.journeys.porter import clock
 from tests.journeys.test_flows import agent
+from tests.servers.ports import free_port
 from tests.servers.served import Served, served
 
 SERVICES = ("annuaire", "messagerie")
@@ -73,7 +74,7 @@ def test_a_departure_outlives_a_day_without_a_service_and_is_done_once_when_it_r
     services = {name: Scim(map(account, range(10))) for name in SERVICES}
     with ExitStack() as stack:
         rh = stack.enter_context(Sandbox(Vendor({"agents": agents})))
-        doors = {name: stack.enter_context(Sandbox(service)) for name, service in services.items()}
+        doors = {name: stack.enter_context(Sandbox(service, port=free_port())) for name, service in services.items()}
         here = stack.enter_context(served(tmp_path, {}, clock=lambda: clock(ahead)))
         for name, value in here.environment.items():
             monkeypatch.setenv(name, value)

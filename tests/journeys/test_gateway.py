@@ -17,6 +17,8 @@ import requests
 
 from saas_connectors.sandbox import Sandbox, Table, Trouble, Vendor
 from sovereign.cli import demo_writes
+from sovereign.site import Site
+from tests.servers.sites import credentials
 
 SETTINGS = demo_writes.SETTINGS.replace("guichet", "mail") + 'key_header = "Idempotency-Key"\n'
 
@@ -30,10 +32,18 @@ class Town:
     def run(self, *line: str, code: int = 0) -> list[dict[str, Any]]:
         done = subprocess.run(
             [sys.executable, "-m", "sovereign.cli.main", *line, "--json"],
-            env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            env=self.environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         return [json.loads(each) for each in done.stdout.splitlines()]
+
+    @contextmanager
+    def site(self, actor: str | None = None) -> Iterator[Site]:
+        """Open it here."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CREDENTIALS_DIRECTORY", self.environment["CREDENTIALS_DIRECTORY"])
+            with Site.open(self.root, actor=actor) as site:
+                yield site
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -60,20 +70,26 @@ class Town:
         return str(made[0]["token"])
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    (tmp_path / "passphrase").write_text("cheval exact pile agrafe\n")
+@contextmanager
+def opened(folder: Path) -> Iterator[Town]:
+    """A town in a folder, with a vendor of letters; nobody writes yet."""
     environment = os.environ | {
-        "SOVEREIGN_PASSPHRASE_FILE": str(tmp_path / "passphrase"), "SOVEREIGN_SITE": str(tmp_path / "town"),
+        "CREDENTIALS_DIRECTORY": str(credentials(folder)), "SOVEREIGN_SITE": str(folder / "town"),
         "SOVEREIGN_LANG": "en",
     }  # fmt: skip
     vendor = Vendor({"letters": Table.of(({"id": f"l{n}", "ref": f"R{n}", "subject": "s"} for n in range(3)), ["id"])})
     with Sandbox(vendor) as sandbox:
-        town = Town(tmp_path / "town", vendor, environment)
-        town.run("init", str(town.root))
+        town = Town(folder / "town", vendor, environment)
+        town.run("init", str(town.root), "--keys", "systemd-cred:sovereign")
         with (town.root / "sovereign.toml").open("a") as file:
             file.write(SETTINGS.format(url=sandbox.url))
         yield town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with opened(tmp_path) as made:
+        yield made
 
 
 def _write(address: str, token: str, ref: str, **more: str) -> requests.Response:
@@ -81,7 +97,7 @@ def _write(address: str, token: str, ref: str, **more: str) -> requests.Response
         f"{address}/v1/connections/mail/operations/create",
         json={"ref": ref, "subject": "Bonjour"},
         headers={"Authorization": f"Bearer {token}", "Idempotency-Key": f'"{ref}"', "Accept-Language": "en"} | more,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -96,7 +112,7 @@ def test_an_allowed_write_lands_once_and_is_read_back_and_a_stranger_is_denied_w
         assert denied.status_code == 403
         assert denied.headers["Content-Type"].startswith("application/problem+json")
         assert denied.json()["detail"]
-        assert requests.get(f"{address}/v1/deliveries/{first.json()['intent']}", timeout=5).status_code == 401
+        assert requests.get(f"{address}/v1/deliveries/{first.json()['intent']}", timeout=60).status_code == 401
     assert [done for done in town.vendor.desk.done if "N1" in str(done)] != []
     assert sum("N1" in str(done) for done in town.vendor.desk.done) == 1
     assert all("N2" not in str(done) for done in town.vendor.desk.done)
@@ -112,9 +128,9 @@ def test_a_vendor_that_takes_a_write_and_breaks_off_is_probed_and_found_to_have_
         town.vendor.troubles.plan(Trouble("lands_then_resets", method="POST"))
         said = _write(address, token, "N1", Prefer="wait=20")
         intent = said.json()["intent"]
-        for _ in range(100):
+        for _ in range(300):
             state = requests.get(
-                f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=5
+                f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=60
             ).json()["state"]
             if state in ("landed", "confirmed"):
                 break
@@ -144,7 +160,7 @@ def test_a_held_write_leaves_once_the_quorum_has_signed_it_and_never_by_its_own_
         assert town.vendor.desk.done == []
         said = town.run("approval", "approve", intent, "--as", "berthe", "--key", str(tmp_path / "berthe.key"))
         assert said[0]["outcome"] == "approved"
-        for _ in range(100):
+        for _ in range(300):
             seen = town.run("delivery", "show", intent)[0]["state"]
             if seen == "confirmed":
                 break
@@ -165,7 +181,7 @@ def test_a_rejected_write_that_an_operator_sends_again_leaves_only_if_policy_sti
         if not opened:
             town.run("client", "revoke", "desk")
         town.run("delivery", "replay", intent, "--reason", "the vendor mended it")
-        for _ in range(100):
+        for _ in range(300):
             state = town.run("delivery", "show", intent)[0]["state"]
             if state in ("confirmed", "denied"):
                 break
@@ -182,7 +198,7 @@ def test_a_read_is_answered_from_the_copy_while_the_vendor_is_down_and_only_to_t
     asked = {"Authorization": f"Bearer {token}"}
     with town.serving() as address:
         page = f"{address}/v1/connections/mail/http/records/letters/l1"
-        live = requests.get(page, headers=asked, timeout=30)
+        live = requests.get(page, headers=asked, timeout=60)
         assert (live.status_code, live.json()["ref"], "Cache-Status" in live.headers) == (200, "R1", False)
         town.vendor.troubles.plan(Trouble("reset", times=0))
         assert requests.get(page, headers=asked, timeout=60).status_code >= 500, "nobody is cleared yet"

@@ -17,8 +17,8 @@ from saas_connectors.sandbox.open311_shapes import FAMILIES
 from saas_connectors.sandbox.vendor import SECRET
 from sovereign.site import Site
 from tests.journeys.test_gateway import Town
+from tests.servers.sites import credentials
 
-PASSPHRASE = "cheval exact pile agrafe"
 PAYLOAD = {
     "service_code": "002", "lat": 45.4397, "long": 4.3872, "description": "Trottoir encombré par un chantier",
     "phone": "0477000000",
@@ -26,10 +26,10 @@ PAYLOAD = {
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials(tmp_path)))
     environment = os.environ | {
-        "SOVEREIGN_PASSPHRASE_FILE": str(tmp_path / "passphrase"), "SOVEREIGN_SITE": str(tmp_path / "town"),
+        "SOVEREIGN_SITE": str(tmp_path / "town"),
         "SOVEREIGN_LANG": "en",
     }  # fmt: skip
     present = datetime.now(UTC).replace(microsecond=0)
@@ -41,7 +41,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
     }  # fmt: skip
     with Sandbox(vendor) as sandbox:
         root = tmp_path / "town"
-        with Site.create(root, passphrase=lambda: PASSPHRASE) as site:
+        with Site.create(root, provider="systemd-cred:sovereign") as site:
             site.add_connection("mail", settings | {"url": f"{sandbox.url}/v2"})
             site.set_secret("mail", "key", SECRET.encode())
         with (root / "sovereign.toml").open("a") as file:

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -23,14 +26,12 @@ from sovereign.reports.model import Column, Report, Section, Table, Verdict, Wor
 from sovereign.reports.outbound import OVER
 from sovereign.reports.page import page
 from sovereign.reports.sheets import sheets
-from tests.journeys.test_gateway import Town, town
+from tests.journeys.test_gateway import Town, opened
 from tests.journeys.test_gateway import _write as write
-
-__all__ = ["town"]
 
 
 def until(address: str, token: str, intent: str, *states: str) -> None:
-    state, last = "", time.monotonic() + 30
+    state, last = "", time.monotonic() + 60
     while state not in states and time.monotonic() < last:
         asked = requests.get(f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=30)
         state = asked.json()["state"]
@@ -38,9 +39,22 @@ def until(address: str, token: str, intent: str, *states: str) -> None:
     assert state in states
 
 
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town where a write was confirmed, one denied, one unknown then found, and a stream pulled."""
+    with opened(tmp_path_factory.mktemp("lived")) as town:
+        live(town)
+        yield town
+
+
 @pytest.fixture
-def busy(town: Town) -> Town:
-    """A town where a write was confirmed, one denied, one unknown then found, one told a NIR, and a stream pulled."""
+def busy(lived: Town, tmp_path: Path) -> Town:
+    """A copy of it, for one test alone."""
+    shutil.copytree(lived.root, tmp_path / "town")
+    return replace(lived, root=tmp_path / "town", environment=lived.environment | {"SOVEREIGN_SITE": str(tmp_path / "town")})
+
+
+def live(town: Town) -> None:
     settings = town.root / "sovereign.toml"
     settings.write_text(settings.read_text().replace('key_header = "Idempotency-Key"\n', ""))  # else a write is sent again
     desk, stranger = town.token("desk"), town.token("stranger")
@@ -52,7 +66,6 @@ def busy(town: Town) -> Town:
         assert write(address, stranger, "A2").status_code == 403
         town.vendor.troubles.plan(Trouble("lands_then_resets", method="POST"))
         until(address, desk, write(address, desk, "A3").json()["intent"], "landed", "confirmed")
-    return town
 
 
 def _json(town: Town, kind: str, *more: str, code: int = 0) -> dict[str, Any]:

@@ -8,20 +8,22 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.servers.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 PAGES = {"en": "docs/tutorial.md", "fr": "docs/tutoriel.fr.md"}
 WRITING = {"en": "docs/quickstart.md", "fr": "docs/demarrage.fr.md"}
 TYPED = (*PAGES.values(), *WRITING.values(), "docs/access.md")
 PORTS = ("8042", "8043", "8044")
-SECONDS = 200.0
+SECONDS = 500.0
 END = "end of step "
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,6 @@ def steps(page: str) -> list[Step]:
             assert not found[-1].shown, "two answers to one block"
             found[-1] = Step(found[-1].commands, tuple(body.splitlines()))
     return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def clone(folder: Path) -> Path:

@@ -53,7 +53,7 @@ class Door:
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **ssl_, **more) as got:
             return Told(got.status, got.headers, await got.read())
 
-    async def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+    async def raw(self, data: bytes, seconds: float = 60.0) -> bytes:
         """Send bytes as they are, and give all that comes back until the door closes or goes quiet."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
@@ -120,13 +120,6 @@ async def door(
         bound, stop = listening(asked), asyncio.Event()
         running = asyncio.create_task(serve(App(house), asked, root, bound, stop))
         opened = Door(bound.getsockname()[1], house, council, "https" if asked.certificate else "http")
-        for _ in range(200):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
-                writer.close()
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)
         try:
             yield opened
         finally:

@@ -24,6 +24,8 @@ from typing import Final
 import pytest
 import trustme
 
+from tests.servers.ports import free_port
+
 USER: Final = "courrier"
 PASSWORD: Final = 'mot-de-passe "du\\ courrier'
 _CONF: Final = """
@@ -117,12 +119,6 @@ def required() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -239,7 +235,7 @@ def running(folder: Path, *, capability: str = "", secure: bool = True, tokens: 
         shutil.chown(root / "mail", "mail", "mail")
         shutil.chown(root / "users", "mail", "mail")
     for left in (2, 1, 0):  # a port that was free may be taken meanwhile
-        server = Dovecot(root, folder / "mail-ca.pem", _free(), _free(), capability, secure, tokens)
+        server = Dovecot(root, folder / "mail-ca.pem", free_port(), free_port(), capability, secure, tokens)
         try:
             server.start()
             break

@@ -27,11 +27,10 @@ from sovereign.gateway.terms import Terms
 from sovereign.gateway.vendor import Vendor
 from sovereign.state import Leases, State
 from tests.servers.ledger import LedgerConnector
+from tests.servers.masters import FileStore, Mortal
 from vault.keys import Keys
-from vault.providers import create_provider, open_provider
 
 QUICK = Terms(first=0.02, longest=0.1, settle=0.05, look_again=0.02)
-PASSPHRASE = "a passphrase of the drill"
 
 
 class ByName:
@@ -87,7 +86,7 @@ async def gate(
         state = stack.enter_context(State(root / "state.db"))
         audit = AuditLog(state, keys, now, folder=root / "audit")
         policy = EgressPolicy(
-            "ledger", url, loopback=way.loopback, plaintext=True, timeout=1.0, total_timeout=2.0, concurrency=64
+            "ledger", url, loopback=way.loopback, plaintext=True, timeout=60.0, total_timeout=90.0, concurrency=64
         )
         channel = open_channel(policy, way.auth, now, budgets=Budgets(), resolve=way.resolve)
         vendor = Vendor("ledger", "127.0.0.1", url, channel.send, LedgerConnector(url), concurrency)
@@ -107,11 +106,10 @@ async def gate(
 
 def _keys(root: Path) -> Keys:
     root.mkdir(exist_ok=True)
-    uri = "file:master.json"
+    masters = Mortal(FileStore(root))
     if (root / "keys").exists():
-        return Keys.open(root / "keys", open_provider(uri, passphrase=lambda: PASSPHRASE, directory=root), now)
-    provider = create_provider(uri, passphrase=lambda: PASSPHRASE, directory=root)
-    return Keys.create(root / "keys", provider, now)
+        return Keys.open(root / "keys", masters, now)
+    return Keys.create(root / "keys", masters, now)
 
 
 def intent(operation: str, ref: str, *, client: str = "app", lane: str = "", key: str | None = None) -> WriteIntent:

@@ -36,7 +36,7 @@ def missing() -> list[str]:
     return [part for part in PARTS if shutil.which(part) is None]
 
 
-def _ready(patience: float = 30) -> None:
+def _ready(patience: float = 60) -> None:
     """Wait until the login collection is there and open: the daemon takes its name on the bus before."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
@@ -97,6 +97,6 @@ def running() -> Iterator[Path]:
                     os.environ[variable] = value
             for process in (daemon, bus):
                 process.terminate()
-                process.wait(timeout=10)
+                process.wait(timeout=60)
                 assert process.stdout is not None
                 process.stdout.close()

@@ -33,6 +33,7 @@ from saas_connectors.connector import (
 from saas_connectors.errors import Rejected
 from saas_connectors.payloads import encode
 from saas_connectors.request import Request
+from tests.servers.ports import free_port
 
 LOST = ("reset_before", "lost", "overloaded", "conflict")
 
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.ledger.came.append("read")
             found = [line for line in self.ledger.lines if line["ref"] == wanted]
         if mood == "held":
-            self.ledger.release.wait(20)
+            self.ledger.release.wait(60)
         if mood == "reset":
             return self._break_off()
         time.sleep(self.ledger.delay)
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.ledger.lock:
                 self.ledger.lines.append(body)
         if mood == "slow":
-            time.sleep(1.5)
+            time.sleep(3)
         if mood.startswith("reset"):
             return self._break_off()
         status = {"overloaded": 503, "broken_after": 500, "conflict": 409}.get(mood, 201)
@@ -162,7 +163,7 @@ class _Server(ThreadingHTTPServer):
 def serving(ledger: Ledger, port: int = 0) -> Iterator[str]:
     """Serve a ledger on this machine, on a free port unless told; gives its address."""
     handler = type("Handler", (_Handler,), {"ledger": ledger})
-    server = _Server(("127.0.0.1", port), handler)
+    server = _Server(("127.0.0.1", port or free_port()), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from vault.providers.local import LocalProvider, Masters
 
@@ -22,6 +23,21 @@ class MemoryStore:
 
     def alone(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+class FileStore(MemoryStore):
+    """Masters in a file of a folder, in clear: no passphrase to stretch, and another process opens what one made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "masters"
+        if not self._path.exists():
+            self.save((secrets.token_bytes(32),))
+        held = self._path.read_bytes()
+        self.masters = tuple(held[at : at + 32] for at in range(0, len(held), 32))
+
+    def save(self, masters: Masters) -> None:
+        self._path.write_bytes(b"".join(masters))
+        self.masters = masters
 
 
 class Mortal(LocalProvider):

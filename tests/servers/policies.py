@@ -10,9 +10,9 @@ from sovereign.audit import AuditLog
 from sovereign.gateway.decision import Question
 from sovereign.gateway.policy import CedarPolicy, Files, Policies
 from sovereign.state import State
+from tests.servers.masters import Mortal
 from vault.keys import Keys
 from vault.notes import Signer
-from vault.providers import create_provider
 
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 ASKED = Question("eau", "geo", "geo.example", "operation", "create_item", "", "", AT, owner="jeanne")
@@ -40,9 +40,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.at = AT
         self.ticks = 0.0
-        self.keys = Keys.create(
-            folder / "keys", create_provider("file:m", passphrase=lambda: "pw", directory=folder), self.clock
-        )
+        self.keys = Keys.create(folder / "keys", Mortal(), self.clock)
         self.state = State(folder / "state.db", self.clock)
         self.audit = AuditLog(self.state, self.keys, self.clock, actor="root")
         self.folder = folder / "policies"

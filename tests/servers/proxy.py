@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.ports import free_port
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -34,9 +36,7 @@ def tinyproxy(directory: Path, *, ports: tuple[int, ...] = (), login: str | None
         if os.environ.get("CI") == "true":
             pytest.fail("tinyproxy is not installed")
         pytest.skip("tinyproxy is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = directory / "tinyproxy.log"
     log.touch()
     lines = [
@@ -55,10 +55,10 @@ def tinyproxy(directory: Path, *, ports: tuple[int, ...] = (), login: str | None
     settings.write_text("\n".join(lines) + "\n")
     process = subprocess.Popen([program, "-d", "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                socket.create_connection(("127.0.0.1", port), 5).close()
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
@@ -67,4 +67,4 @@ def tinyproxy(directory: Path, *, ports: tuple[int, ...] = (), login: str | None
         yield Proxy(f"http://127.0.0.1:{port}", log)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)

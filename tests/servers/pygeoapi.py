@@ -11,7 +11,6 @@ The server gives at most 100 features a page, whatever is asked. `write_arbres` 
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.environment import Environment
+from tests.servers.ports import free_port
 
 HERE = Environment("pygeoapi")
 missing = HERE.missing
@@ -144,9 +144,7 @@ def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
 
     `public_url` is where the server believes it stands, when that is not the truth (a proxy in front of it).
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     write_arbres(folder, [tree(number) for number in range(TREES)])
     reports = {str(number + 1): report(number) for number in range(REPORTS)}
     (folder / "signalements.json").write_text(json.dumps({"_default": reports}))
@@ -180,7 +178,7 @@ def running(folder: Path, *, public_url: str | None = None) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         log.close()
 
 
@@ -188,7 +186,7 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/conformance?f=json", timeout=5):  # noqa: S310 - loopback
+            with urllib.request.urlopen(f"{url}/conformance?f=json", timeout=30):  # noqa: S310 - loopback
                 return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.servers.ports import free_port
+
 TOLERANCE = 300
 """Seconds that a timestamp may be off."""
 
@@ -87,7 +89,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """A caller that went away is no news here."""
 
-        server = Server(("127.0.0.1", self.port), Handler)
+        server = Server(("127.0.0.1", self.port or free_port()), Handler)
         self.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

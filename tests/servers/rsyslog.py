@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.servers.ports import free_port
+
 _CONFIG = """
 global(workDirectory="{folder}" maxMessageSize="64k" defaultNetstreamDriver="{driver}"
   defaultNetstreamDriverCAFile="{folder}/ca.pem" defaultNetstreamDriverCertFile="{folder}/server.pem"
@@ -49,8 +51,7 @@ class Receiver:
         made = self.authority.issue_cert("localhost")
         made.cert_chain_pems[0].write_to_path(str(self.folder / "server.pem"))
         made.private_key_pem.write_to_path(str(self.folder / "server.key"))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         auth = "x509/certvalid" if self.mutual else "anon"
         text = _CONFIG.format(folder=self.folder, driver=self.driver, auth=auth, port=self.port)
         (self.folder / "rsyslog.conf").write_text(text)
@@ -60,7 +61,7 @@ class Receiver:
         words = [self.program, "-n", "-f", str(self.folder / "rsyslog.conf"), "-i", str(self.folder / "pid")]
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(words, stdout=said, stderr=said)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

@@ -6,7 +6,6 @@ order unless it is asked to sort, and leaves no trace of what was deleted.
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.environment import Environment
+from tests.servers.ports import free_port
 
 HERE = Environment("scim2")
 missing = HERE.missing
@@ -38,9 +38,7 @@ def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
     """Serve on loopback while the block lasts; gives the address before `/Users`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [HERE.bin("scim2-server"), "--port", str(port), "--bearer-token", TOKEN]
     with (folder / "scim2.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}, stdout=log, stderr=log)
@@ -50,7 +48,7 @@ def running(folder: Path) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -6,17 +6,17 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 
 from tests.servers.environment import Environment
+from tests.servers.ports import free_port
 
 HERE = Environment("seaweedfs")
 missing = HERE.missing
@@ -38,11 +38,7 @@ class Served:
 @contextmanager
 def running(folder: Path) -> Iterator[Served]:
     """Serve out of `folder`. The bucket is there."""
-    with ExitStack() as stack:
-        free = [stack.enter_context(socket.socket()) for _ in _PORTS]
-        for each in free:
-            each.bind(("127.0.0.1", 0))
-        ports = {name: each.getsockname()[1] for name, each in zip(_PORTS, free, strict=True)}
+    ports = {name: free_port() for name in _PORTS}
     identity = {
         "name": "backup",
         "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}],
@@ -84,7 +80,7 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < until and process.poll() is None:
         store = fs.S3FileSystem(
             access_key=ACCESS, secret_key=SECRET, endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
-            allow_bucket_creation=True, background_writes=False, connect_timeout=2, request_timeout=5,
+            allow_bucket_creation=True, background_writes=False, connect_timeout=10, request_timeout=30,
         )  # fmt: skip
         try:
             store.create_dir(BUCKET)

@@ -149,7 +149,7 @@ class Served:
 
             return {row[0]: row[1] for row in reader.execute(text("SELECT intent, state FROM deliveries"))}
 
-    def settled(self, seconds: float = 60) -> dict[str, str]:
+    def settled(self, seconds: float = 120) -> dict[str, str]:
         """Where each write stands once none is under way nor to be read back any more, or so many seconds are over."""
         until = time.monotonic() + seconds
         while self._moving() and time.monotonic() < until:
@@ -251,6 +251,6 @@ def served(
 def _connection(url: str, limits: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "connector": "rest", "url": url, "network": {"loopback": True, "plaintext": True},
-        "limits": {"timeout": 2.0, "total_timeout": 4.0, "concurrency": 4, "rate": 1000.0, **(limits or {})},
+        "limits": {"timeout": 60.0, "total_timeout": 90.0, "concurrency": 4, "rate": 1000.0, **(limits or {})},
         "streams": {"lines": {"path": "/lines", "primary_key": ["ref"]}}, "operations": OPERATIONS, **more,
     }  # fmt: skip

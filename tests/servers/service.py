@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sovereign.access import Limits
 from sovereign.gateway.policy.opening import Flow
 from sovereign.site import SETTINGS, Site
-
-PASSPHRASE = "a passphrase of a site that is served"
+from tests.servers.sites import credentials
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class Service:
     @contextmanager
     def site(self) -> Iterator[Site]:
         """Open it here."""
-        with Site.open(self.root, passphrase=lambda: PASSPHRASE) as site:
-            yield site
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CREDENTIALS_DIRECTORY", self.environment["CREDENTIALS_DIRECTORY"])
+            with Site.open(self.root) as site:
+                yield site
 
     def client(self, name: str, *connections: str, limits: Limits | None = None) -> str:
         """Know an application; gives its token."""
@@ -47,7 +50,7 @@ class Service:
     def run(self, *line: str, code: int = 0) -> list[dict[str, Any]]:
         """Run a command; gives its records."""
         done = subprocess.run(
-            self.command(*line), env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            self.command(*line), env=self.environment, capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == code, done.stderr
         return [json.loads(each) for each in done.stdout.splitlines()]
@@ -70,7 +73,7 @@ class Service:
             yield running, address
         finally:
             running.send_signal(signal.SIGTERM)
-            _, error = running.communicate(timeout=120)
+            _, error = running.communicate(timeout=240)
         assert running.returncode in (0, 130, 143, -signal.SIGKILL), error
 
     @contextmanager
@@ -82,10 +85,11 @@ class Service:
 
 def service(folder: Path, settings: str) -> Service:
     """Make a site with these settings, and a door on a free port."""
-    (folder / "passphrase").write_text(PASSPHRASE)
-    root = folder / "site"
-    Site.create(root, passphrase=lambda: PASSPHRASE).close()
+    root, held = folder / "site", str(credentials(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDENTIALS_DIRECTORY", held)
+        Site.create(root, provider="systemd-cred:sovereign").close()
     with (root / SETTINGS).open("a") as file:
         file.write('\n[gateway]\nlisten = "127.0.0.1:0"\n' + settings)
-    environment = os.environ | {"SOVEREIGN_PASSPHRASE_FILE": str(folder / "passphrase"), "SOVEREIGN_LANG": "en"}
+    environment = os.environ | {"CREDENTIALS_DIRECTORY": held, "SOVEREIGN_LANG": "en"}
     return Service(root, environment)

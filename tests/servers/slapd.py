@@ -20,6 +20,8 @@ from typing import Final
 import pytest
 import trustme
 
+from tests.servers.ports import free_port
+
 BASE: Final = "dc=ville,dc=example"
 PEOPLE: Final = f"ou=agents,{BASE}"
 LEFT: Final = f"ou=partis,{BASE}"
@@ -66,12 +68,6 @@ def required() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def person(n: int) -> str:
@@ -165,7 +161,7 @@ def running(folder: Path, *, agents: int = 0) -> Iterator[Slapd]:
     (root / "town.ldif").write_text(town(agents))
     load = ["/usr/sbin/slapadd", "-q", "-f", str(root / "slapd.conf"), "-l", str(root / "town.ldif")]
     subprocess.run(load, check=True, capture_output=True, timeout=300)
-    server = Slapd(root, folder / "slapd-ca.pem", _free(), _free())
+    server = Slapd(root, folder / "slapd-ca.pem", free_port(), free_port())
     server.start()
     try:
         yield server

@@ -20,6 +20,8 @@ from typing import Final
 
 import pytest
 
+from tests.servers.ports import free_port
+
 _SSHD: Final = "/usr/sbin/sshd"
 SERVER: Final = "/usr/lib/openssh/sftp-server"
 _CONF: Final = """
@@ -151,12 +153,6 @@ class Sshd:
         self.start()
 
 
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(*, kinds: tuple[str, ...] = ("ed25519",), more: str = "", server: str = SERVER) -> Iterator[Sshd]:
     """Run a server whose folder is empty."""
@@ -167,7 +163,7 @@ def running(*, kinds: tuple[str, ...] = ("ed25519",), more: str = "", server: st
         keygen(root / f"host_{kind}", kind)
     keygen(root / "client")
     shutil.copy(root / "client.pub", root / "authorized")
-    made = Sshd(root, _free(), kinds, more, server)
+    made = Sshd(root, free_port(), kinds, more, server)
     made.start()
     try:
         yield made

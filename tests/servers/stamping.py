@@ -141,7 +141,7 @@ def running(folder: Path) -> Iterator[Tsa]:
         def do_POST(self) -> None:
             query = self.rfile.read(int(self.headers["Content-Length"]))
             if tsa.manner == "slow":
-                tsa.wake.wait(30)
+                tsa.wake.wait(60)
             if tsa.manner == "redirect":
                 self.send_response(302)
                 self.send_header("Location", f"{tsa.url}/elsewhere")

@@ -75,7 +75,7 @@ class Stored:
     url: str
 
     def seen(self) -> list[dict[str, Any]]:
-        with urlopen(f"{self.url}/seen", timeout=10) as answer:  # noqa: S310 - loopback
+        with urlopen(f"{self.url}/seen", timeout=60) as answer:  # noqa: S310 - loopback
             told: list[dict[str, Any]] = json.load(answer)
         return told
 
@@ -91,7 +91,7 @@ def storehouse() -> Iterator[Stored]:
     try:
         yield Stored(f"http://127.0.0.1:{int(process.stdout.readline())}")
     finally:
-        process.communicate("", timeout=20)
+        process.communicate("", timeout=60)
 
 
 if __name__ == "__main__":

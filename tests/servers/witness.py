@@ -13,6 +13,7 @@ from sovereign.audit.witness import Witness
 from sovereign.clock import now
 from sovereign.state import State
 from tests.servers.masters import Mortal
+from tests.servers.ports import free_port
 from tests.servers.wayout import Time
 from vault.cosignatures import Cosignatory
 from vault.keys import Keys
@@ -36,7 +37,7 @@ def init(folder: Path, log: Verifier, name: str = NAME) -> Cosignatory:
 @contextmanager
 def serving(folder: Path, *words: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Have it serve; gives its address and its process, killed at the end."""
-    command = cli("witness", "serve", str(folder), "--port", str(port), *words, "--lang", "en")
+    command = cli("witness", "serve", str(folder), "--port", str(port or free_port()), *words, "--lang", "en")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -7,8 +7,8 @@ import pytest
 from sovereign.access import BadRight, Clients, Limits, NotAuthenticated, People, Rights, UnknownClient, UnknownPerson
 from sovereign.audit import AuditLog
 from sovereign.state import State
+from tests.servers.masters import Mortal
 from vault.keys import Keys
-from vault.providers import create_provider
 
 
 class Wall:
@@ -22,9 +22,7 @@ class Wall:
 class House:
     def __init__(self, folder: Path) -> None:
         self.clock = Wall()
-        self.keys = Keys.create(
-            folder / "keys", create_provider("file:m", passphrase=lambda: "pw", directory=folder), self.clock
-        )
+        self.keys = Keys.create(folder / "keys", Mortal(), self.clock)
         self.state = State(folder / "state.db", self.clock)
         self.audit = AuditLog(self.state, self.keys, self.clock, actor="agathe")
         self.people = People(self.state, self.audit, self.clock)

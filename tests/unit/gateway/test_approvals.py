@@ -16,9 +16,9 @@ from sovereign.gateway.errors import BadBallot, NotAsked
 from sovereign.gateway.intent import WriteIntent, new_id
 from sovereign.state import State
 from sovereign.state.outbound import approval_requests, approval_verdicts, intents
+from tests.servers.masters import Mortal
 from vault import notes
 from vault.keys import Keys
-from vault.providers import create_provider
 
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 PEOPLE = {"berthe": ["rssi"], "carole": ["dsi"], "denis": ["rssi"], "emile": [], "agathe": ["rssi"]}
@@ -27,9 +27,7 @@ PEOPLE = {"berthe": ["rssi"], "carole": ["dsi"], "denis": ["rssi"], "emile": [],
 class House:
     def __init__(self, folder: Path) -> None:
         self.at = AT
-        self.keys = Keys.create(
-            folder / "keys", create_provider("file:m", passphrase=lambda: "pw", directory=folder), self.clock
-        )
+        self.keys = Keys.create(folder / "keys", Mortal(), self.clock)
         self.state = State(folder / "state.db", self.clock)
         audit = AuditLog(self.state, self.keys, self.clock, actor="root")
         people = People(self.state, audit, self.clock)

@@ -12,15 +12,14 @@ from sovereign.audit import AuditLog
 from sovereign.gateway.errors import BadOpening, TooManyOpenings, UnknownOpening
 from sovereign.gateway.openings import A_DAY, MOST, Openings, Wanted, opens
 from sovereign.state import State
+from tests.servers.masters import Mortal
 from vault.keys import Keys
-from vault.providers import create_provider
 
 
 class Town:
     def __init__(self, folder: Path) -> None:
         self.at = datetime(2026, 11, 23, 9, tzinfo=UTC)
-        master = create_provider("file:m", passphrase=lambda: "pw", directory=folder)
-        self.keys = Keys.create(folder / "keys", master, self.clock)
+        self.keys = Keys.create(folder / "keys", Mortal(), self.clock)
         self.state = State(folder / "state.db", self.clock)
         self.audit = AuditLog(self.state, self.keys, self.clock, actor="root")
         clients = Clients(self.state, self.audit, self.clock)
