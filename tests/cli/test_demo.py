@@ -4,10 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.timeout(600)
+
 
 def _play(folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "sovereign.cli.demo", "--lang", "en"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, check=False)
 
 
 def test_the_demonstration_ends_well(tmp_path: Path) -> None:

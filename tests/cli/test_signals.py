@@ -16,7 +16,7 @@ from saas_connectors.sandbox import Sandbox, Trouble
 
 from .conftest import Run
 
-SOON = 30.0
+SOON = 120.0
 """Seconds to wait at most for something that takes one."""
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from tests.servers.sites import CONNECTION, agents, credentials, town
@@ -42,7 +43,7 @@ def test_two_processes_that_make_the_same_mart_at_once_both_answer_from_one(tmp_
             each.stdin.write("now\n")
             each.stdin.flush()
         for each in askers:
-            said, _ = each.communicate(timeout=60)
+            said, _ = each.communicate(timeout=120)
             assert (each.returncode, said) == (0, f"{ROWS} {ROWS}\n")
         folder = here.root / "marts" / CONNECTION / "agents"
         assert len(list(folder.glob("*.mart"))) == 1
@@ -77,6 +78,9 @@ def test_every_question_during_commits_answers_from_one_whole_snapshot(tmp_path:
             for turn in range(1, rounds + 1):
                 here.table.put(*agents(count, mark=f"round {turn}"))
                 assert here.sync().state == "succeeded"
+                known, end = len(seen), time.monotonic() + 60
+                while len(seen) == known and not failed and time.monotonic() < end:
+                    time.sleep(0.01)
         finally:
             over.set()
             thread.join(60)

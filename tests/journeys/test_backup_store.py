@@ -57,7 +57,7 @@ def document(here: Service, name: str) -> bytes:
     return subprocess.run(line, env=here.environment, capture_output=True, check=True, timeout=60).stdout
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_mail_and_its_files_come_back_from_an_object_store(tmp_path: Path, store: str) -> None:
     with Sandbox(Maarch(12, document_bytes=30_000)) as mail:
         settings = SETTINGS.format(

@@ -120,7 +120,7 @@ def town(folder: Path) -> Iterator[Town]:
         made.drop()
         common = {
             "connector": "files", "secret": "sftp", "auth": {"kind": "ssh-key", "user": server.user},
-            "network": LOCAL | {"host_key": server.host_key}, "limits": {"timeout": 5.0, "total_timeout": 10.0, "attempts": 2},
+            "network": LOCAL | {"host_key": server.host_key}, "limits": {"timeout": 60.0, "total_timeout": 90.0, "attempts": 2},
         }  # fmt: skip
         with here.site() as site:
             agents = {"files": "agents_{%Y%m%d}.csv", "primary_key": ["matricule"]}
@@ -197,12 +197,12 @@ def test_a_service_killed_while_it_writes_never_leaves_half_a_file(tmp_path: Pat
         with here.watched():
             here.relay.pause_at = 20_000
             with here.site.serving(ends=(-signal.SIGKILL,)) as door:
-                last = time.monotonic() + 40
+                last = time.monotonic() + 90
                 while not here.relay.hold and time.monotonic() < last:
                     time.sleep(0.01)
                 assert here.relay.hold, "the file was on its way"
                 door.process.kill()
-                door.process.wait(30)
+                door.process.wait(60)
             assert here.files() == {}
             here.relay.hold = False
             with here.site.serving():

@@ -62,7 +62,7 @@ def enter(log: AuditLog, count: int) -> None:
 
 
 def policy(receiver: Receiver, host: str = "localhost", **more: object) -> EgressPolicy:
-    given = {"ca_bundle": receiver.folder / "ca.pem", "loopback": True, "timeout": 10.0, "connect_timeout": 10.0, **more}
+    given = {"ca_bundle": receiver.folder / "ca.pem", "loopback": True, "timeout": 60.0, "connect_timeout": 60.0, **more}
     return EgressPolicy(connection="audit.export", url=f"https://{host}:{receiver.port}", **given)  # type: ignore[arg-type]
 
 
@@ -213,7 +213,7 @@ def test_pruning_keeps_what_was_not_confirmed(log: AuditLog, state: State, recei
 
 def exported(address: str) -> int:
     """What the service's own metrics say that the receiver has confirmed."""
-    text = requests.get(f"{address}/metrics", timeout=20).text
+    text = requests.get(f"{address}/metrics", timeout=60).text
     return int(text.partition("\nsovereign_audit_exported_entries ")[2].partition("\n")[0])
 
 

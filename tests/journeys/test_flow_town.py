@@ -37,7 +37,7 @@ def run(here: Service, *line: str) -> list[dict[str, Any]]:
     return here.run(*line)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_a_closed_request_closes_its_letter_and_no_other(tmp_path: Path) -> None:
     with Sandbox(Maarch(20)) as mail, Sandbox(Open311()) as reports:
         here = service(tmp_path, SETTINGS.format(mail=mail.url, reports=reports.url, user=USER))

@@ -27,7 +27,7 @@ def fill(filler: Path, stop: threading.Event) -> None:
                     pass
 
 
-def until(true: Callable[[], bool], seconds: float = 45) -> None:
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for what must come."""
     end = time.monotonic() + seconds
     while not true():
@@ -63,7 +63,7 @@ def test_a_full_disk_under_load_refuses_new_writes_loses_none_that_was_taken_and
             # Room that the log of the database took before is used again first: it fills in its own time.
             until(lambda: sum(not each.kept for _, each in told) > 40)
             stop.set()
-            filling.result(20)
+            filling.result(60)
             (small_disk / "filler").unlink()
             phase = "after"
             until(lambda: sum(at == phase and each.kept for at, each in told) > 40)

@@ -40,7 +40,7 @@ max_upload = "{most} MiB"
 connector = "rest"
 url = "{url}"
 network = {{ loopback = true, plaintext = true }}
-limits = {{ timeout = 10.0 }}
+limits = {{ timeout = 60.0 }}
 
 [connections.depot.streams.documents]
 path = "/documents"
@@ -156,7 +156,7 @@ def memory(process: subprocess.Popen[str], name: str) -> int:
     return int(Path(f"/proc/{process.pid}/status").read_text().partition(f"{name}:")[2].split()[0]) * 1024
 
 
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -164,7 +164,7 @@ def until(true: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def delivery(address: str, token: str, intent: str) -> dict[str, Any]:
-    asked = requests.get(f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    asked = requests.get(f"{address}/v1/deliveries/{intent}", headers={"Authorization": f"Bearer {token}"}, timeout=60)
     told: dict[str, Any] = asked.json()
     return told
 
@@ -175,7 +175,7 @@ def state(address: str, token: str, intent: str) -> str:
 
 def caller(address: str, token: str, path: str, size: int, kind: str = "application/pdf") -> http.client.HTTPConnection:
     """A caller that has sent the head of a document."""
-    opened = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    opened = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     opened.putrequest("PUT", f"/v1/connections/depot/http{path}")
     for name, value in (("Authorization", f"Bearer {token}"), ("Idempotency-Key", path), ("Content-Type", kind)):
         opened.putheader(name, value)
@@ -311,7 +311,7 @@ def test_a_held_upload_leaves_from_its_file_after_a_restart_and_an_altered_one_n
         assert said.status_code == 202, said.text
         held[name] = said.json()["intent"]
     shown = requests.get(
-        f"{address}/v1/approvals/{held['whole']}", headers={"Authorization": f"Bearer {token}"}, timeout=10
+        f"{address}/v1/approvals/{held['whole']}", headers={"Authorization": f"Bearer {token}"}, timeout=60
     ).json()
     assert (shown["bytes"], shown["sha256"]) == (size, digest(size))
     house.stop()

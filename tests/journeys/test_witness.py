@@ -38,7 +38,7 @@ def refused(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def ask(place: str, body: bytes) -> requests.Response:
-    return requests.post(f"{place}/add-checkpoint", data=body, timeout=20)
+    return requests.post(f"{place}/add-checkpoint", data=body, timeout=60)
 
 
 def test_what_continues_is_cosigned_and_another_past_is_not(tmp_path: Path, made: Made) -> None:
@@ -101,12 +101,12 @@ def test_what_is_malformed_or_unknown_is_refused(tmp_path: Path, made: Made) -> 
             (400, b"old 0\n\n" + signature.encode()),
         ):
             assert ask(place, body).status_code == status, body[:40]
-        assert requests.post(f"{place}/add-checkpoint", data=b"x" * 100_000, timeout=20).status_code == 413
-        assert requests.post(f"{place}/other", data=b"", timeout=20).status_code == 404
-        assert requests.get(f"{place}/add-checkpoint", timeout=20).status_code == 501
+        assert requests.post(f"{place}/add-checkpoint", data=b"x" * 100_000, timeout=60).status_code == 413
+        assert requests.post(f"{place}/other", data=b"", timeout=60).status_code == 404
+        assert requests.get(f"{place}/add-checkpoint", timeout=60).status_code == 501
         assert ask(place, asked(0, (), good)).status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert {each.stat().st_mode & 0o777 for each in folder.rglob("*") if each.is_file()} == {0o600}
 
 

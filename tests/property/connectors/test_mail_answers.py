@@ -159,9 +159,9 @@ def test_a_page_made_to_be_slow_is_read_in_one_pass(piece: bytes) -> None:
 
 
 def timed(page: bytes) -> float:
-    started = time.process_time()
+    started = time.thread_time()
     imap_text.extract(page, "", "utf-8", html=True, most=4_000)
-    return time.process_time() - started
+    return time.thread_time() - started
 
 
 def test_a_text_that_was_cut_inside_a_character_is_read_until_there() -> None:

@@ -38,7 +38,7 @@ def drill(tmp_path: Path, url: str, work: Callable[[Door], Awaitable[None]], way
 
 
 def writes() -> dict[str, str]:
-    return {"Idempotency-Key": next(KEYS), "Content-Type": "application/json", "Prefer": "wait=5"}
+    return {"Idempotency-Key": next(KEYS), "Content-Type": "application/json", "Prefer": "wait=60"}
 
 
 async def ways(at: Door) -> tuple[Told, Told, Told]:

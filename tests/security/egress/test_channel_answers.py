@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import logging
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -63,11 +64,9 @@ def test_what_is_too_large_or_cannot_be_read_is_refused_and_never_half_given(dat
     ],
 )  # fmt: skip
 def test_a_vendor_that_drips_its_answer_is_cut_off_at_the_total_timeout(head: bytes, piece: bytes) -> None:
-    began = time.monotonic()
-    fault = one(drip(head, piece), timeout=1.0, total_timeout=0.6)
+    fault = one(drip(head, piece), timeout=20.0, total_timeout=1.0)
     assert isinstance(fault, TimedOut)
     assert fault.fields["phase"] == "total"
-    assert time.monotonic() - began < 3
 
 
 def test_endless_trailers_are_cut_off_by_their_weight() -> None:
@@ -93,15 +92,18 @@ def test_an_answer_that_nobody_asked_for_is_never_given_to_the_next_request(paus
             connection.sendall(b"first" + (stolen[:cut] if pause else stolen))
             time.sleep(pause)
             connection.sendall(stolen[cut:] if pause else b"")
+            sent.set()
             return
         connection.sendall(answer(b"second"))
 
     async def run(url: str) -> list[bytes]:
         async with channel(url) as out:
             first = await out.send(Request("GET", f"{url}/1"))
-            await asyncio.sleep(0.15)
+            assert await asyncio.to_thread(sent.wait, 60)
+            await asyncio.sleep(0.05)
             return [first.body, (await out.send(Request("GET", f"{url}/2"))).body]
 
+    sent = threading.Event()
     with peer(script) as vendor:
         assert asyncio.run(run(vendor.url)) == [b"first", b"second"]
 
@@ -147,7 +149,7 @@ def test_a_stream_is_given_whole_in_bounded_pieces_and_gives_its_place_back() ->
     body = bytes(range(256)) * 8192
 
     async def run(url: str) -> None:
-        async with channel(url, concurrency=1, max_bytes=8 * MIB, timeout=0.4) as out:
+        async with channel(url, concurrency=1, max_bytes=8 * MIB, timeout=1.5) as out:
             for _ in range(2):
                 async with out.stream(Request("GET", url)) as found:
                     pieces = [piece async for piece in found]
@@ -157,7 +159,7 @@ def test_a_stream_is_given_whole_in_bounded_pieces_and_gives_its_place_back() ->
             async with out.stream(Request("GET", url)) as found:
                 slow = aiter(found)
                 await anext(slow)
-                await asyncio.sleep(0.8)
+                await asyncio.sleep(2.0)
                 with pytest.raises(TimedOut) as fault:
                     await anext(slow)
                 assert fault.value.fields["phase"] == "reader"

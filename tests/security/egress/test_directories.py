@@ -159,7 +159,7 @@ def test_calls_at_once_with_a_wrong_password_are_one_login_for_who_counts(served
     released, answers = threading.Event(), list[int]()
 
     def bind(_session: Session, _asked: Bind) -> Outcome:
-        released.wait(20)
+        released.wait(60)
         raise Code(49)
 
     town(served).bind = bind  # type: ignore[method-assign]

@@ -140,11 +140,9 @@ def drip(head: bytes, piece: bytes) -> Callable[[socket.socket, bytes], None]:
     ],
 )
 def test_a_vendor_that_drips_its_answer_is_cut_off_at_the_total_timeout(head: bytes, piece: bytes) -> None:
-    with peer(drip(head, piece)) as vendor, way(vendor.url, timeout=1.0, total_timeout=0.6) as out:
-        began = time.monotonic()
+    with peer(drip(head, piece)) as vendor, way(vendor.url, timeout=20.0, total_timeout=1.0) as out:
         with pytest.raises(TimedOut) as fault:
             out.send(Request("GET", vendor.url))
-        assert time.monotonic() - began < 3
         assert fault.value.fields["phase"] == "total"
         assert len(vendor.requests) == 1
 

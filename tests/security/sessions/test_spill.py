@@ -108,7 +108,7 @@ def _die_while_spilling(mart: Mart, spill: Path, ready: str) -> None:
     session = Session({("town", "people"): mart}, spill=spill, limits=SMALL)
     next(session.execute(QUESTION).reader)
     Path(ready).touch()
-    time.sleep(60)
+    time.sleep(300)
 
 
 def test_what_a_killed_session_left_is_unreadable_and_swept_by_the_next_one_but_not_a_living_one(

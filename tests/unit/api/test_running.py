@@ -26,10 +26,10 @@ def test_the_door_opens_serves_and_closes_on_a_thread_of_its_own(tmp_path: Path)
 
         stop = threading.Event()
         with Running(opened, LOCAL, tmp_path, stop) as running:
-            assert requests.get(f"{running.address}/health", timeout=5).status_code == 200
+            assert requests.get(f"{running.address}/health", timeout=60).status_code == 200
             address = running.address
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{address}/health", timeout=5)
+            requests.get(f"{address}/health", timeout=60)
         assert not stop.is_set()
 
 

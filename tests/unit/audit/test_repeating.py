@@ -20,6 +20,6 @@ def test_neither_a_fault_nor_a_defect_ends_what_is_done_again_and_again(
         again.set()
 
     with caplog.at_level(logging.ERROR), Repeating("acts", act, told.append, every=0.01, again=0.01, latest=0.02):
-        assert again.wait(20)
+        assert again.wait(60)
     assert told == ([wrong] if isinstance(wrong, Fault) else [])
     assert caplog.messages == ([] if told else ["acts rests after ValueError"])

@@ -81,9 +81,9 @@ def test_an_arrow_passes_behind_no_box() -> None:
 
 
 def test_a_city_of_250_applications_is_drawn_in_less_than_a_mebibyte_and_two_seconds_of_work() -> None:
-    made, begin = city(250), time.process_time()
+    made, begin = city(250), time.thread_time()
     drawn = svg(made)
-    assert time.process_time() - begin < 2.0
+    assert time.thread_time() - begin < 2.0
     assert len(drawn.encode()) < 2**20
     assert drawn == svg(city(250))
 

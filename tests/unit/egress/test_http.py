@@ -17,6 +17,7 @@ from sovereign.egress.dial import Dialler, GuardedAdapter
 from sovereign.egress.policy import EgressPolicy
 from sovereign.egress.tls import context
 from tests.servers.peer import always, answer, each, peer, reset
+from tests.servers.ports import free_port
 from tests.servers.wayout import Time, way
 
 
@@ -234,20 +235,16 @@ def test_a_write_refused_for_its_pace_is_given_back_to_its_caller() -> None:
 
 def test_a_wait_is_interrupted_by_a_request_to_stop() -> None:
     stop = threading.Event()
-    with peer(always(answer(status="429 Slow", Retry_After="20"))) as vendor, way(vendor.url, stop=stop, patience=60.0) as out:
+    with peer(always(answer(status="429 Slow", Retry_After="900"))) as vendor, way(vendor.url, stop=stop, patience=9e2) as out:
         threading.Timer(0.2, stop.set).start()
-        began = real_time.monotonic()
         with pytest.raises(Interrupted):
             out.send(get(vendor.url))
-        assert real_time.monotonic() - began < 5
 
 
 def test_a_vendor_that_does_not_listen_is_provably_not_sent() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with way(url, time=Time()) as out, pytest.raises(NotSent) as fault:
-            out.send(get(url))
+    url = f"http://127.0.0.1:{free_port()}"
+    with way(url, time=Time()) as out, pytest.raises(NotSent) as fault:
+        out.send(get(url))
     assert not fault.value.may_have_arrived
     assert fault.value.fields["reason"] == "refused"
 

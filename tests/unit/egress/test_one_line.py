@@ -6,6 +6,13 @@ import time
 
 from sovereign.clock import now
 from sovereign.egress import Budgets
+from sovereign.egress.budget import HostBudget
+
+
+async def in_line(budget: HostBudget, many: int) -> None:
+    """Wait until so many stand in line."""
+    while len(budget._line) < many:  # noqa: ASYNC110 - they are what is waited for
+        await asyncio.sleep(0.005)
 
 
 def test_a_task_goes_when_a_thread_leaves_and_a_thread_when_a_task_leaves_in_the_order_they_came() -> None:
@@ -19,23 +26,23 @@ def test_a_task_goes_when_a_thread_leaves_and_a_thread_when_a_task_leaves_in_the
 
     async def run() -> None:
         async def write(name: str) -> None:
-            await budget.enter_task(now, 0.0, 5.0)
+            await budget.enter_task(now, 0.0, 60.0)
             order.append(name)
             budget.leave()
 
         budget.enter(now, time.sleep, stop, 0.0)
         first = asyncio.create_task(write("first"))
-        await asyncio.sleep(0.02)
+        await in_line(budget, 1)
         thread = threading.Thread(target=pull)
         thread.start()
-        await asyncio.sleep(0.05)
+        await in_line(budget, 2)
         second = asyncio.create_task(write("second"))
-        await asyncio.sleep(0.02)
+        await in_line(budget, 3)
         # The holder leaves from another thread, which must wake the loop.
         threading.Thread(target=budget.leave).start()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             await asyncio.gather(first, second)
-        thread.join(3)
+        thread.join(60)
 
     asyncio.run(run())
     assert order == ["first", "thread", "second"]
@@ -46,8 +53,8 @@ def test_a_task_that_gives_up_and_a_loop_that_closed_lose_no_place() -> None:
     budget.enter(now, time.sleep, stop, 0.0)
 
     async def gives_up() -> None:
-        task = asyncio.create_task(budget.enter_task(now, 0.0, 5.0))
-        await asyncio.sleep(0.02)
+        task = asyncio.create_task(budget.enter_task(now, 0.0, 60.0))
+        await in_line(budget, 1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -61,5 +68,5 @@ def test_a_task_that_gives_up_and_a_loop_that_closed_lose_no_place() -> None:
     budget.leave()
     entered = threading.Thread(target=budget.enter, args=(now, time.sleep, stop, 0.0), daemon=True)
     entered.start()
-    entered.join(2)
+    entered.join(60)
     assert not entered.is_alive()

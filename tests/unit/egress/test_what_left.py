@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,7 @@ from sovereign.egress import Broken, Budgets, EgressError, NotSent, Refused, Tim
 from sovereign.egress.errors import Busy, NoCredential, Unfinished
 from sovereign.egress.wire import Progress
 from tests.servers.peer import Script, always, answer, each, peer, reset
+from tests.servers.ports import free_port
 from tests.servers.wayout import call, channel
 
 
@@ -71,9 +73,7 @@ def test_a_read_on_a_connection_that_was_kept_is_sent_once_more_on_a_fresh_one()
 
 
 def test_nobody_listening_a_dead_name_and_a_hung_handshake_are_provably_not_sent() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     (refused,) = call(url, put(url))
     assert isinstance(refused, NotSent)
     assert refused.fields["reason"] == "refused"
@@ -134,16 +134,20 @@ def test_a_connection_the_peer_closed_while_it_rested_is_passed_over_without_los
 
 
 def test_a_write_uses_a_connection_that_rested_a_moment_and_dials_after_more_or_when_the_vendor_announces_less() -> None:
-    async def run(url: str, pause: float) -> None:
+    async def twice(url: str, pause: float) -> None:
         async with channel(url) as out:
             await out.send(put(url))
             await asyncio.sleep(pause)
             await out.send(put(url))
 
-    for headers, pause, connections in (({}, 0.0, 1), ({}, 1.1, 2), ({"keep_alive": "timeout=1"}, 0.7, 2)):
+    def connections(pause: float, **headers: str) -> int:
         with peer(always(answer(**headers))) as vendor:
-            asyncio.run(run(vendor.url, pause))
-            assert vendor.connections == connections
+            asyncio.run(twice(vendor.url, pause))
+        return vendor.connections
+
+    assert 1 in (connections(0.0) for _ in range(5)), "the machine may make one rest longer, not five"
+    assert connections(1.1) == 2
+    assert connections(0.7, keep_alive="timeout=1") == 2
 
 
 def test_silence_after_the_write_is_unknown_and_so_is_a_peer_that_takes_nothing() -> None:
@@ -154,7 +158,7 @@ def test_silence_after_the_write_is_unknown_and_so_is_a_peer_that_takes_nothing(
         (fault,) = call(vendor.url, put(vendor.url), timeout=0.3)
         assert isinstance(fault, TimedOut)
         assert (fault.fields["phase"], fault.may_have_arrived) == ("read", True)
-        (fault,) = call(vendor.url, put(vendor.url), timeout=5.0, total_timeout=0.3)
+        (fault,) = call(vendor.url, put(vendor.url), timeout=60.0, total_timeout=1.0)
         assert isinstance(fault, TimedOut)
         assert fault.fields["phase"] == "total"
     with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -169,22 +173,25 @@ def test_a_caller_that_gives_up_knows_whether_anything_left() -> None:
         budgets, found = Budgets(), [Progress(), Progress()]
         async with channel(url, budgets=budgets, concurrency=concurrency) as out:
             tasks = [asyncio.create_task(out.send(put(url), progress=progress)) for progress in found]
-            await asyncio.sleep(0.3)
+            while not found[0].left:  # noqa: ASYNC110 - the first has the only place, and is not answered
+                await asyncio.sleep(0.01)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # What they held is given back.
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(60):
                 assert (await out.send(Request("GET", url))).status == 200
         return [progress.left for progress in found]
 
     def script(connection: socket.socket, request: bytes) -> None:
         if request.startswith(b"PUT"):
-            time.sleep(1)
+            given_up.wait(60)
         connection.sendall(answer())
 
+    given_up = threading.Event()
     with peer(script) as vendor:
         assert asyncio.run(run(vendor.url, 1)) == [True, False]
+        given_up.set()
         assert len([request for request in vendor.requests if request.startswith(b"PUT")]) == 1
 
 

@@ -111,7 +111,7 @@ def test_a_subscriber_that_does_not_answer_slows_no_other(here: House) -> None:
     freed = threading.Event()
 
     def stuck(_: int) -> int:
-        freed.wait(60)
+        freed.wait(120)
         return 204
 
     with Receiver(stuck).listening() as slow, Receiver().listening() as quick:
@@ -157,7 +157,7 @@ def endless() -> Iterator[str]:
         finally:
             ended.set()
             server.shutdown(socket.SHUT_RDWR)
-    thread.join(30)
+    thread.join(60)
 
 
 def test_the_body_of_an_answer_is_not_read_however_long_it_is(here: House) -> None:

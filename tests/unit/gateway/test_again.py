@@ -38,7 +38,7 @@ async def settled(gateway: Gateway, name: str, *states: str) -> Receipt:
     stop = asyncio.Event()
     running = asyncio.create_task(gateway.run(stop))
     try:
-        for _ in range(1500):
+        for _ in range(3000):
             if gateway.receipt(name).state in states:
                 return gateway.receipt(name)
             await asyncio.sleep(0.02)
@@ -50,7 +50,7 @@ async def settled(gateway: Gateway, name: str, *states: str) -> Receipt:
 
 async def held(gateway: Gateway, ref: str = "a") -> str:
     asked = intent("add", ref)
-    assert (await gateway.submit(asked, wait=5)).state == "held"
+    assert (await gateway.submit(asked, wait=60)).state == "held"
     return asked.id
 
 
@@ -178,7 +178,7 @@ def test_what_was_approved_leaves_when_policy_now_asks_for_less(tmp_path: Path) 
 def test_what_an_operator_sends_again_is_decided_again(tmp_path: Path, change: Callable[[Council], None], why: str) -> None:
     async def work(gateway: Gateway, council: Council) -> None:
         asked = intent("add", "a")
-        assert (await gateway.submit(asked, wait=5)).state == "rejected"
+        assert (await gateway.submit(asked, wait=60)).state == "rejected"
         change(council)
         council.ahead = timedelta(days=10)  # past the day for which it was wanted at first
         council.desk(gateway).decide(asked.id, "approved", "operator.replay", "the vendor mended it")
@@ -195,7 +195,7 @@ def test_what_an_operator_sends_again_is_decided_again(tmp_path: Path, change: C
 def test_what_is_sent_again_past_its_first_term_meets_the_usual_retries(tmp_path: Path) -> None:
     async def work(gateway: Gateway, council: Council) -> None:
         asked = intent("note", "a")
-        assert (await gateway.submit(asked, wait=5)).state == "rejected"
+        assert (await gateway.submit(asked, wait=60)).state == "rejected"
         council.ahead = timedelta(days=10)  # past the week for which it was wanted at first
         council.desk(gateway).decide(asked.id, "approved", "operator.replay", "the vendor mended it")
         await settled(gateway, asked.id, "delivered", "expired")
@@ -210,7 +210,7 @@ def test_what_is_sent_again_past_its_first_term_meets_the_usual_retries(tmp_path
 def test_what_is_sent_again_is_wanted_for_a_week_and_no_longer(tmp_path: Path) -> None:
     async def work(gateway: Gateway, council: Council) -> None:
         asked = intent("note", "a")
-        await gateway.submit(asked, wait=5)
+        await gateway.submit(asked, wait=60)
         council.ahead = timedelta(days=10)
         council.desk(gateway).decide(asked.id, "approved", "operator.replay", "the vendor mended it")
         await settled(gateway, asked.id, "to_retry")
@@ -238,7 +238,7 @@ def test_rows_altered_after_the_approval_send_nothing_else_in_its_place(tmp_path
 def test_an_intent_at_rest_is_what_was_asked_and_its_digest_is_no_fact_of_the_log(tmp_path: Path) -> None:
     async def work(gateway: Gateway, council: Council) -> None:
         asked = replace(intent("add", "a"), person="hélène", headers=(("if-match", '"1"'),))
-        await gateway.submit(asked, wait=5)
+        await gateway.submit(asked, wait=60)
         with gateway._parts.state.read() as reader:
             assert kept(reader, gateway.sealing, gateway.deliveries.audit, asked.id) == asked
         council.vote(gateway, asked.id, "berthe")
@@ -257,7 +257,7 @@ def test_what_policy_wants_replaced_is_replaced_or_does_not_leave(tmp_path: Path
     async def work(gateway: Gateway, council: Council) -> None:
         plain = intent("note", "a")
         asked = replace(plain, body=b'{"ref":"a","nir":"185057800608491"}')
-        assert (await gateway.submit(asked, wait=5)).state == "held"
+        assert (await gateway.submit(asked, wait=60)).state == "held"
         council.vote(gateway, asked.id, "berthe")
         council.enact(masking('@pseudonymise("nir")'))
         await settled(gateway, asked.id, "denied", "delivered")

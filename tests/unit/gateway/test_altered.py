@@ -108,7 +108,7 @@ def test_a_row_altered_between_two_tries_is_not_tried_again(tmp_path: Path) -> N
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             asked = intent("note", "a")
-            await gateway.submit(asked, wait=5)
+            await gateway.submit(asked, wait=60)
             with gateway._parts.state.begin() as transaction:
                 transaction.execute(update(intents).where(intents.c.id == asked.id).values(operation="add"))
             assert (await settled(gateway, asked.id, "failed", "delivered", "confirmed")).why == "intent.altered"
@@ -123,7 +123,7 @@ def test_an_unknown_outcome_whose_row_was_altered_is_left_to_a_person_and_no_loo
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             asked = intent("add", "a")
-            await gateway.submit(asked, wait=5)
+            await gateway.submit(asked, wait=60)
             with gateway._parts.state.begin() as transaction:
                 transaction.execute(update(intents).where(intents.c.id == asked.id).values(client="other"))
             assert (await settled(gateway, asked.id, "inconclusive", "landed", "did_not_happen")).why == "intent.altered"
@@ -156,8 +156,8 @@ def test_no_digest_that_can_be_guessed_stands_in_the_database(tmp_path: Path) ->
 
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            assert (await gateway.submit(asked, wait=5)).state == "held"
-            assert (await gateway.submit(asked, wait=5)).replayed
+            assert (await gateway.submit(asked, wait=60)).state == "held"
+            assert (await gateway.submit(asked, wait=60)).replayed
             with gateway._parts.state.read() as reader:
                 columns = (intents.c.digest, idempotency.c.digest, approval_requests.c.digest)
                 held = {bytes(value) for column in columns for value in reader.execute(select(column)).scalars()}
@@ -214,16 +214,16 @@ def test_a_key_kept_by_an_earlier_version_still_answers_for_its_own_request_alon
             await work(gateway)
 
     async def first(gateway: Gateway) -> None:
-        await gateway.submit(asked, wait=5)
+        await gateway.submit(asked, wait=60)
         with gateway._parts.state.begin() as transaction:  # as an earlier version left it
             transaction.execute(update(intents).values(digest=asked.digest))
             transaction.execute(update(idempotency).values(digest=asked.digest))
             transaction.execute(text("INSERT INTO counters (name, value) VALUES ('digests', 0)"))
 
     async def then(gateway: Gateway) -> None:
-        assert (await gateway.submit(asked, wait=5)).replayed
+        assert (await gateway.submit(asked, wait=60)).replayed
         with pytest.raises(KeyReused):
-            await gateway.submit(intent("add", "b", key="k"), wait=5)
+            await gateway.submit(intent("add", "b", key="k"), wait=60)
         sealing = Sealing(gateway._parts.keys, gateway._parts.period)
         with gateway._parts.state.read() as reader:
             assert kept(reader, sealing, gateway.deliveries.audit, asked.id).digest == asked.digest

@@ -41,8 +41,8 @@ class Drill:
         return told.json()
 
     async def until(self, true: Callable[[], object]) -> None:
-        """Tell what is due until it is so, within 20 seconds."""
-        deadline = time.monotonic() + 20
+        """Tell what is due until it is so, within a minute."""
+        deadline = time.monotonic() + 60
         while not true():
             assert time.monotonic() < deadline, self.rows()
             await self.announcer.look()
@@ -184,7 +184,7 @@ def test_a_receiver_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> No
         free = threading.Event()
 
         def stuck(_: int) -> int:
-            free.wait(30)
+            free.wait(120)
             return 204
 
         with Receiver(stuck).listening() as slow, Receiver().listening() as quick:

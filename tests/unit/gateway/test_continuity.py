@@ -37,7 +37,7 @@ async def circuit(at: Door) -> str:
 
 
 async def until(at: Door, asked: Callable[[Door], Awaitable[str]], *wanted: str) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         if (found := await asked(at)) in wanted:
             return
         await asyncio.sleep(0.05)

@@ -18,7 +18,7 @@ from tests.servers.gate import gate, intent
 from tests.servers.ledger import Ledger, serving
 
 
-async def settled(gateway: Gateway, name: str, *states: str, seconds: float = 15.0) -> Receipt:
+async def settled(gateway: Gateway, name: str, *states: str, seconds: float = 60.0) -> Receipt:
     """Run the dispatcher until a delivery is in one of these states."""
     stop = asyncio.Event()
     running = asyncio.create_task(gateway.run(stop))
@@ -40,7 +40,7 @@ def told(mood: str, then: str = "ok") -> Ledger:
 def test_an_allowed_write_is_delivered_read_back_and_proven(tmp_path: Path) -> None:
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            receipt = await gateway.submit(intent("add", "a"), wait=5)
+            receipt = await gateway.submit(intent("add", "a"), wait=60)
             assert (receipt.state, receipt.status, receipt.vendor_id) == ("confirmed", 201, "a")
             acts = [each.act for each in gateway.deliveries.audit.entries()]
             assert acts == [
@@ -56,9 +56,9 @@ def test_an_allowed_write_is_delivered_read_back_and_proven(tmp_path: Path) -> N
 def test_a_denied_write_never_leaves(tmp_path: Path) -> None:
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            receipt = await gateway.submit(intent("add", "a", client="stranger"), wait=5)
+            receipt = await gateway.submit(intent("add", "a", client="stranger"), wait=60)
             assert (receipt.state, receipt.decision and receipt.decision.en) == ("denied", "by name")
-            tried = await gateway.submit(intent("add", "a"), wait=5, dry_run=True)
+            tried = await gateway.submit(intent("add", "a"), wait=60, dry_run=True)
             assert (tried.dry_run, tried.decision and tried.decision.effect) == (True, "allow")
 
     ledger = Ledger()
@@ -110,11 +110,11 @@ def test_a_lane_keeps_its_order_while_the_first_is_being_tried_again(tmp_path: P
 def test_a_key_given_again_delivers_once_and_a_key_of_another_request_is_refused(tmp_path: Path) -> None:
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            first = await gateway.submit(intent("add", "a", key="k"), wait=5)
-            again = await gateway.submit(intent("add", "a", key="k"), wait=5)
+            first = await gateway.submit(intent("add", "a", key="k"), wait=60)
+            again = await gateway.submit(intent("add", "a", key="k"), wait=60)
             assert (again.intent, again.replayed, again.status) == (first.intent, True, 201)
             with pytest.raises(KeyReused):
-                await gateway.submit(intent("add", "b", key="k"), wait=5)
+                await gateway.submit(intent("add", "b", key="k"), wait=60)
 
     ledger = Ledger()
     with serving(ledger) as url:
@@ -142,7 +142,7 @@ def test_what_an_operator_cut_off_waits_and_leaves_when_restored(tmp_path: Path)
 def test_nothing_that_was_written_is_readable_in_the_database(tmp_path: Path) -> None:
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            await gateway.submit(intent("add", "canari-7d1f02", lane="canari-lane"), wait=5)
+            await gateway.submit(intent("add", "canari-7d1f02", lane="canari-lane"), wait=60)
             with gateway._parts.state.read() as reader:
                 assert reader.execute(text("SELECT COUNT(*) FROM intents")).scalar() == 1
 

@@ -41,7 +41,7 @@ def test_a_payload_and_its_answer_go_when_their_days_are_over_and_the_receipt_st
         async with gate(tmp_path / "g", url) as gateway:
             asked = [intent("add", "a"), intent("note", "b"), intent("add", "c", client="stranger")]
             for each in asked:
-                await gateway.submit(each, wait=5)
+                await gateway.submit(each, wait=60)
             state, audit = gateway._parts.state, gateway._parts.audit
             with state.read() as reader:
                 sealed = bytes(reader.execute(select(intents.c.sealed).where(intents.c.id == asked[0].id)).scalar_one())
@@ -72,7 +72,7 @@ def test_what_waits_for_a_person_is_kept_however_old(tmp_path: Path, mood: str, 
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             asked = intent("note", "a", client=client)
-            assert (await gateway.submit(asked, wait=5)).state == state
+            assert (await gateway.submit(asked, wait=60)).state == state
             assert sweep(gateway, 3650) == 0
             assert kept(gateway._parts.state, asked.id)[0]
 
@@ -86,7 +86,7 @@ def test_more_than_one_piece_goes_in_one_sweep(tmp_path: Path, monkeypatch: pyte
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             for number in range(5):
-                await gateway.submit(intent("note", f"n{number}", key=f"k{number}"), wait=5)
+                await gateway.submit(intent("note", f"n{number}", key=f"k{number}"), wait=60)
             assert sweep(gateway, DAYS + 1) == 5
             with gateway._parts.state.read() as reader:
                 assert reader.execute(select(func.count()).select_from(idempotency)).scalar_one() == 0
@@ -98,13 +98,13 @@ def test_more_than_one_piece_goes_in_one_sweep(tmp_path: Path, monkeypatch: pyte
 def test_an_idempotency_key_is_forgotten_once_its_time_is_up_and_not_before(tmp_path: Path) -> None:
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
-            first = await gateway.submit(intent("add", "a", key="k"), wait=5)
+            first = await gateway.submit(intent("add", "a", key="k"), wait=60)
             sweep(gateway, 0.9)
-            assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
+            assert (await gateway.submit(intent("add", "a", key="k"), wait=60)).intent == first.intent
             sweep(gateway, 1.9)
-            assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent == first.intent
+            assert (await gateway.submit(intent("add", "a", key="k"), wait=60)).intent == first.intent
             sweep(gateway, 2.1)
-            assert (await gateway.submit(intent("add", "a", key="k"), wait=5)).intent != first.intent
+            assert (await gateway.submit(intent("add", "a", key="k"), wait=60)).intent != first.intent
 
     with serving(Ledger()) as url:
         asyncio.run(drill(url))

@@ -85,9 +85,9 @@ def test_values_are_replaced_in_the_whole_of_a_body_or_it_is_denied(tmp_path: Pa
     async def work(gateway: Gateway) -> None:
         assert gateway.spool is not None
         taken = await long(gateway, short)
-        assert (await gateway.submit(taken, wait=5)).state == "delivered"
+        assert (await gateway.submit(taken, wait=60)).state == "delivered"
         refused = await long(gateway, short + more)
-        told = await gateway.submit(refused, wait=5)
+        told = await gateway.submit(refused, wait=60)
         assert (told.state, told.decision and told.decision.en) == (
             "denied", "Policy wants values replaced in a body that is too long to be written anew.",
         )  # fmt: skip

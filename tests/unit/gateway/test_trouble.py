@@ -22,7 +22,7 @@ from tests.servers.ledger import Ledger, serving
 
 
 async def settled(gateway: Gateway, name: str, *states: str) -> Receipt:
-    for _ in range(1000):
+    for _ in range(3000):
         if gateway.receipt(name).state in states:
             return gateway.receipt(name)
         await asyncio.sleep(0.02)
@@ -122,11 +122,11 @@ def test_a_disk_that_does_not_confirm_ends_the_dispatcher_and_nothing_more_is_ta
     async def drill(url: str) -> None:
         async with gate(tmp_path / "g", url) as gateway:
             running = asyncio.create_task(gateway.run(asyncio.Event()))
-            await gateway.submit(intent("set", "a"), wait=5)
+            await gateway.submit(intent("set", "a"), wait=60)
             monkeypatch.setattr(Wal, "flush", fails)
             for ref in ("b", "c"):
                 with pytest.raises(StateUnsure):
-                    await gateway.submit(intent("set", ref), wait=5)
+                    await gateway.submit(intent("set", ref), wait=60)
             with pytest.raises(StateUnsure):
                 await running
 
@@ -140,7 +140,7 @@ def test_after_a_restart_a_probe_waits_for_what_the_vendor_may_still_do(tmp_path
     async def drill(url: str) -> None:
         asked = intent("add", "a")
         async with gate(tmp_path / "g", url) as gateway:
-            await gateway.submit(asked, wait=5)
+            await gateway.submit(asked, wait=60)
             with gateway._parts.state.begin() as transaction:
                 transaction.execute(update(deliveries).values(state="in_flight", outcome={}))
         before = now()

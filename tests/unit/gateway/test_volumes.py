@@ -18,7 +18,7 @@ THREE = policy(OPEN, rule("three", "forbid", "when { context.writes_this_hour >=
 
 async def states(gateway: Gateway, *refs: str) -> list[str]:
     """What becomes of writes that are asked for at once."""
-    asked = [gateway.submit(intent("set", ref), wait=5) for ref in refs]
+    asked = [gateway.submit(intent("set", ref), wait=60) for ref in refs]
     return sorted(each.state for each in await asyncio.gather(*asked))
 
 
@@ -39,12 +39,12 @@ def test_a_trial_and_what_could_not_be_kept_are_not_counted_and_a_restart_counts
     async def drill(url: str) -> None:
         async with sitting(tmp_path / "g", url, THREE) as (gateway, council):
             for number in range(4):
-                await gateway.submit(intent("set", f"t{number}"), wait=5, dry_run=True)
+                await gateway.submit(intent("set", f"t{number}"), wait=60, dry_run=True)
             with council.parts.state.begin() as transaction:
                 transaction.exec_driver_sql(FULL)
             for number in range(4):
                 with pytest.raises(Exception, match="full"):
-                    await gateway.submit(intent("set", f"f{number}"), wait=5)
+                    await gateway.submit(intent("set", f"f{number}"), wait=60)
             with council.parts.state.begin() as transaction:
                 transaction.exec_driver_sql("DROP TRIGGER full")
             assert await states(gateway, "a", "b") == ["delivered"] * 2

@@ -146,8 +146,19 @@ def _visits() -> Callable[..., pa.Table]:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """A session at clearance internal on a hundred visits, of at most two seconds a question."""
-    town = Town(tmp_path_factory.mktemp("town"))
-    mart = town.marts.ensure(town.VISITS.id, "internal", town.land(town.VISITS, visits(*range(100))))
-    with town.session(mart, limits=Limits(timeout=2, memory=256 << 20)) as opened:
+    """A session at clearance internal on a hundred visits."""
+    with _session(tmp_path_factory.mktemp("town"), 120) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """The same, of at most two seconds a question."""
+    with _session(tmp_path_factory.mktemp("town"), 2) as opened:
+        yield opened
+
+
+def _session(folder: Path, seconds: float) -> Session:
+    town = Town(folder)
+    mart = town.marts.ensure(town.VISITS.id, "internal", town.land(town.VISITS, visits(*range(100))))
+    return town.session(mart, limits=Limits(timeout=seconds, memory=256 << 20))

@@ -234,20 +234,20 @@ async def test_whoever_waits_is_told_when_who_closes_goes_away(state: State, mon
 
     def slow(wal: Wal) -> None:
         began.set()
-        assert free.wait(20)
+        assert free.wait(60)
         flush(wal)
 
     monkeypatch.setattr(Wal, "flush", slow)
     group = GroupCommit(state)
     first = asyncio.create_task(group.write(_add("first")))
-    await asyncio.to_thread(began.wait, 20)
+    await asyncio.to_thread(began.wait, 60)
     second = asyncio.create_task(group.write(_add("second")))
     closing_ = asyncio.create_task(group.close())
     await asyncio.sleep(0)
     closing_.cancel()
     await asyncio.wait({closing_})
     free.set()
-    assert await asyncio.wait_for(asyncio.gather(first, second), 20) == ["first", "second"]
+    assert await asyncio.wait_for(asyncio.gather(first, second), 60) == ["first", "second"]
     await group.close()
 
 
@@ -260,7 +260,7 @@ async def test_whoever_waits_is_told_when_the_writer_itself_is_cancelled(state: 
         await asyncio.sleep(0)
     assert group._work is not None
     group._work.cancel()
-    told = await asyncio.wait_for(asyncio.gather(*given, return_exceptions=True), 20)
+    told = await asyncio.wait_for(asyncio.gather(*given, return_exceptions=True), 60)
     assert [type(each) for each in told] == [RuntimeError] * 2
     assert await group.write(_add("after")) == "after"
     await group.close()

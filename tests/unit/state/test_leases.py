@@ -25,7 +25,7 @@ from sovereign.clock import now
 from sovereign.state import Leases, State
 Leases(State(Path(sys.argv[1])), now).acquire("ville", "other", timedelta(hours=9))
 print("held", flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 
@@ -78,7 +78,7 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once_and_that_of_a_livin
             leases.acquire("ville", "me", MINUTE)
         os.kill(process.pid, signal.SIGKILL)
         # Not reaped yet: a process that ended holds nothing, even while its entry stays.
-        deadline = real_time.monotonic() + 10
+        deadline = real_time.monotonic() + 60
         while leases.holder("ville") is not None and real_time.monotonic() < deadline:
             real_time.sleep(0.01)
         assert leases.acquire("ville", "me", MINUTE).token == 2
@@ -144,4 +144,4 @@ def test_a_renewal_that_fails_once_is_tried_again(tmp_path: Path) -> None:
     with State(tmp_path / "state.db") as state:
         leases = Stumbling(state, now)
         with leases.hold("x", "me", timedelta(seconds=0.3)):
-            assert leases.renewed.wait(10)
+            assert leases.renewed.wait(60)

@@ -42,7 +42,7 @@ def held_elsewhere(path: Path, statement: str) -> Iterator[None]:
         assert other.stdout.readline() == b"held\n"
         yield
     finally:
-        other.communicate(timeout=10)
+        other.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_threads_do_one_piece_of_work_a_connection_at_a_time_and_close_cleanly()
     gate, done = threading.Event(), list[str]()
 
     def perform(work: Work) -> None:
-        gate.wait(5)
+        gate.wait(60)
         done.append(work.id)
 
     workers = Threads(perform, 2)

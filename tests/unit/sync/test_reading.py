@@ -107,7 +107,7 @@ def test_a_full_channel_makes_the_reader_wait_and_a_large_item_passes_alone() ->
     time.sleep(0.05)
     assert waiting.is_alive()
     assert channel.get(1) == 1
-    waiting.join(2)
+    waiting.join(60)
     assert channel.get(1) == 2
     assert channel.get(0) is None
 
@@ -118,7 +118,7 @@ def test_a_closed_channel_lets_everybody_go() -> None:
     waiting = threading.Thread(target=channel.put, args=(2, 10))
     waiting.start()
     channel.close()
-    waiting.join(2)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 
