@@ -161,7 +161,7 @@ def hostile(tmp_path: Path, *answers: bytes, hold: bool = False) -> Iterator[Cal
                         sock.recv(65536)
                         sock.sendall(each)
                     if hold:
-                        over.wait(30)
+                        over.wait(60)
             except OSError:
                 pass
 
@@ -169,12 +169,18 @@ def hostile(tmp_path: Path, *answers: bytes, hold: bool = False) -> Iterator[Cal
         thread.start()
         url = f"imaps://localhost:{listening.getsockname()[1]}"
         policy = EgressPolicy(
-            "courrier", url, loopback=True, ca_bundle=tmp_path / "ca.pem", attempts=1, timeout=1.0, max_bytes=100_000
+            "courrier",
+            url,
+            loopback=True,
+            ca_bundle=tmp_path / "ca.pem",
+            attempts=1,
+            timeout=1.0 if hold else 60.0,
+            max_bytes=100_000,
         )
         with open_transport(policy, basic("jeanne", "canari-7d1f02"), Wandering()) as way:
             yield lambda: way.send(Request("LIST", f"{url}/", body=b'"" "*"', reads=True))
         over.set()
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(

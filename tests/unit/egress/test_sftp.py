@@ -299,7 +299,7 @@ def test_a_call_stops_when_it_is_asked_to(server: sshd.Sshd, folder: Path) -> No
 def test_silence_is_waited_for_no_longer_than_was_said(server: sshd.Sshd, folder: Path) -> None:
     with relaying(server.port) as relay:
         (folder / "a.bin").write_bytes(b"1")
-        with opened(server, folder, relay.port, timeout=1.0, connect_timeout=1.0, attempts=1) as out:
+        with opened(server, folder, relay.port, timeout=3.0, connect_timeout=60.0, attempts=1) as out:
             url = f"sftp://localhost:{relay.port}{folder}/a.bin"
             assert out.send(Request("GET", url)).body == b"1"
             relay.hold = True
@@ -311,11 +311,17 @@ def test_a_put_that_is_stopped_before_its_rename_is_told_as_not_sent(server: ssh
     stop = threading.Event()
     with relaying(server.port) as relay, opened(server, folder, relay.port, stop=stop, timeout=60.0) as out:
         relay.pause_at = 100_000
-        timer = threading.Timer(0.5, stop.set)
-        timer.start()
+
+        def stopping() -> None:
+            while not relay.hold:
+                stop.wait(0.01)
+            stop.set()
+
+        stopper = threading.Thread(target=stopping, daemon=True)
+        stopper.start()
         with pytest.raises(NotSent):
             out.send(Request("PUT", f"sftp://localhost:{relay.port}{folder}/a.bin", body=os.urandom(1_000_000)))
-        timer.join()
+        stopper.join(60)
         with pytest.raises(NotSent):
             out.send(Request("PUT", f"sftp://localhost:{relay.port}{folder}/b.bin", body=b"1"))
     assert not (folder / "a.bin").exists()
