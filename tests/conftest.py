@@ -7,7 +7,7 @@ as a defect.
 from typing import Final
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 LONGEST: Final = (
     "tests/journeys/test_tutorial.py",
@@ -22,7 +22,12 @@ LONGEST: Final = (
     "tests/property/gateway/test_exactly_once.py",
 )
 
-settings.register_profile("untimed", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.register_profile(
+    "untimed",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("untimed")
 
 

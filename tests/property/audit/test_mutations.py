@@ -147,7 +147,7 @@ def check(state: State, site: Site) -> None:
     assert found.witnessed.entries == WITNESSED
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=some.data())
 def test_no_published_file_is_altered_cut_or_removed_unseen(site: Site, tmp_path: Path, data: some.DataObject) -> None:
     copy = tmp_path / "audit"
