@@ -334,5 +334,6 @@ class _Read:
             return True
         if entry.tag is not None or entry.size is None:
             return False
-        again = {each.name: each for each in (yield from self.place.listing())}
-        return again.get(entry.name) != entry
+        again = next((each for each in (yield from self.place.listing()) if each.name == entry.name), None)
+        # It may have been given a tag since: one that rested long enough has one.
+        return again is None or (again.size, again.modified) != (entry.size, entry.modified)

@@ -29,12 +29,16 @@ ROWS = [{"id": str(n), "nom": f"Zoé {n}"} for n in range(4)]
 
 @dataclass
 class Depot:
-    """Files with the instants of their last change, as a folder and as an HTTP server. tags: whether it gives ETags."""
+    """Files with the instants of their last change, as a folder and as an HTTP server. tags: whether it gives ETags.
+
+    present: what the server's clock says at the first request, five seconds later at each; it does not say when None.
+    """
 
     files: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     tags: bool = True
     heads: bool = True
     status: int = 200
+    present: datetime | None = None
     calls: list[str] = field(default_factory=list)
 
     def put(self, name: str, body: bytes, at: datetime = NOW - timedelta(hours=1)) -> None:
@@ -55,6 +59,9 @@ class Depot:
             return Response(404, request.url, b"")
         body, at = self.files[name]
         headers = [("Content-Length", str(len(body))), ("Last-Modified", format_datetime(at, usegmt=True))]
+        if self.present is not None:
+            headers.append(("Date", format_datetime(self.present, usegmt=True)))
+            self.present += timedelta(seconds=5)
         if self.tags:
             headers.append(("ETag", f'"{hashlib.sha256(body).hexdigest()}"'))
         return Response(200, request.url, body if request.method == "GET" else b"", Headers(headers))
@@ -104,6 +111,13 @@ def test_a_file_on_a_server_is_read_once_and_asked_for_by_its_headers_afterwards
     assert [call.split()[0] for call in depot.calls] == (["HEAD"] if tags else ["HEAD", "GET"])
     depot.put("agents.csv", csv(ROWS[:3]), NOW)
     assert names(pull(depot, {"files": "agents.csv"}, first.cursors["agents"], **HTTP)) == ["0", "1", "2"]
+
+
+def test_a_file_that_is_given_its_tag_while_it_is_read_is_not_taken_for_one_that_changes() -> None:
+    depot = Depot(present=NOW)
+    depot.put("agents.csv", csv(ROWS), NOW)
+    got = pull(depot, {"files": "agents.csv"}, **HTTP)
+    assert (names(got), said(got)) == (["0", "1", "2", "3"], []), depot.calls
 
 
 def test_a_server_without_head_is_read_and_one_that_refuses_is_told() -> None:
