@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,20 @@ import pytest
 from sovereign.actor import SERVICE
 from sovereign.errors import Locked
 from sovereign.state import Jobs as Diary
+from sovereign.sync.cadence import parse
 from sovereign.sync.fence import lease_of
 from tests.servers.sites import CONNECTION, Town, town
 
 SECONDS = 90.0
 """Longer than a busy machine keeps a thread waiting."""
+
+EVERY = "15 minutes"
+
+
+def just_due() -> timedelta:
+    """By how much a clock is ahead that has just passed an instant when a run is due: none falls due while a test looks."""
+    present = datetime.now(UTC)
+    return parse(f"every {EVERY}").after(present, CONNECTION) + timedelta(seconds=1) - present
 
 
 def until(true: Callable[[], object]) -> None:
@@ -51,13 +60,13 @@ def serving(here: Town) -> Iterator[threading.Event]:
 
 
 def test_a_run_is_made_when_it_is_due_and_entered(tmp_path: Path) -> None:
-    with town(tmp_path, every="1 day") as here:
+    with town(tmp_path, every=EVERY, ahead=just_due()) as here:
         jobs = here.site.jobs()
         with serving(here):
             until(lambda: here.site.audit.entries(act="serve.started"))
             time.sleep(0.3)
             assert jobs.history() == ()
-            here.clock.offset = timedelta(hours=25)
+            here.clock.offset += timedelta(minutes=16)
             until(lambda: [due for due in jobs.history() if due.state == "succeeded"])
         (due,) = jobs.history()
         assert due.run == here.site.runs.latest(CONNECTION, 1)[0].run
@@ -67,11 +76,11 @@ def test_a_run_is_made_when_it_is_due_and_entered(tmp_path: Path) -> None:
 
 
 def test_a_run_missed_while_nothing_served_is_made_once_at_the_start(tmp_path: Path) -> None:
-    with town(tmp_path, every="1 day") as here:
+    with town(tmp_path, every=EVERY, ahead=just_due()) as here:
         with serving(here):
             until(lambda: here.site.audit.entries(act="serve.started"))
             time.sleep(0.3)
-        here.clock.offset = timedelta(days=5)
+        here.clock.offset += timedelta(hours=5)
         with serving(here):
             until(lambda: [due for due in here.site.jobs().history() if due.state == "succeeded"])
             time.sleep(1.5)
@@ -79,22 +88,22 @@ def test_a_run_missed_while_nothing_served_is_made_once_at_the_start(tmp_path: P
 
 
 def test_a_run_that_waits_for_the_vendor_goes_on_when_the_pause_is_over(tmp_path: Path) -> None:
-    with town(tmp_path, every="1 day", style="cursor") as here:
+    with town(tmp_path, every=EVERY, ahead=just_due(), style="cursor") as here:
         here.trouble("throttle", 3600, at=7)
         with serving(here):
             until(lambda: here.site.audit.entries(act="serve.started"))
-            here.clock.offset = timedelta(hours=25)
+            here.clock.offset += timedelta(minutes=16)
             until(lambda: [run for run in here.site.runs.latest(CONNECTION) if run.state == "waiting"])
-            here.clock.offset = timedelta(hours=27)
+            here.clock.offset += timedelta(hours=1)
             until(lambda: [run for run in here.site.runs.latest(CONNECTION) if run.state == "succeeded"])
         assert here.held() == here.there()
 
 
 def test_a_stop_ends_the_run_under_way_and_keeps_what_it_had(tmp_path: Path) -> None:
-    with town(tmp_path, 3000, latency=0.05, style="cursor", every="1 day") as here:
+    with town(tmp_path, 3000, latency=0.05, style="cursor", every=EVERY, ahead=just_due()) as here:
         with serving(here) as stop:
             until(lambda: here.site.audit.entries(act="serve.started"))
-            here.clock.offset = timedelta(hours=25)
+            here.clock.offset += timedelta(minutes=16)
             until(lambda: here.vendor.calls and len(here.vendor.calls) > 5)
             stop.set()
         run = here.site.runs.latest(CONNECTION, 1)[0]
@@ -104,7 +113,7 @@ def test_a_stop_ends_the_run_under_way_and_keeps_what_it_had(tmp_path: Path) -> 
 
 
 def test_a_run_that_its_process_died_of_is_made_at_the_start(tmp_path: Path) -> None:
-    with town(tmp_path, every="1 day") as here:
+    with town(tmp_path, every=EVERY, ahead=just_due()) as here:
         died_at = here.clock() - timedelta(minutes=1)
         Diary(here.site.state, here.clock).claim(CONNECTION, died_at)  # then the machine lost power
         with serving(here):
@@ -113,7 +122,7 @@ def test_a_run_that_its_process_died_of_is_made_at_the_start(tmp_path: Path) -> 
 
 
 def test_one_process_serves_a_site(tmp_path: Path) -> None:
-    with town(tmp_path, every="1 day") as here, serving(here):
+    with town(tmp_path, every=EVERY, ahead=just_due()) as here, serving(here):
         until(lambda: here.site.audit.entries(act="serve.started"))
         with pytest.raises(Locked):
             here.site.jobs().serve(threading.Event())
@@ -150,7 +159,7 @@ def test_an_archive_whose_removal_was_cut_short_is_removed_and_entered(tmp_path:
 
 
 def test_the_service_is_the_actor_of_what_it_does_by_itself(tmp_path: Path) -> None:
-    with town(tmp_path, 20, every="1 day") as here:
+    with town(tmp_path, 20, every="15 minutes") as here:
         Diary(here.site.state, here.clock).claim(CONNECTION, here.clock() - timedelta(minutes=1))  # due as soon as it serves
         command = [sys.executable, "-m", "sovereign.cli.main", "--site", str(here.root), "serve"]
         service = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -118,14 +118,16 @@ def settings(url: str, style: str = "page", **more: Json) -> dict[str, Any]:
 
 @contextmanager
 def town(
-    folder: Path, count: int = 500, *, cap: int = 50, latency: float = 0.0, cursor: bool = False, **asked: Json
-) -> Iterator[Town]:
-    """A new site connected to a vendor that has `count` records, in pages of `cap`."""
+    folder: Path, count: int = 500, *, cap: int = 50, latency: float = 0.0, cursor: bool = False,
+    ahead: timedelta = timedelta(), **asked: Json,
+) -> Iterator[Town]:  # fmt: skip
+    """A new site connected to a vendor that has `count` records, in pages of `cap`. ahead: by how much its clock is."""
     table = Table.of(agents(count), ("id",), "updated" if cursor else None)
     vendor = Vendor({"agents": table}, latency=latency, cap=cap)
     with pytest.MonkeyPatch.context() as patch, Sandbox(vendor) as sandbox:
         patch.setenv("CREDENTIALS_DIRECTORY", str(credentials(folder)))
         made = Town(folder / "site", table, vendor, sandbox.url)
+        made.clock.offset = ahead
         with Site.create(made.root, provider="systemd-cred:sovereign", name="Ville", clock=made.clock) as site:
             site.add_connection(CONNECTION, settings(sandbox.url, **asked))
             site.set_secret(CONNECTION, "agents", SECRET.encode())
