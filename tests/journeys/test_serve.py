@@ -38,6 +38,12 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def looking(here: Town) -> None:
+    """Wait until it is known when the next run is due: that it serves is entered before."""
+    diary = Diary(here.site.state, here.clock)
+    until(lambda: [job for job in diary.list() if job.due_at is not None])
+
+
 @contextmanager
 def serving(here: Town) -> Iterator[threading.Event]:
     stop, failed = threading.Event(), list[BaseException]()
@@ -63,7 +69,7 @@ def test_a_run_is_made_when_it_is_due_and_entered(tmp_path: Path) -> None:
     with town(tmp_path, every=EVERY, ahead=just_due()) as here:
         jobs = here.site.jobs()
         with serving(here):
-            until(lambda: here.site.audit.entries(act="serve.started"))
+            looking(here)
             time.sleep(0.3)
             assert jobs.history() == ()
             here.clock.offset += timedelta(minutes=16)
@@ -78,7 +84,7 @@ def test_a_run_is_made_when_it_is_due_and_entered(tmp_path: Path) -> None:
 def test_a_run_missed_while_nothing_served_is_made_once_at_the_start(tmp_path: Path) -> None:
     with town(tmp_path, every=EVERY, ahead=just_due()) as here:
         with serving(here):
-            until(lambda: here.site.audit.entries(act="serve.started"))
+            looking(here)
             time.sleep(0.3)
         here.clock.offset += timedelta(hours=5)
         with serving(here):
@@ -91,7 +97,7 @@ def test_a_run_that_waits_for_the_vendor_goes_on_when_the_pause_is_over(tmp_path
     with town(tmp_path, every=EVERY, ahead=just_due(), style="cursor") as here:
         here.trouble("throttle", 3600, at=7)
         with serving(here):
-            until(lambda: here.site.audit.entries(act="serve.started"))
+            looking(here)
             here.clock.offset += timedelta(minutes=16)
             until(lambda: [run for run in here.site.runs.latest(CONNECTION) if run.state == "waiting"])
             here.clock.offset += timedelta(hours=1)
@@ -102,7 +108,7 @@ def test_a_run_that_waits_for_the_vendor_goes_on_when_the_pause_is_over(tmp_path
 def test_a_stop_ends_the_run_under_way_and_keeps_what_it_had(tmp_path: Path) -> None:
     with town(tmp_path, 3000, latency=0.05, style="cursor", every=EVERY, ahead=just_due()) as here:
         with serving(here) as stop:
-            until(lambda: here.site.audit.entries(act="serve.started"))
+            looking(here)
             here.clock.offset += timedelta(minutes=16)
             until(lambda: here.vendor.calls and len(here.vendor.calls) > 5)
             stop.set()
