@@ -28,10 +28,7 @@ PAYLOAD = {
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials(tmp_path)))
-    environment = os.environ | {
-        "SOVEREIGN_SITE": str(tmp_path / "town"),
-        "SOVEREIGN_LANG": "en",
-    }  # fmt: skip
+    environment = os.environ | {"SOVEREIGN_SITE": str(tmp_path / "town"), "SOVEREIGN_LANG": "en"}
     present = datetime.now(UTC).replace(microsecond=0)
     vendor = Open311(reports(until=present), moods=["reversed", "unlimited"], now=present)
     settings: dict[str, Any] = {
@@ -50,12 +47,11 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
 
 
 @pytest.mark.parametrize(("family", "form"), [("klarschiff", "xml")])
-def test_a_server_as_it_is_found_is_copied_and_its_closures_too(family: str, form: str, tmp_path: Path) -> None:
-    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
-    environment = os.environ | {
-        "SOVEREIGN_PASSPHRASE_FILE": str(tmp_path / "passphrase"), "SOVEREIGN_SITE": str(tmp_path / "town"),
-        "SOVEREIGN_LANG": "en",
-    }  # fmt: skip
+def test_a_server_as_it_is_found_is_copied_and_its_closures_too(
+    family: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials(tmp_path)))
+    environment = os.environ | {"SOVEREIGN_SITE": str(tmp_path / "town"), "SOVEREIGN_LANG": "en"}
     present = datetime.now(UTC).replace(microsecond=0)
     city = Open311(reports(150, until=present), moods=FAMILIES[family], now=present)
     settings: dict[str, Any] = {
@@ -63,7 +59,7 @@ def test_a_server_as_it_is_found_is_copied_and_its_closures_too(family: str, for
         "network": {"loopback": True, "plaintext": True},
     }  # fmt: skip
     with Sandbox(city) as sandbox:
-        with Site.create(tmp_path / "town", passphrase=lambda: PASSPHRASE) as site:
+        with Site.create(tmp_path / "town", provider="systemd-cred:sovereign") as site:
             site.add_connection("mail", settings | {"url": f"{sandbox.url}/v2"})
         town = Town(tmp_path / "town", city, environment)
         town.run("sync", "run", "mail")
