@@ -31,7 +31,7 @@ class Request:
     params: Pairs = ()
     headers: Pairs = ()
     body: bytes | None = None
-    max_bytes: int | None = None
+    max_bytes: int | None = field(default=None, compare=False)
     reads: bool = False
     document: bool = False
     spooled: bool = field(default=False, compare=False)

@@ -6,6 +6,7 @@
 3. `file_whole` says by what a file is known to be whole: its format's own end, its marker, its trailer. Nothing of CSV says it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ SCHEMA: Final = pa.schema([
 ])  # fmt: skip
 LINES: Final = ("csv", "fixed", "jsonl")
 """Formats whose end nothing marks."""
+_NAME: Final = re.compile(r"\w[\w .()/'°%:-]{0,63}")
+"""What a column may be called in an error."""
 _INTERNAL: Final[Class] = "internal"
 _RANKS: Final[Mapping[Class, int]] = {"internal": 0, "personal": 1, "sensitive": 2}
 
@@ -152,12 +155,14 @@ def pages(dataset: Dataset, name: str, held: Table, *, marked: bool, after: int 
 
 
 def _keyed(dataset: Dataset, columns: Sequence[str]) -> None:
-    known = set(columns)
-    if known and (unknown := [key for key in dataset.settings.primary_key if key not in known]):
+    if columns and (unknown := [key for key in dataset.settings.primary_key if key not in columns]):
+        # What came may be another thing than the file, an error page for one: its words are then no names of columns.
+        named = len(columns) > 1 and all(map(_NAME.fullmatch, columns))
+        held = f" : {', '.join(sorted(columns))[:400]}" if named else ""
         raise SettingsError(
             field=f"{dataset.at}.primary_key",
-            expected_fr=f"des colonnes du fichier ; « {unknown[0]} » n'en est pas une : {', '.join(sorted(known))[:400]}",
-            expected_en=f"columns of the file; `{unknown[0]}` is none: {', '.join(sorted(known))[:400]}",
+            expected_fr=f"des colonnes du fichier ; « {unknown[0]} » n'en est pas une{held}",
+            expected_en=f"columns of the file; `{unknown[0]}` is none{held.replace(' :', ':')}",
         )
 
 

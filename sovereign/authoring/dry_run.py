@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sovereign.authoring.errors import NotEmpty
+from sovereign.authoring.errors import Diverged, NoRehearsal, NotEmpty, Unscrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ def dry_run(
     from saas_connectors.registry import make
     from sovereign.authoring.fixtures import write
     from sovereign.authoring.recording import record
+    from sovereign.authoring.rehearsals import ELSEWHERE
 
     connection = site.connection(name)
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -33,18 +34,23 @@ def dry_run(
         return make(connection.connector, name, settings, allowed)
 
     names = site.secrets.names(name) if connection.secret or connection.auth else []
-    with site.transport(name) as transport:
-        recorded = record(
-            connection.connector,
-            connection.options,
-            made,
-            lambda request: transport.send(replace(request, spooled=False)),
-            site.clock(),
-            secrets.token_bytes(32),
-            secrets=[site.secrets.get(name, each) for each in names],
-            streams=streams,
-            pages=pages,
-        )
+    try:
+        with site.transport(name) as transport:
+            recorded = record(
+                connection.connector,
+                connection.options,
+                made,
+                lambda request: transport.send(replace(request, spooled=False)),
+                site.clock(),
+                secrets.token_bytes(32),
+                secrets=[site.secrets.get(name, each) for each in names],
+                streams=streams,
+                pages=pages,
+            )
+    except (Unscrubbed, Diverged):
+        if connection.connector in ELSEWHERE:
+            raise NoRehearsal(target=connection.connector) from None
+        raise
     if folder is not None:
         write(recorded.fixtures, folder)
     facts = {"exchanges": len(recorded.fixtures.exchanges), "kept": folder is not None}

@@ -4,6 +4,7 @@ SovereignError
 ├── BadName        what a connector cannot be called
 ├── NotEmpty       the folder holds something already
 ├── NoTarget       nothing to test there
+│   └── NoRehearsal    a kind that only a connection can prove
 ├── BadFixtures    a fixtures folder that cannot be read: names the place
 ├── Unscrubbed     something of an answer cannot be scrubbed safely: names the place, never the value
 └── Diverged       the scrubbed answers do not replay as the real ones did
@@ -43,6 +44,16 @@ class NoTarget(SovereignError):
     en = "Nothing to test in `{target}`: {why_en}."
     todo_fr = "Donnez le dossier d'un paquet, un dossier de fixtures, ou un connecteur de « sovereign connector list »."
     todo_en = "Give the folder of a package, a fixtures folder, or a kind of `sovereign connector list`."
+
+
+class NoRehearsal(NoTarget):
+    """Nobody plays the vendor of this kind."""
+
+    code = "authoring.no_rehearsal"
+    fr = "Personne ne joue le fournisseur d'un connecteur « {target} » : il ne parle pas HTTP, et rien n'en est enregistré."
+    en = "Nobody plays the vendor of a connector `{target}`: it speaks no HTTP, and nothing of it is recorded."
+    todo_fr = "Éprouvez une connexion : « sovereign connection check NOM », puis « sovereign sync run NOM » et son verdict."
+    todo_en = "Prove a connection: `sovereign connection check NAME`, then `sovereign sync run NAME` and its verdict."
 
 
 class BadFixtures(SovereignError):

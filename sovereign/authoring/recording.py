@@ -23,8 +23,10 @@ from saas_connectors.conformance.driver import Shelf, converse
 from saas_connectors.connector import Catalog, Connector, Document, Evidence, Fetch, Holding, Page, ReadPlan, Slice, Told
 from saas_connectors.errors import ConnectorError
 from saas_connectors.request import Request, Response
+from sovereign.authoring.binary import legible
 from sovereign.authoring.errors import Diverged, Unscrubbed
 from sovereign.authoring.fixtures import VERSION, Counted, Fixtures, Manifest
+from sovereign.authoring.listings import told
 from sovereign.authoring.pseudonyms import Pseudonyms
 from sovereign.authoring.scrubbing import HOST, SHORT, Scrub, segments
 from sovereign.sync.errors import UnknownStream
@@ -164,7 +166,7 @@ def _scrubbed(real: Heard, settings: Mapping[str, Any], hosts: frozenset[str], p
             scrub.response(response, _place(at, real.exchanges), files.get(at))
             for at, (_, _, response) in enumerate(real.exchanges)
         ]
-    return made
+    return told(made, real.exchanges)
 
 
 def _files(real: Heard, pseudonyms: Pseudonyms) -> dict[int, bytes]:
@@ -247,9 +249,10 @@ def _verified(recorded: Fixtures, pseudonyms: Pseudonyms, hosts: frozenset[str],
     made = frozenset(pseudonyms.of(text) for text in pseudonyms)
     for at, (act, request, response) in enumerate(recorded.exchanges):
         place = f"{act} #{at + 1} ({request.method})"
-        for written in (request.full_url.encode(), request.body or b"", response.body, repr(request.headers).encode()):
+        body = legible(response.body)
+        for written in (request.full_url.encode(), request.body or b"", body, repr(request.headers).encode()):
             _bare(written, place, hosts, secrets)
-        for text in sorted(_texts(response.body)):
+        for text in sorted(_texts(body)):
             if len(text) >= SHORT and text in pseudonyms and text not in made and not _kept(pseudonyms, text):
                 raise Unscrubbed(place=place, why_fr="une valeur réelle y reste", why_en="a real value remains there")
     _bare(msgspec.json.encode(recorded.manifest), "settings", hosts, secrets)

@@ -1,7 +1,7 @@
 """Who plays the vendor for the kinds of connectors that ship with Sovereign: the sandboxes, in this process, without a socket.
 
 1. Each is as on its first day, small, with lists of a few pages; its credential is the sandbox's, shown by the real flows.
-2. A kind that reads a mailbox, a directory or a folder has none: its laws are held over a real server, by the tests.
+2. A kind that reads a mailbox or a directory has none (`ELSEWHERE`): its laws are held over a real server, by the tests.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from saas_connectors.auth import Auth
 from saas_connectors.conformance.driver import Send
 from saas_connectors.conformance.tampering import Lists
 from saas_connectors.connector import Json
-from saas_connectors.request import Request, Response
+from saas_connectors.request import Headers, Request, Response
 
 ADDRESS: Final = "http://vendor.example"
 STARTED: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -137,8 +137,33 @@ def _graph() -> Rehearsal:
     )
 
 
+def _files() -> Rehearsal:
+    """A place of files over HTTPS: one is a JSON array, the other a CSV."""
+    from saas_connectors.sandbox.drop import drop
+
+    held = drop(120)
+
+    def respond(request: Request) -> Response:
+        name = request.url.rpartition("/")[2]
+        if name not in held or request.method not in ("GET", "HEAD"):
+            return Response(404, request.full_url, b"")
+        kind = "application/json" if name.endswith(".json") else "text/csv"
+        body = held[name] if request.method == "GET" else b""
+        return Response(200, request.full_url, body, Headers([("Content-Type", kind)]))
+
+    streams = {
+        "agents": {"files": "agents.json", "primary_key": ["matricule"]},
+        "services": {"files": "services.csv", "primary_key": ["code"], "separator": ";"},
+    }
+    place = {"kind": "https", "files": sorted(held)}
+    settings = {"url": f"{ADDRESS}/depot/", "place": place, "streams": streams}
+    return Rehearsal(settings, lambda: respond, (Lists(r"/agents\.json$", "", plain="prenom"),))
+
+
 REHEARSALS: Final[Mapping[str, Callable[[], Rehearsal]]] = {
     "rest": _rest, "decp": _decp, "opendatasoft": _portal, "maarch": _maarch, "open311": _open311, "scim": _scim,
-    "graph-users": _graph,
+    "graph-users": _graph, "files": _files,
 }  # fmt: skip
 """By kind."""
+ELSEWHERE: Final = frozenset({"imap", "ldap"})
+"""Kinds that speak no HTTP: a connection alone can prove them."""

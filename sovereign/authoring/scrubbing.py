@@ -4,7 +4,7 @@
 2. Around the records, only counts, places of pages and a closed vocabulary are kept; every other text is replaced.
 3. JSON, JSON lines, CSV and XML are read as such, and so is what hides in a text: JSON, or text in base64.
 4. What is none of these is refused by its place, never guessed at. Bodies of refusals are emptied, headers dropped but a few.
-5. A file of the vendor is another file: nothing of it is read.
+5. A file of the vendor is another file: nothing of it is read. A body that is no text is another of its kind (`binary`).
 """
 
 import csv
@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from saas_connectors.request import Headers, Response
+from sovereign.authoring.binary import instead, like, plain
 from sovereign.authoring.errors import Unscrubbed
 
 HOST: Final = "vendor.example"
@@ -43,6 +44,7 @@ _COUNT: Final = frozenset({
 })  # fmt: skip
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _FILE: Final = re.compile(r"([^/\\\s]{1,200})(\.(?:json|xml|csv|geojson|pdf|zip|gz|parquet))")
+_ENDINGS: Final = {"csv": ".csv", "json": ".json", "xml;": ".xml", "/xml": ".xml", "text/": ".txt"}
 _SEGMENT: Final = re.compile(r"api|v\d{1,2}|collections|items|records|pages?|list")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9_-]{4}){4,}(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
 _DTD: Final = re.compile(
@@ -87,20 +89,33 @@ class Scrub:
 
     def body(self, response: Response, place: str) -> bytes:
         """Give another body."""
-        try:
-            text = response.body.removeprefix(b"\xef\xbb\xbf").decode()
-        except UnicodeDecodeError:
-            raise _refused(place, "un contenu binaire, ou d'un autre codage", "binary content, or in another charset") from None
-        kind, start = response.headers.get("Content-Type", "").lower(), text.lstrip()[:1]
+        path = urlsplit(response.url).path.lower()
+        return self._body(response.body, response.headers.get("Content-Type", "").lower(), path, place)
+
+    def _body(self, body: bytes, kind: str, path: str, place: str) -> bytes:
+        text = _text(body)
+        if text is None:
+            name = path + next((ending for said, ending in _ENDINGS.items() if said in kind), "")
+            return instead(
+                body, name, place, lambda inner, name: self._body(inner, kind, name, place), lambda row: self.row(row, place)
+            )
+        start = text.lstrip()[:1]
         if not start:
             return b""
         if start in '{["' or "json" in kind:
             return self._json(text, place)
         if start == "<":
             return self._xml(text, place)
-        if "csv" in kind or "text/plain" in kind:
+        if "csv" in kind or "text/plain" in kind or path.endswith(".csv"):
             return self._csv(text, place)
         raise _refused(place, "ni JSON, ni CSV, ni XML", "neither JSON, CSV nor XML")
+
+    def row(self, values: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+        """Give another record of a table, each cell of the same kind."""
+        return {
+            name: like(value, self.value(plain(value), self._class(name, "personal", inside=True), name, place))
+            for name, value in values.items()
+        }
 
     def _json(self, text: str, place: str) -> bytes:
         try:
@@ -246,6 +261,14 @@ def counts(name: str) -> bool:
     """Whether a name says a number of things or a place among them, in each of its words: `totalCount`, not `accountNumber`."""
     words = [word.lower() for word in _WORD.findall(name)]
     return bool(words) and all(word in _COUNT for word in words)
+
+
+def _text(body: bytes) -> str | None:
+    """The text that a body is; None when it is none."""
+    try:
+        return None if body[:4] in (b"PAR1", b"PK\x03\x04") else body.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _inside(held: str) -> str:

@@ -20,9 +20,9 @@ from saas_connectors.conformance.driver import Send
 from saas_connectors.conformance.tampering import Lists
 from saas_connectors.connector import Connector, Json, Writer
 from saas_connectors.installed import CONNECTORS, WRITERS, one
-from sovereign.authoring.errors import NoTarget
+from sovereign.authoring.errors import NoRehearsal, NoTarget
 from sovereign.authoring.fixtures import MANIFEST, Fixtures, load
-from sovereign.authoring.rehearsals import ADDRESS, REHEARSALS, STARTED
+from sovereign.authoring.rehearsals import ADDRESS, ELSEWHERE, REHEARSALS, STARTED
 
 _NOON: Final = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ MakeWriter = Callable[[str, Mapping[str, Json]], Writer]
 
 
 def cases(target: str) -> Iterator[Case]:
-    """Give what a target can be tried against; errors: NoTarget, BadFixtures, SettingsError, Unloadable."""
+    """Give what a target can be tried against; errors: NoTarget, NoRehearsal, BadFixtures, SettingsError, Unloadable."""
     path = Path(target)
     if (path / MANIFEST).is_file():
         recorded = load(path)
@@ -72,6 +72,8 @@ def _kind(kind: str) -> Iterator[Case]:
     if kind in REHEARSALS:
         yield _sandbox(kind)
         return
+    if kind in ELSEWHERE:
+        raise NoRehearsal(target=kind)
     found = None if kind in registry.KINDS else one(kind, "TARGET")
     if found is None and kind not in registry.KINDS:
         raise NoTarget(target=kind[:80], why_fr="aucun connecteur de ce nom", why_en="no connector of that name")

@@ -10,7 +10,7 @@ import pytest
 
 from saas_connectors.registry import KINDS
 from saas_connectors.sandbox import Sandbox, Table
-from sovereign.authoring.rehearsals import REHEARSALS
+from sovereign.authoring.rehearsals import ELSEWHERE, REHEARSALS
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -119,11 +119,20 @@ def test_a_kind_of_the_product_is_tried_on_the_sandbox(run: Run, kind: str) -> N
     assert [each["outcome"] for each in said.of("law")] == ["kept"] * 13
 
 
-@pytest.mark.parametrize("target", ["nothing", "imap", "."])
+@pytest.mark.parametrize("target", ["nothing", "."])
 def test_what_cannot_be_tried_says_what_to_give(run: Run, target: str) -> None:
     said = run("connector", "test", target, "--json")
     assert said.code == 2
     assert [each["code"] for each in said.errors] == ["authoring.no_target"]
+
+
+@pytest.mark.parametrize("kind", sorted(ELSEWHERE))
+def test_a_kind_that_speaks_no_http_says_which_commands_prove_it(run: Run, kind: str) -> None:
+    said = run("connector", "test", kind, "--json")
+    assert said.code == 2
+    assert [each["code"] for each in said.errors] == ["authoring.no_rehearsal"]
+    assert "sovereign connection check" in said.err
+    assert "sovereign sync run" in said.err
 
 
 @pytest.mark.parametrize("name", ["rest", "Acme", "a_b", "-a", "a-", "x" * 41, "a/b"])

@@ -78,12 +78,12 @@ def test_an_answer_four_times_its_cap_is_refused_in_the_memory_of_its_cap(tmp_pa
     assert told["grown"] < 2 * 16 * MIB + SLACK, f"{told['grown'] / MIB:.0f} MiB"
 
 
-def test_a_long_document_that_is_taken_is_held_twice_at_most(tmp_path: Path) -> None:
-    size = 48 * MIB
-    with flooded(tmp_path, Torrent(size, "chunked"), "document", 64 * MIB) as root:
+def test_a_long_document_that_is_taken_is_never_held(tmp_path: Path) -> None:
+    size = 80 * MIB
+    with flooded(tmp_path, Torrent(size, "chunked"), "document", 96 * MIB) as root:
         told = drunk(root)
         assert told["state"] == "succeeded", told
-        assert told["grown"] < 2.4 * size + SLACK, f"{told['grown'] / MIB:.0f} MiB"
+        assert told["grown"] < 0.4 * size + SLACK, f"{told['grown'] / MIB:.0f} MiB"
 
 
 @pytest.mark.torture
@@ -114,8 +114,8 @@ def test_an_export_of_a_gigabyte_and_a_document_of_two_meet_the_usual_cap(
 
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("what", "times"), [("export", 4), ("document", 2.4)])
-def test_an_answer_just_below_the_usual_cap_is_pulled_in_a_few_times_its_size(tmp_path: Path, what: str, times: float) -> None:
+@pytest.mark.parametrize(("what", "times"), [("export", 0.75), ("document", 0.2)])
+def test_an_answer_just_below_the_usual_cap_is_pulled_in_less_than_its_size(tmp_path: Path, what: str, times: float) -> None:
     with flooded(tmp_path, Torrent(250 * MIB, "chunked"), what, 256 * MIB) as root:
         told = drunk(root)
         print(f"{what} 250 MiB taken: {told['grown'] / MIB:.0f} MiB above {told['before'] / MIB:.0f}")  # noqa: T201
