@@ -10,7 +10,7 @@ import pytest
 from saas_connectors.auth import Auth, ClientCredentials
 from saas_connectors.aws import Signature
 from saas_connectors.connector import Json
-from saas_connectors.errors import Malformed, SettingsError, Unauthorized
+from saas_connectors.errors import Malformed, SettingsError, Unauthorized, refuses
 from saas_connectors.registry import auth
 from saas_connectors.request import Request, Response
 from saas_connectors.sandbox import Trouble, Vendor
@@ -143,6 +143,17 @@ def test_a_token_refused_or_malformed_is_an_error_without_a_word_of_the_answer(
     with pytest.raises(error) as refusal:
         going.send(Response(status, "", orjson.dumps(body)))
     assert SECRET not in f"{refusal.value} {refusal.value.fields}"
+
+
+@pytest.mark.parametrize(
+    ("status", "denied"), [(400, True), (401, True), (403, True), (429, False), (408, False), (503, False)]
+)
+def test_a_token_that_is_refused_is_told_from_one_that_cannot_be_had_now(status: int, denied: bool) -> None:
+    going = oauth().flow(ASKED)
+    next(going)
+    with pytest.raises(Unauthorized) as refusal:
+        going.send(Response(status, "", b'{"error": "invalid_grant"}'))
+    assert refuses(refusal.value) is denied
 
 
 def test_client_and_secret_are_form_encoded_before_basic_joins_them() -> None:

@@ -16,9 +16,12 @@ from saas_connectors.request import Headers, Request, Response
 from sovereign.clock import now
 from sovereign.egress.errors import CredentialRefused, NoCredential
 from sovereign.egress.sparing import Spared
+from sovereign.gateway.errors import VendorDown
 from sovereign.gateway.gateway import Gateway
+from sovereign.gateway.intent import BY_HTTP, WriteIntent
 from sovereign.gateway.outcome import of_fault, of_status
 from sovereign.gateway.ports import Parts
+from sovereign.gateway.reading import Read
 from sovereign.gateway.refusing import Refusing
 from sovereign.gateway.vendor import Sent
 from sovereign.state.outbound import circuits
@@ -168,6 +171,50 @@ def test_a_write_that_is_refused_for_reasons_of_its_own_holds_up_no_other_for_lo
 
     ledger = Ledger()
     ledger.odd = frozenset({"odd"})
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+    assert ledger.refused == 2
+
+
+def passed(ref: str) -> WriteIntent:
+    """A write of the pass-through."""
+    asked = intent("set", ref)
+    return replace(asked, door="http", operation=BY_HTTP, method="POST", path="/lines")
+
+
+def test_in_the_pass_through_a_401_that_asks_for_no_credentials_closes_when_it_comes_twice_in_a_row(tmp_path: Path) -> None:
+    async def drill(url: str) -> None:
+        async with House(tmp_path / "g", url).open() as gateway:
+            assert (await gateway.submit(passed("login"), wait=10)).state == "rejected"  # of a user of theirs, say
+            ledger.odd = frozenset({"second", "third"})
+            assert (await gateway.submit(passed("fine"), wait=10)).state == "delivered"
+            assert (await gateway.submit(passed("second"), wait=10)).state == "rejected"
+            third = passed("third")
+            await gateway.submit(third, wait=10)
+            await waits(gateway, third.id)
+            assert acts(gateway) == ["credential.refused"]
+
+    ledger = Ledger()
+    ledger.odd, ledger.challenges = frozenset({"login"}), False
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+    assert ledger.refused == 3
+
+
+def test_reads_that_show_a_refused_credential_close_the_connection_at_the_second(tmp_path: Path) -> None:
+    async def drill(url: str) -> None:
+        async with House(tmp_path / "g", url).open() as gateway:
+            read = Read("app", "ledger", "GET", "/lines?ref=a")
+            assert [(await gateway.reads.answer(read)).status for _ in range(2)] == [401, 401]
+            with pytest.raises(VendorDown):
+                await gateway.reads.answer(read)
+            asked = intent("set", "a")
+            await gateway.submit(asked, wait=0.2)
+            await waits(gateway, asked.id)
+            assert acts(gateway) == ["credential.refused"]
+
+    ledger = Ledger()
+    ledger.expects = RIGHT
     with serving(ledger) as url:
         asyncio.run(drill(url))
     assert ledger.refused == 2
