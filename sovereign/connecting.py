@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SETTINGS: Final = "sovereign.toml"
 SYSTEM: Final = frozenset({"information_schema", "main", "pg_catalog", "system", "temp"})
 """Schemas that the engine keeps for itself."""
+NAMED: Final = frozenset({"imap", "imaps", "ldap", "ldaps", "sftp"})
+"""Schemes of servers that let nobody in without an account."""
 KEYWORDS: Final = frozenset({
     "all", "analyse", "analyze", "and", "anti", "any", "array", "as", "asc", "asof", "asymmetric", "at",
     "authorization", "binary", "both", "by", "case", "cast", "check", "collate", "collation", "column", "concurrently",
@@ -79,6 +81,13 @@ def _readable(made: "Connection", root: Path) -> None:
             field=at,
             expected_fr=f"« {made.name} » est un mot réservé du SQL ; prenez un autre nom",
             expected_en=f"`{made.name}` is a reserved word of SQL; take another name",
+        )
+    if not made.auth and made.url.partition(":")[0] in NAMED:
+        example = f"""--set 'auth={{kind="basic",user="…"}}' --set secret={made.name}"""
+        raise BadSettings(
+            field=f"{at}.auth",
+            expected_fr=f"attendu : le compte qui se présente à ce serveur, comme {example}",
+            expected_en=f"expected the account that is shown to this server, such as {example}",
         )
     if made.auth and made.secret is None and "secret" not in made.auth:
         raise BadSettings(

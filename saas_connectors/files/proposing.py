@@ -6,8 +6,8 @@
 3. It names columns and settings; it quotes no cell.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from saas_connectors.errors import ConnectorError
+from saas_connectors.files.reading import keyed
 from saas_connectors.files.settings import Dataset, format_of
 from saas_connectors.formats import of, text
 from saas_connectors.formats.cells import Unsettled, days_of, numbers_of
@@ -25,6 +26,10 @@ from saas_connectors.formats.wrapping import unwrapped
 Said = tuple[str, str]
 _CELLS: Final = 20_000
 _MOST: Final = 40
+_BEFORE: Final = 10
+"""Lines before the titles among which these are looked for."""
+_START: Final = 65_536
+_TITLED: Final = ("csv", "xlsx", "ods")
 _BARE: Final = frozenset({"yyyymmdd", "ddmmyyyy"})
 """Ways to write a date that eight digits of any kind look like."""
 
@@ -38,8 +43,10 @@ def propose(dataset: Dataset, name: str, body: bytes) -> tuple[Said, ...]:
             raise Unsettled(
                 setting="format", why_fr="le nom du fichier ne le dit pas", why_en="the file's name does not say it"
             )
-        lines = _manner(dataset, kind, content)
-        records = of(kind).columns(content, Reading(options={**dataset.options, **dict(lines)})).records
+        lines: list[tuple[str, str | int]] = [*_manner(dataset, kind, content)]
+        records, skipped = _titled(dataset, kind, content, {**dataset.options, **dict(lines)})
+        if skipped:
+            lines.append(("skip", skipped))
     except ConnectorError as refusal:
         fr, en = refusal.diagnostics("fr").what, refusal.diagnostics("en").what
         return ((f"{dataset.name} : {fr}", f"{dataset.name}: {en}"),)
@@ -51,7 +58,42 @@ def propose(dataset: Dataset, name: str, body: bytes) -> tuple[Said, ...]:
     return tuple((f"{dataset.name} : {fr}", f"{dataset.name}: {en}") for fr, en in more)
 
 
-def _toml(value: str) -> str:
+def _columns(kind: str, content: bytes, options: Mapping[str, Any]) -> pa.Table:
+    return of(kind).columns(content, Reading(options=options)).records
+
+
+def _unknown(dataset: Dataset, records: pa.Table) -> str | None:
+    """The first column of the key that a file lacks; None when it has them all, or shows none."""
+    known = records.column_names
+    return next((key for key in dataset.settings.primary_key if known and key not in known), None)
+
+
+def _titled(dataset: Dataset, kind: str, content: bytes, options: Mapping[str, Any]) -> tuple[pa.Table, int]:
+    """The rows, and how many lines stand before their titles, which are told by the key: 0 unless some do."""
+    refusal: ConnectorError | None = None
+    try:
+        records = _columns(kind, content, options)
+        unknown = _unknown(dataset, records)
+        if unknown is None:
+            return records, 0
+    except ConnectorError as met:
+        refusal = met
+    looked = kind in _TITLED and not dataset.settings.skip and not dataset.settings.columns
+    start = content if kind != "csv" or len(content) <= _START else content[:_START].rpartition(b"\n")[0]
+    for skipped in range(1, _BEFORE + 1) if looked else ():
+        try:
+            below = _columns(kind, start, {**options, "skip": skipped})
+        except ConnectorError:
+            continue  # what stands there is no line of titles
+        if below.num_columns and _unknown(dataset, below) is None:
+            return _columns(kind, content, {**options, "skip": skipped}), skipped
+    if refusal is not None:
+        raise refusal
+    keyed(dataset, records.column_names)
+    return records, 0
+
+
+def _toml(value: str | int) -> str:
     return '"\\t"' if value == "\t" else msgspec.json.encode(value).decode()
 
 

@@ -82,7 +82,7 @@ def flown(
         try:
             with _by_name(dataset):
                 for made in flowing.tables():
-                    _keyed(dataset, made.column_names)
+                    keyed(dataset, made.column_names)
                     for piece in pieces(made):
                         if waiting is not None:
                             yield Page(dataset.name, waiting)
@@ -145,7 +145,7 @@ def _format(dataset: Dataset, name: str) -> str:
 
 def pages(dataset: Dataset, name: str, held: Table, *, marked: bool, after: int = 0) -> Iterator[Page | Evidence]:
     """Give what was set aside, then the evidence, then the records in pieces from the one numbered `after` on, numbered."""
-    _keyed(dataset, held.records.column_names)
+    keyed(dataset, held.records.column_names)
     if not after:
         yield from _set_aside(dataset, name, held.rejected)
         yield from _whole(dataset, name, marked=marked)
@@ -154,15 +154,18 @@ def pages(dataset: Dataset, name: str, held: Table, *, marked: bool, after: int 
             yield Page(dataset.name, piece, number + 1)
 
 
-def _keyed(dataset: Dataset, columns: Sequence[str]) -> None:
+def keyed(dataset: Dataset, columns: Sequence[str]) -> None:
+    """Refuse a file that lacks a column of the key; raises `SettingsError`."""
     if columns and (unknown := [key for key in dataset.settings.primary_key if key not in columns]):
         # What came may be another thing than the file, an error page for one: its words are then no names of columns.
         named = len(columns) > 1 and all(map(_NAME.fullmatch, columns))
         held = f" : {', '.join(sorted(columns))[:400]}" if named else ""
         raise SettingsError(
             field=f"{dataset.at}.primary_key",
-            expected_fr=f"des colonnes du fichier ; « {unknown[0]} » n'en est pas une{held}",
-            expected_en=f"columns of the file; `{unknown[0]}` is none{held.replace(' :', ':')}",
+            expected_fr=f"des colonnes du fichier ; « {unknown[0]} » n'en est pas une{held}. "
+            "Si des lignes précèdent les titres, « connection check » le propose (skip)",
+            expected_en=f"columns of the file; `{unknown[0]}` is none{held.replace(' :', ':')}. "
+            "If lines stand before the titles, `connection check` proposes it (skip)",
         )
 
 

@@ -178,6 +178,13 @@ def check(door: Door, name: str, confirm: bool) -> None:
     )  # fmt: skip
     for remark in remarks:
         door.out.say(f"! {remark}", f"! {remark}", style="yellow")
+    copied = {each.stream for each in site.repository.datasets() if each.connection == name}
+    for stream in sorted(each for each, said in found.get("streams", {}).items() if "types" in said and each in copied):
+        door.out.remark(
+            f"! {stream} a déjà une copie, où ces colonnes restent du texte : un flux d'un autre nom les aura typées.",
+            f"! {stream} has a copy already, where these columns stay text: a stream of another name has them typed.",
+            style="yellow",
+        )
     if found and confirm:
         _change(door, name, found)
     elif found:

@@ -6,7 +6,7 @@ from sovereign.cli.door import Door
 from sovereign.cli.marks import number, size
 from sovereign.cli.naming import dotted
 from sovereign.cli.output import Column, shown
-from sovereign.cli.telling import UNPROVEN
+from sovereign.cli.telling import UNPROVEN, evidence
 from sovereign.language import say
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def describe(door: Door, dataset: "DatasetId", manifest: "Manifest", clearance: 
     for fr, en in warnings:
         door.out.remark(f"! {fr}", f"! {en}", style="yellow")
     for each in manifest.verdict.evidence:
-        glyph = {True: "✓", False: "✗", None: "·"}[each.get("holds")]
-        text = f"{glyph} {each.get('check')} {shown(each['detail']) if each.get('detail') else ''}".rstrip()
+        text = evidence(each.get("check"), each.get("holds"), each.get("detail"))
         door.out.say(text, text)
     if manifest.verdict.state == "unverified" and not any(each.get("holds") for each in manifest.verdict.evidence):
         door.out.say(*(f"· {said}" for said in UNPROVEN))

@@ -36,13 +36,16 @@ MESSAGES: Final = (
     Column("sequence", "numéro", "number"),
     Column("event", "événement", "event"),
     Column("kind", "type", "type"),
-    Column("outcome", "état", "state", "state"),
+    Column("outcome", "état", "state"),
     Column("attempts", "essais", "attempts"),
     Column("at", "fait", "made", "time"),
     Column("next_at", "prochain essai", "next attempt", "time"),
     Column("why", "pourquoi", "why"),
 )
-_OUTCOMES: Final = ("waiting", "told", "given_up", "dropped")
+_OUTCOMES: Final = {
+    "waiting": ("… attend son tour", "… waiting"), "told": ("✓ pris", "✓ taken"),
+    "given_up": ("✗ jamais pris", "✗ never taken"), "dropped": ("· abandonné", "· dropped"),
+}  # fmt: skip
 _NAME: Final = argument("subscriber", fr="L'abonné.", en="The subscriber.")
 
 
@@ -121,7 +124,7 @@ def secret(door: Door, subscriber: str, file: Path | None) -> None:
 @_NAME
 @argument("event", required=False, fr="L'événement.", en="The event.")
 @option(
-    "--state", "outcome", type=click.Choice(_OUTCOMES), default=None,
+    "--state", "outcome", type=click.Choice(tuple(_OUTCOMES)), default=None,
     fr="Dans un état seulement ; given_up : jamais pris.", en="In one state only; given_up: never taken.",
 )  # fmt: skip
 @option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, fr="Combien, au plus.", en="How many, at most.")
@@ -138,12 +141,26 @@ def show(door: Door, subscriber: str, event: str | None, outcome: str | None, li
         return
     rows = [
         {
-            "sequence": each.sequence, "event": each.name, "kind": each.type, "outcome": each.outcome,
-            "attempts": each.attempts, "at": each.at, "next_at": each.next_at, "why": each.why,
+            "sequence": each.sequence, "event": each.name, "kind": each.type,
+            "outcome": each.outcome if door.out.json else say(*_OUTCOMES[each.outcome]),
+            "attempts": each.attempts, "at": each.at, "next_at": each.next_at,
+            "why": each.why if door.out.json else _why(each.why),
         }
         for each in box.list(subscriber, () if outcome is None else (outcome,), limit)
     ]  # fmt: skip
     door.out.table("subscriber.message", MESSAGES, rows, empty=("Aucun événement.", "No event."))
+
+
+def _why(code: str | None) -> str | None:
+    """Why a message was not taken, in words, with its code when they do not say it all."""
+    if code is None:
+        return None
+    kind, _, of = code.partition(".")
+    if kind in ("status", "http") and of.isdigit():
+        return say(f"l'abonné a répondu {of}", f"the subscriber answered {of}")
+    if kind == "egress":
+        return say(f"l'abonné n'a pas été joint ({code})", f"the subscriber was not reached ({code})")
+    return code
 
 
 @command.verb(

@@ -13,8 +13,8 @@ from sovereign.cli import exits
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.naming import CONNECTION
-from sovereign.cli.output import Column, shown
-from sovereign.cli.telling import UNPROVEN, as_record, blame, lasted, tell
+from sovereign.cli.output import Column
+from sovereign.cli.telling import UNPROVEN, as_record, blame, evidence, lasted, tell
 from sovereign.language import say
 
 if TYPE_CHECKING:
@@ -200,11 +200,10 @@ def show(door: Door, run: str | None) -> None:
     tell(door, outcome)
     for each in outcome.streams:
         for noted in each.evidence:
-            holds = {True: "✓", False: "✗", None: "·"}[noted.holds]
-            said = f"  {holds} {each.stream} · {noted.check} {shown(noted.detail) if noted.detail else ''}"
+            said = f"  {each.stream} · {evidence(noted.check, noted.holds, noted.detail)}"
             door.out.say(said, said)
         if each.verdict == "unverified" and not any(noted.holds for noted in each.evidence):
-            door.out.say(f"  · {each.stream} · {UNPROVEN[0]}", f"  · {each.stream} · {UNPROVEN[1]}")
+            door.out.say(f"  {each.stream} · {UNPROVEN[0]}", f"  {each.stream} · {UNPROVEN[1]}")
     blame(door, outcome)
 
 

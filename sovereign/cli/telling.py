@@ -1,11 +1,11 @@
 """How a run is told: what became of each stream, what it cost, what a person should look at, and why it failed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.cli.door import Door
 from sovereign.cli.marks import lasting, mark, several, size, when
-from sovereign.cli.output import Column
+from sovereign.cli.output import Column, shown
 from sovereign.language import say
 from vault.errors import Diagnostics
 
@@ -38,6 +38,12 @@ COUNTED: Final[dict[str, tuple[str, str]]] = {
     "personal": ("champ* personnel*", "personal field*"),
     "sensitive": ("champ* sensible*", "sensitive field*"),
 }
+
+
+def evidence(check: object, holds: bool | None, detail: Mapping[str, Any] | None) -> str:
+    """One piece of evidence on a line: whether it holds, what was checked, and its facts as `name=value`."""
+    glyph = {True: "✓", False: "✗", None: "·"}[holds]
+    return " ".join([glyph, str(check), *(f"{name}={shown(value)}" for name, value in (detail or {}).items())])
 
 
 def tell(door: Door, outcome: "RunOutcome") -> None:

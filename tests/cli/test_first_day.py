@@ -33,6 +33,33 @@ def test_what_a_check_proposes_is_confirmed_in_one_command(run: Run, staff: Path
     assert (again["proposed"], again["confirmed"]) == ({}, False)
 
 
+def test_types_confirmed_after_a_first_copy_are_said_to_come_late(run: Run, staff: Path) -> None:
+    assert "stay text" not in run("connection", "check", "rh").err
+    run("sync", "run", "rh")
+    assert "agents has a copy already" in run("connection", "check", "rh").err
+
+
+def test_lines_before_the_titles_are_found_by_the_key(run: Run, staff: Path, tmp_path: Path) -> None:
+    file = tmp_path / "depot" / "agents.csv"
+    file.write_bytes(b"Ville de Feurs;;;\r\nAgents;;;\r\n" + ROWS.encode("cp1252"))
+    assert run("sync", "run", "rh").code != 0
+    assert "skip = 2" in run("connection", "check", "rh", "--confirm").out
+    assert run("sync", "run", "rh").code == 0
+    assert run("query", "SELECT count(*) AS n FROM rh.agents", "--json").of("row")[0]["values"] == {"n": 2}
+    run("connection", "set", "rh", "streams.agents.primary_key=Numéro")
+    assert "`Numéro` is none" in run("connection", "check", "rh").out
+
+
+@pytest.mark.parametrize(("kind", "url"), [("ldap", "ldaps://dc1.ville.example"), ("imap", "imaps://mail.ville.example")])
+def test_a_server_that_lets_nobody_in_without_an_account_asks_for_it_when_it_is_added(
+    run: Run, site: Path, kind: str, url: str
+) -> None:
+    said = run("connection", "add", "server", "--connector", kind, "--url", url, "--json")
+    assert (said.code, said.errors[0]["field"]) == (2, "connections.server.auth")
+    account = ("--set", 'auth={kind="basic",user="sovereign"}', "--set", "secret=server")
+    assert run("connection", "add", "server", "--connector", kind, "--url", url, *account).code == 0
+
+
 def test_settings_change_in_one_command_and_comments_stay(run: Run, staff: Path) -> None:
     before = staff.read_text()
     said = run("connection", "set", "rh", "every=15 minutes", 'streams.agents.classes.internal=["Matricule"]')
