@@ -97,9 +97,13 @@ class Pull(Closures):
         """Ask for the list without a filter, and settle how windows are asked."""
         rows = yield from self._lately()
         self.state.first = len(rows)
+        undated = bool(rows)
         if not any(row.at for row in rows):  # nothing lately: a window that only a server that reverses it can fill
             reversed_window = (("start_date", stamp(self.until)), ("end_date", stamp(self.said.since)))
             rows = yield from self.windows.aside(reversed_window)
+            if undated and not any(row.at for row in rows):  # no window can be held against rows without a time
+                self.state.sense, self.state.phase = "ignored", "whole"
+                return
         yield from self._proved(rows)
 
     def _lately(self) -> Exchange[list[Reported]]:

@@ -11,6 +11,7 @@
 It asks nothing and decides nothing about completeness.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ _LAST: Final = Decimal(1).scaleb(-18)
 _JSON: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _TEXT = pa.string()
 _INSTEAD: Final = {"address_string": "address", "adress_id": "address_id", "status_note": "status_notes"}
+_ZONE: Final = re.compile(r" (?:([+-]\d\d:?\d\d)|UTC|GMT)$")
 _TIMES: Final = ("requested_datetime", "updated_datetime", "expected_datetime")
 _PLACES: Final = ("lat", "long")
 
@@ -240,9 +242,12 @@ def place(value: Json) -> Decimal | None:
 
 
 def instant(value: Json, zone: ZoneInfo) -> datetime | None:
-    """Read an ISO 8601 instant as UTC, in `zone` when it names none; None when it is not one."""
+    """Read an ISO 8601 instant as UTC, in `zone` when it names none; None when it is not one.
+
+    A space before the zone, and UTC for Z, are let pass: some servers write so.
+    """
     try:
-        found = datetime.fromisoformat(str(_alone(value)).strip())
+        found = datetime.fromisoformat(_ZONE.sub(lambda zone: zone[1] or "Z", str(_alone(value)).strip()))
         return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -248,6 +248,34 @@ def test_a_page_in_the_stead_of_a_service_s_attributes_is_told() -> None:
     assert {row["service_code"] for row in rows(again)} == {"001", "010", "20"}
 
 
+@pytest.mark.parametrize(
+    "said", ["2026-11-01 10:00:00 UTC", "2026-11-01 12:00:00 +0200", "2026-11-01T10:00:00.1234567Z"], ids=str
+)
+def test_times_are_read_as_servers_write_them(said: str) -> None:
+    here = city()
+    body = orjson.dumps([{"service_request_id": 7, "status": "closed", "requested_datetime": said}])
+    here.change = lambda _, __: answered(body)
+    (row,) = rows(here.pull())
+    assert row["requested_datetime"].replace(microsecond=0) == datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("moods", [["unlimited"], []], ids=str)
+def test_a_server_that_says_no_time_is_read_whole_and_once(moods: list[str]) -> None:
+    here = city(moods, format="json")
+
+    def timeless(_: Request, response: Response) -> Response:
+        kept = [
+            {name: held for name, held in one.items() if not name.endswith("_datetime")} for one in orjson.loads(response.body)
+        ]
+        return replace(response, body=orjson.dumps(kept))
+
+    here.change = timeless
+    found = here.pull()
+    assert len(rows(found)) == len(named(found)) == (400 if moods else 51)
+    assert [fact.holds for fact in facts(found, "filter_ignored")] == [False]
+    assert len(rows(here.again(found))) == len(rows(found))
+
+
 def test_a_server_that_went_back_in_time_is_read_in_full_and_said() -> None:
     here = city()
     before = here.pull()
