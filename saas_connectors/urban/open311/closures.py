@@ -1,6 +1,7 @@
 """What was open when it was last read, read again: the standard has no filter on changes.
 
-1. `updates`: by the extension `updated_after`, `updated_before`, where the server was seen to honour it.
+1. `updates`: by the extension `updated_after`, `updated_before`, where the server was seen to honour it, and while no second
+   saw more changes than an answer holds.
 2. `open`: by identifier, in lists, while they are few and the server answers such lists as it should.
 3. `leaves`: by lists of the open ones, a window at a time; a window whose list differs from what was known is read again.
 4. None of these filters is believed: each gives way to the next, and is said. Lists of identifiers that were not answered are
@@ -49,8 +50,10 @@ class Closures(Reading):
             if honoured and full and end - start > 1:
                 width = (end - start) // 2
                 continue
-            if honoured and full:
-                yield self._cut(rows, end - start)
+            if honoured and full:  # more changed in one second than an answer holds: closures are looked for the other way
+                yield Evidence(NAME, "page_cap", None, dict(self._cut(rows, end - start).detail))
+                state.at, state.phase = state.onward, self.followed
+                return
             state.seen = state.seen or any(row.id == known[0] for row in rows)
             last = end >= self.until
             if not honoured or (last and not state.seen):

@@ -142,3 +142,15 @@ def test_no_list_of_open_requests_is_asked_twice_because_it_was_full() -> None:
     assert max(given) < 40
     assert {name for name, row in named(found).items() if row["status"] == "open"} == {str(n) for n in range(1, 401, 2)}
     assert len(lists) <= 2 * 200 // 40
+
+
+def test_more_closures_in_one_second_than_an_answer_holds_are_all_found() -> None:
+    here = City(Open311(moods=["updates"], now=NOW, cap=30), {"cap": 30})
+    before = here.pull()
+    still = [one.id for one in here.vendor.held.values() if one.status == "open"]
+    here.vendor.now += timedelta(hours=1)
+    here.vendor.close(*still)
+    found = here.again(before)
+    assert len(still) > 30
+    assert {name for name, row in named(found).items() if row["status"] == "closed"} >= {str(one) for one in still}
+    assert [fact.holds for fact in facts(found, "page_cap")] == [None]
