@@ -1,7 +1,8 @@
 """Open311 GeoReport v2: the services of a city, their attributes, and the requests that people make, as three streams.
 
 1. Services and their attributes are read whole. While the list of services is what it was, the attributes are asked for again
-   once a week only; a list that did not move makes no page.
+   once a week only; a list that did not move makes no page. A service that withholds its attributes speaks against
+   completeness until a later read is refused them too: then it is a remark.
 2. Requests are pulled by `pull`.
 3. An endpoint that serves several jurisdictions may answer `[]` when none is named: `check` says so.
 """
@@ -113,15 +114,19 @@ class Open311:
         speech = self._speech()
         found = yield from speech.ask("services", "services")
         rows, invalid = records.services(found)
-        untold = 0
+        untold, withheld = 0, list[str]()
         digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:32]
-        cursor = {"services": digest, "read": started}
+        cursor: dict[str, Json] = {"services": digest, "read": started}
         if past and past.get("services") == digest and (name == "services" or started - past["read"] < _RECENT):
             yield Evidence(name, "unchanged", True, {"services": len(rows)})
             return {name: past}
         if name == "service_definitions":
             codes = [row["service_code"] for row in rows if row["metadata"]]
-            rows, invalid, untold = yield from self._definitions(speech, codes)
+            rows, invalid, untold, withheld = yield from self._definitions(speech, codes)
+        if withheld:
+            news = set(withheld).difference((past or {}).get("withheld", ()))
+            yield Evidence(name, "withheld", False if news else None, {"count": len(withheld), "new": len(news)})
+            cursor |= {"withheld": withheld} | ({"read": 0} if news else {})
         if untold:
             yield Evidence(name, "vanished", False, {"count": untold})
             cursor["read"] = 0  # asked again by the next read
@@ -135,13 +140,14 @@ class Open311:
             yield Page(name, tables[-1], cursor)
         return {name: cursor}
 
-    def _definitions(self, speech: Speech, codes: Iterable[str]) -> Exchange[tuple[list[dict[str, Json]], int, int]]:
-        """The attributes of services, how many cannot be read, and how many services gave a page in their stead.
+    def _definitions(self, speech: Speech, codes: Iterable[str]) -> Exchange[tuple[list[dict[str, Json]], int, int, list[str]]]:
+        """The attributes of services, how many cannot be read, how many services gave a page in their stead, which withhold.
 
         A service that promises some and has none (400, 404), or withholds them (403), is passed over when the interface says
         so; not so a server that withholds all.
         """
         rows: list[dict[str, Json]] = []
+        withheld: list[str] = []
         invalid = untold = given = 0
         left = [code for code in codes if code not in (".", "..")]
         while left:
@@ -159,14 +165,17 @@ class Open311:
                     last = asked[-1][0] == code and len(left) <= _AT_ONCE
                     if response.status not in (400, 403, 404) or (response.status == 403 and last and not given):
                         raise refusal from None
-                    untold += not (is_error("json", response) or is_error("xml", response))
+                    if not (is_error("json", response) or is_error("xml", response)):
+                        untold += 1
+                    elif response.status == 403:
+                        withheld.append(code)
                     continue
                 given += 1
                 for definition in told:
                     attributes, wrong = records.definitions(code, definition)
                     rows, invalid = rows + attributes, invalid + wrong
             left = left[_AT_ONCE:]
-        return rows, invalid, untold
+        return rows, invalid, untold, withheld
 
 
 def _jurisdiction(page: Malformed) -> Malformed:

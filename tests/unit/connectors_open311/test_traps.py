@@ -235,6 +235,19 @@ def test_a_service_that_promises_attributes_and_has_none_is_passed_over() -> Non
     assert facts(here.pull("service_definitions"), "vanished") == []
 
 
+def test_a_service_that_withholds_its_attributes_is_told_and_is_a_remark_once_it_still_does() -> None:
+    here = city(format="json")
+    here.change = lambda request, response: (
+        answered(b'[{"code": 403, "description": "no"}]', status=403) if request.url.endswith("services/010.json") else response
+    )
+    found = here.pull("service_definitions")
+    assert {row["service_code"] for row in rows(found)} == {"001", "20"}
+    again = here.again(found, "service_definitions")
+    quiet = here.again(again, "service_definitions")
+    told = [[(fact.holds, fact.detail) for fact in facts(each, "withheld")] for each in (found, again, quiet)]
+    assert told == [[(False, {"count": 1, "new": 1})], [(None, {"count": 1, "new": 0})], []]
+
+
 def test_a_page_in_the_stead_of_a_service_s_attributes_is_told() -> None:
     here = city(format="json")
     here.change = lambda request, response: (
