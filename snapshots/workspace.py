@@ -37,6 +37,9 @@ NARROW = 400_000
 
 THREADS = 2
 
+ALONE = 20_000
+"""Up to so many rows one thread does it all: to share them out costs more."""
+
 _private = Lock()
 
 
@@ -54,7 +57,7 @@ class Workspace:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.sql = _in_memory() if rows <= few else mart.connect()
         for setting in (
-            f"threads={threads}",
+            f"threads={threads if rows > ALONE else 1}",
             f"memory_limit='{memory}MiB'",
             "preserve_insertion_order=false",
             "allocator_flush_threshold='8MB'",
@@ -156,15 +159,15 @@ def _sweep(folder: Path) -> None:
 
 
 def together(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Join small tables of one schema until there are enough rows: a statement costs the same for few as for many."""
+    """Join small tables of one schema into pieces of at least so many rows: a statement costs the same for few as for many."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
         if sum(each.num_rows for each in waiting) >= rows:
-            yield pa.concat_tables(waiting)
+            yield pa.concat_tables(waiting).combine_chunks()
             waiting = []
     if waiting:
-        yield pa.concat_tables(waiting)
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 _COUNTING = pa.array(range(ROWS), pa.int64())
