@@ -22,6 +22,8 @@ from sovereign.state.refusals import CODE, LOOK, Refusal
 from vault.errors import Fault, Finding
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sovereign.parts import Parts
 
 
@@ -107,10 +109,15 @@ class Pulled:
                 self.site.audit.append(act, {"connection": self.connection}, {"way": "pull"}, within=transaction)
 
 
+def _standing(site: "Parts", reader: "Connection") -> list[Refusal]:
+    """The refusals of the connections that the site still has."""
+    return [each for each in refusals.standing(reader) if each.connection in site.settings.connections]
+
+
 def findings(site: "Parts") -> Iterator[Finding]:
     """Tell the connections whose credential a vendor refuses, and what to do."""
     with site.state.read() as reader:
-        held = refusals.standing(reader)
+        held = _standing(site, reader)
         waiting = {each.connection: sum(stopping(reader, each.connection).values()) for each in held}
     for name in dict.fromkeys(each.connection for each in held):
         mine = [each for each in held if each.connection == name]
@@ -127,13 +134,13 @@ def findings(site: "Parts") -> Iterator[Finding]:
 def refused(site: "Parts") -> frozenset[str]:
     """The connections whose credential is refused, by whichever way."""
     with site.state.read() as reader:
-        return frozenset(each.connection for each in refusals.standing(reader))
+        return frozenset(each.connection for each in _standing(site, reader))
 
 
 def gauges(site: "Parts") -> str:
     """Which credentials are refused, as text that Prometheus reads."""
     with site.state.read() as reader:
-        held = refusals.standing(reader)
+        held = _standing(site, reader)
     lines = ["# TYPE sovereign_credential_refused gauge"]
     lines += [f'sovereign_credential_refused{{connection="{each.connection}",way="{each.way}"}} 1' for each in held]
     return "\n".join(lines) + "\n"

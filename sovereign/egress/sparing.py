@@ -46,16 +46,21 @@ class Spared:
 
     async def showing(self, ask: Callable[[], Awaitable[Response]]) -> Response:
         """Carry out a request that shows the credential. Errors: CredentialRefused, those of the request."""
-        if self._accepted is not None and self._monotonic() - self._accepted < PROVEN:
+        if self._proven():
             return await self._noted(ask)
         had = False
         with suppress(TimeoutError):
             had = await asyncio.wait_for(self._turn.acquire(), PATIENCE)
         try:
-            return await self._noted(ask)
+            if not self._proven():
+                return await self._noted(ask)
         finally:
             if had:
                 self._turn.release()
+        return await self._noted(ask)  # the one before proved it: all that waited go at once
+
+    def _proven(self) -> bool:
+        return self._accepted is not None and self._monotonic() - self._accepted < PROVEN
 
     async def _noted(self, ask: Callable[[], Awaitable[Response]]) -> Response:
         if self._refused is not None and self._monotonic() - self._refused < QUIET:
@@ -129,13 +134,16 @@ class Sparing:
 
     def close(self) -> None:
         """Close the sockets, and keep how it ended with the credential."""
-        with self._lock:
-            if self._owed:
-                self._ledger.refuse(self._owed, 1)
-            elif self._accepted and not self._strikes:
-                self._ledger.accept()
-            self._owed, self._accepted = "", False
-        self._inner.close()
+        try:
+            with self._lock:
+                owed, accepted = self._owed, self._accepted and not self._strikes
+                self._owed, self._accepted = "", False
+                if owed:
+                    self._ledger.refuse(owed, 1)
+                elif accepted:
+                    self._ledger.accept()
+        finally:
+            self._inner.close()
 
     def __enter__(self) -> Self:
         return self

@@ -182,9 +182,10 @@ class Breaker:
         act: `credential.accepted`, or `credential.changed` when it, the settings or a person's word changed.
         """
         closed = self.get(transaction, name).state == "refused"
+        known = kept.forget(transaction, name, "write")  # a connection that was cut since stays cut
         if closed:
             self._put(transaction, name, "closed", now, 0, None, None)
-            kept.forget(transaction, name, "write")
+        if closed or known:
             self._audit.append(act, {"connection": name}, {"way": "write"}, actor=actor, within=transaction)
         return closed
 

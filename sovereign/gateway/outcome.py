@@ -99,6 +99,8 @@ def of_fault(error: Exception, sent: Sent, now: datetime, *, again: bool, maybe:
         if known and judged.refused:
             judged = plain(judged, maybe=maybe)
         return replace(judged, why=why) if known and judged.ends == "rejected" else judged
+    if sent.unseen and isinstance(error, CredentialRefused):  # its own look showed it, and what was to follow did not leave
+        return Outcome("to_retry", f"status.{REFUSED}", REFUSED, refused="answer")
     if sent.writing and not (isinstance(error, EgressError) and not error.may_have_arrived):
         return Outcome("to_retry" if again else "unknown", why, arrived=True, sick=isinstance(error, EgressError) or None)
     return _not_sent(error, why, maybe=maybe)

@@ -24,6 +24,7 @@ Send = Callable[[Request], Awaitable[Response]]
 Upload = Callable[[Request, Callable[[], AsyncIterator[bytes]], int], Awaitable[Response]]
 """Sends one request, once, its body read from what the function gives: so many bytes. Asked again only when nothing arrived."""
 _READS: Final = frozenset({"GET", "HEAD"})
+_REFUSED: Final = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Sent:
     """How far a write got. writing: its request was handed to the way out. status: what the vendor answered to it.
 
     holds: whether a look just before it showed that the vendor held already what is asked; None when that is not known.
+    unseen: whether its last look met a 401, which a connector may take for a look that does not tell.
     """
 
     writing: bool = False
@@ -86,6 +88,7 @@ class Sent:
     until: datetime | None = None
     response: Response | None = None
     holds: bool | None = None
+    unseen: bool = False
 
 
 async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None, *, size: int = 0) -> T:
@@ -114,6 +117,8 @@ async def converse(exchange: Exchange[T], send: Send, sent: Sent | None = None, 
                 response = await send(request)
                 if not reads and sent is not None:
                     sent.status, sent.response = response.status, response
+                elif sent is not None:
+                    sent.unseen = response.status == _REFUSED
                 responses.append(response)
             fetch, result = await beside(size, step, tuple(responses))
         return cast("T", result)

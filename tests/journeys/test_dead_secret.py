@@ -15,10 +15,12 @@ import pytest
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.cli.main import main
+from sovereign.credentials import findings, gauges, refused
 from tests.journeys.porter import clock
 from tests.journeys.test_flows import agent
 from tests.servers import scim2
 from tests.servers.served import Served, served
+from tests.servers.sites import CONNECTION, town
 
 HOUR = 3600
 NAME = "annuaire"
@@ -191,3 +193,14 @@ def test_a_scheduled_pull_shows_a_refused_password_at_most_twice_until_it_is_rep
         assert 1 <= here.refusals() - before - shown <= 2
         site.set_secret(NAME, NAME, scim2.TOKEN.encode())
         assert site.syncs.run(NAME, trigger="job").state == "succeeded"
+
+
+def test_a_connection_that_is_gone_is_no_longer_told_as_refused(tmp_path: Path) -> None:
+    with town(tmp_path, 5) as here:
+        here.site.set_secret(CONNECTION, "agents", b"expired")
+        assert here.sync().state == "failed"
+        assert ([each.subject for each in findings(here.site)], refused(here.site)) == ([CONNECTION], {CONNECTION})
+        assert f'connection="{CONNECTION}"' in gauges(here.site)
+        here.site.remove_connection(CONNECTION)
+        assert (list(findings(here.site)), refused(here.site)) == ([], set())
+        assert CONNECTION not in gauges(here.site)

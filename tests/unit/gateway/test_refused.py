@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from saas_connectors import registry
 from saas_connectors.auth import bearer
+from saas_connectors.connector import Writer
 from saas_connectors.errors import BadPayload, Moved, NotFound, Rejected, TokenDenied, Unauthorized
 from saas_connectors.request import Headers, Request, Response
 from sovereign.clock import now
@@ -38,11 +40,16 @@ GOOD = Way(auth=bearer("right"))
 
 @dataclass
 class House:
-    """A gateway whose credential is known by `mark`; `told`: what whoever runs the service was told."""
+    """A gateway whose credential is known by `mark`; `told`: what whoever runs the service was told.
+
+    writer: the connector, the ledger's own if none; spares: whether the way out shows no credential again that was refused just now.
+    """
 
     root: Path
     url: str
     mark: str = "wrong"
+    writer: Writer | None = None
+    spares: bool = False
     told: list[Fault] = field(default_factory=list)
 
     @asynccontextmanager
@@ -51,6 +58,10 @@ class House:
 
         def changed(parts: Parts) -> dict[str, object]:
             vendor = replace(parts.vendors("ledger"), mark=mark)
+            vendor = replace(vendor, writer=self.writer or vendor.writer)
+            if self.spares:
+                spared, out = Spared("ledger", vendor.host), vendor.send
+                vendor = replace(vendor, send=lambda request: spared.showing(lambda: out(request)))
             return {"vendors": lambda _: vendor, "refusing": Refusing(lambda _: self.mark, self.told.append)}
 
         async with gate(self.root, self.url, changed=changed, way=way) as gateway:
@@ -237,6 +248,25 @@ def test_what_was_shown_before_the_secret_changed_closes_nothing(tmp_path: Path)
         asyncio.run(drill(url))
 
 
+def test_a_departure_whose_look_is_refused_closes_the_connection(tmp_path: Path) -> None:
+    look = {"path": "/lines", "params": {"ref": "{ref}"}, "records": "", "match": {"ref": "ref"}}
+    leave = {"method": "POST", "path": "/lines", "schema": {"required": ["ref"], "properties": {"ref": {"type": "string"}}}, "entity": ["ref"], "departure": True, "look": look}
+
+    async def drill(url: str) -> None:
+        writer = registry.writer("rest", "ledger", {"url": url, "streams": {"lines": {"path": "/lines", "primary_key": ["ref"]}}, "operations": {"leave": leave}})
+        house = House(tmp_path / "g", url, writer=writer, spares=True)
+        async with house.open() as gateway:
+            asked = intent("leave", "a")
+            await gateway.submit(asked, wait=5)
+            await waits(gateway, asked.id)
+            assert (ledger.refused, acts(gateway), len(house.told)) == (1, ["credential.refused"], 1)
+
+    ledger = Ledger()
+    ledger.expects = RIGHT
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
+
+
 def test_requests_that_come_at_once_show_an_unproven_credential_once() -> None:
     async def drill() -> None:
         spared, shown = Spared("ledger", "vendor.example"), 0
@@ -251,6 +281,43 @@ def test_requests_that_come_at_once_show_an_unproven_credential_once() -> None:
         assert (shown, sum(isinstance(each, CredentialRefused) for each in found)) == (1, 7)
 
     asyncio.run(drill())
+
+
+def test_requests_that_waited_for_a_credential_to_be_proven_then_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign.egress.sparing.PATIENCE", 600.0)
+
+    async def drill() -> None:
+        spared, first, together = Spared("ledger", "vendor.example"), asyncio.Event(), asyncio.Barrier(3)
+
+        async def ask() -> Response:
+            if first.is_set():
+                await together.wait()
+            first.set()
+            return Response(200, "https://vendor.example/", b"")
+
+        async with asyncio.timeout(60):
+            found = await asyncio.gather(*(spared.showing(ask) for _ in range(4)))
+        assert [each.status for each in found] == [200] * 4
+
+    asyncio.run(drill())
+
+
+def test_a_new_secret_is_no_longer_told_as_refused_where_the_vendor_was_cut_since_and_stays_cut(tmp_path: Path) -> None:
+    async def drill(url: str) -> None:
+        async with House(tmp_path / "g", url).open() as gateway:
+            asked = intent("set", "a")
+            await gateway.submit(asked, wait=None)
+            await waits(gateway, asked.id)
+            with gateway._parts.state.begin() as transaction:
+                gateway.breaker.cut(transaction, "ledger", now(), "contract ended")
+                gateway.breaker.reopen(transaction, "ledger", now(), "credential.changed")
+                assert (standing(transaction), gateway.breaker.get(transaction, "ledger").state) == ((), "cut")
+            assert acts(gateway) == ["credential.refused", "credential.changed"]
+
+    ledger = Ledger()
+    ledger.expects = RIGHT
+    with serving(ledger) as url:
+        asyncio.run(drill(url))
 
 
 REQUEST = Request("POST", "https://vendor.example/users")
