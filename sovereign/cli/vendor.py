@@ -33,8 +33,10 @@ STATES: Final = {
     "closed": ("✓ ouvert", "✓ open"),  # a circuit that is closed lets writes through: people call that open
     "open": ("✗ en panne", "✗ down"),
     "half_open": ("… à l'essai", "… on trial"),
+    "refused": ("✗ secret refusé", "✗ secret refused"),
     "cut": ("✗ coupé", "✗ cut off"),
 }
+_REASONS: Final = {"operator": ("un opérateur", "an operator"), "credential": ("le secret", "the secret")}
 
 
 @command.verb("list", fr="Liste les fournisseurs et ce qui les attend.", en="List the vendors and what waits for them.")
@@ -54,8 +56,8 @@ def list_(door: Door) -> None:
                     "state": circuit.state if door.out.json else say(*STATES[circuit.state]),
                     "since": circuit.since,
                     "until": circuit.until,
-                    "reason": say("un opérateur", "an operator")
-                    if circuit.reason == "operator" and not door.out.json
+                    "reason": say(*_REASONS[circuit.reason])
+                    if circuit.reason in _REASONS and not door.out.json
                     else circuit.reason,
                     "waiting": sum(waits.values()),
                     "deliveries": waits,

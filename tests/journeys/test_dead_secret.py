@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from saas_connectors.sandbox import Sandbox, Table, Vendor
 from sovereign.cli.main import main
+from sovereign.cli.vendor import STATES
 from sovereign.credentials import findings, gauges, refused
+from sovereign.gateway.breaker import Breaker, Position
 from tests.journeys.porter import clock
 from tests.journeys.test_flows import agent
 from tests.servers import scim2
@@ -204,3 +206,20 @@ def test_a_connection_that_is_gone_is_no_longer_told_as_refused(tmp_path: Path) 
         here.site.remove_connection(CONNECTION)
         assert (list(findings(here.site)), refused(here.site)) == ([], set())
         assert CONNECTION not in gauges(here.site)
+
+
+@pytest.mark.parametrize(("language", "said"), [("fr", "✗ secret refusé"), ("en", "✗ secret refused")])
+def test_a_refused_secret_is_told_in_words_by_the_list_of_vendors(tmp_path: Path, language: str, said: str) -> None:
+    with town(tmp_path, 5) as here:
+        breaker = Breaker(here.site.state, here.site.audit)
+        with here.site.state.begin() as transaction:
+            breaker.refuse(transaction, CONNECTION, here.clock(), "mark", "status.401")
+        here.close()
+        told = io.StringIO()
+        with redirect_stdout(told):
+            assert main(["--site", str(here.root), "--lang", language, "vendor", "list"]) == 0
+        assert said in told.getvalue()
+
+
+def test_every_position_of_a_circuit_has_its_words() -> None:
+    assert set(get_args(Position)) == set(STATES)

@@ -42,7 +42,7 @@ GOOD = Way(auth=bearer("right"))
 class House:
     """A gateway whose credential is known by `mark`; `told`: what whoever runs the service was told.
 
-    writer: the connector, the ledger's own if none; spares: whether the way out shows no credential again that was refused just now.
+    writer: the connector, the ledger's own if none; spares: whether the way out shows no credential again just refused.
     """
 
     root: Path
@@ -250,10 +250,13 @@ def test_what_was_shown_before_the_secret_changed_closes_nothing(tmp_path: Path)
 
 def test_a_departure_whose_look_is_refused_closes_the_connection(tmp_path: Path) -> None:
     look = {"path": "/lines", "params": {"ref": "{ref}"}, "records": "", "match": {"ref": "ref"}}
-    leave = {"method": "POST", "path": "/lines", "schema": {"required": ["ref"], "properties": {"ref": {"type": "string"}}}, "entity": ["ref"], "departure": True, "look": look}
+    schema = {"required": ["ref"], "properties": {"ref": {"type": "string"}}}
+    leave = {"method": "POST", "path": "/lines", "schema": schema, "entity": ["ref"], "departure": True, "look": look}
 
     async def drill(url: str) -> None:
-        writer = registry.writer("rest", "ledger", {"url": url, "streams": {"lines": {"path": "/lines", "primary_key": ["ref"]}}, "operations": {"leave": leave}})
+        streams = {"lines": {"path": "/lines", "primary_key": ["ref"]}}
+        settings = {"url": url, "streams": streams, "operations": {"leave": leave}}
+        writer = registry.writer("rest", "ledger", settings)
         house = House(tmp_path / "g", url, writer=writer, spares=True)
         async with house.open() as gateway:
             asked = intent("leave", "a")
