@@ -189,7 +189,9 @@ def _cast(held: pa.ChunkedArray, kind: str, writing: Writing) -> tuple[pa.Array,
 def _told(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, Decimal) else written(value)
+    if isinstance(value, Decimal):  # a column takes the decimals of one of its values: the others are as whole as they came
+        return f"{value.to_integral_value() if value == value.to_integral_value() else value:f}"
+    return written(value)
 
 
 def _aside(raw: Raw, table: pa.Table, bad: Mapping[str, tuple[pa.Array, Reason]]) -> Table:

@@ -1,7 +1,7 @@
 """What stands for a body that is no text: of the same kind, with nothing real in it.
 
 1. A workbook of one sheet, a Parquet and a text of another charset are read, and written again around other values; so is what
-   lies in a gzip or a ZIP.
+   lies in a gzip or a ZIP, whose names are replaced too.
 2. Whatever else (an image, a PDF, a signature) is never looked into: as many zero bytes stand for it.
 """
 
@@ -30,10 +30,12 @@ def instead(
     place: str,
     other: Callable[[bytes, str], bytes],
     row: Callable[[Values], Values],
+    named: Callable[[str], str],
 ) -> bytes:
     """Give another body; raises `Unscrubbed`.
 
-    name: of the file, as its address says it; other: gives another text, or another of what lies within; row: another record.
+    name: of the file, as its address says it; other: gives another text, or another of what lies within; row: another record;
+    named: another name of what lies within.
     """
     try:
         if body[:2] == b"\x1f\x8b":
@@ -46,7 +48,7 @@ def instead(
             sink = io.BytesIO()
             with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
                 for entry in held.entries:
-                    made.writestr(part(entry.filename), other(held.read(entry), entry.filename))
+                    made.writestr(part(named(entry.filename)), other(held.read(entry), entry.filename))
             return sink.getvalue()
         if body[:4] == b"PAR1":
             return _table("parquet", body, row)
@@ -67,7 +69,7 @@ def legible(body: bytes) -> bytes:
         return legible(gunzipped(body, LIMITS))
     if body[:4] == b"PK\x03\x04":
         held = archive(body, LIMITS)
-        return b"\n".join(legible(held.read(entry)) for entry in held.entries)
+        return b"\n".join(each for entry in held.entries for each in (entry.filename.encode(), legible(held.read(entry))))
     if body[:4] == b"PAR1":
         return "\n".join(repr(each.values) for each in of("parquet").rows(body, Reading()) if isinstance(each, Row)).encode()
     return body

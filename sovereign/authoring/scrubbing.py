@@ -14,6 +14,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from posixpath import splitext
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -44,6 +45,7 @@ _COUNT: Final = frozenset({
 })  # fmt: skip
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _FILE: Final = re.compile(r"([^/\\\s]{1,200})(\.(?:json|xml|csv|geojson|pdf|zip|gz|parquet))")
+_ENDING: Final = re.compile(r"\.[A-Za-z0-9]{1,8}", re.ASCII)
 _ENDINGS: Final = {"csv": ".csv", "json": ".json", "xml;": ".xml", "/xml": ".xml", "text/": ".txt"}
 _SEGMENT: Final = re.compile(r"api|v\d{1,2}|collections|items|records|pages?|list")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9_-]{4}){4,}(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
@@ -97,8 +99,9 @@ class Scrub:
         if text is None:
             name = path + next((ending for said, ending in _ENDINGS.items() if said in kind), "")
             return instead(
-                body, name, place, lambda inner, name: self._body(inner, kind, name, place), lambda row: self.row(row, place)
-            )
+                body, name, place,
+                lambda inner, name: self._body(inner, kind, name, place), lambda row: self.row(row, place), self.named,
+            )  # fmt: skip
         start = text.lstrip()[:1]
         if not start:
             return b""
@@ -109,6 +112,16 @@ class Scrub:
         if "csv" in kind or "text/plain" in kind or path.endswith(".csv"):
             return self._csv(text, place)
         raise _refused(place, "ni JSON, ni CSV, ni XML", "neither JSON, CSV nor XML")
+
+    def named(self, path: str) -> str:
+        """Give another name of what lies in an archive: its ending as it was, and what the settings say."""
+        return "/".join(self._part(each) for each in path.split("/"))
+
+    def _part(self, name: str) -> str:
+        stem, ending = splitext(name)
+        if not name or name in self.segments or name == "__MACOSX":
+            return name
+        return f"{self.replace(stem)}{ending}" if _ENDING.fullmatch(ending) else self.replace(name)
 
     def row(self, values: Mapping[str, Any], place: str) -> Mapping[str, Any]:
         """Give another record of a table, each cell of the same kind."""

@@ -227,7 +227,7 @@ def origin(document: Document, responses: Sequence[Response]) -> int | None:
     for at, response in enumerate(responses):
         if document.content is response.given:
             return at
-    return next((at for at, response in enumerate(responses) if response.body == document.content), None)
+    return next((at for at, response in enumerate(responses) if response.given == document.content), None)
 
 
 def converse(exchange: Exchange[T], send: Send, connector: str) -> T:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from saas_connectors.formats import of
+from saas_connectors.formats.wrapping import zipped
 from saas_connectors.request import Headers, Request, Response
 from saas_connectors.sandbox import Sandbox
 from saas_connectors.sandbox.maarch import Maarch
@@ -123,6 +124,7 @@ def dropped() -> dict[str, bytes]:
         "agents.parquet": of("parquet").write(columns, rows),
         "agents.csv": csv.encode("cp1252"),
         "agents.csv.gz": gzip.compress(csv.encode()),
+        "agents.zip": zipped(f"{CANARY}.csv", csv.encode()),
     }
 
 
@@ -131,6 +133,7 @@ STREAMS = {
     "columns": {"files": "agents.parquet", "primary_key": ["id"]},
     "lines": {"files": "agents.csv", "primary_key": ["id"], "separator": ";", "encoding": "cp1252"},
     "packed": {"files": "agents.csv.gz", "primary_key": ["id"], "separator": ";"},
+    "archived": {"files": "agents.zip", "primary_key": ["id"], "separator": ";"},
 }
 
 

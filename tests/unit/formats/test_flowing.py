@@ -187,6 +187,8 @@ def test_json_whose_types_are_known_at_its_end_only(name: str) -> None:
     _, rejected = same(name, body.encode(), {"rare": "json"})
     assert len(rejected) == 2
     same(name, body.encode(), {"id": "int"})
+    _, rejected = same(name, body.encode(), {"x": "int"})
+    assert len(rejected) == ROWS - 300 + 2, "a number with decimals sets aside its own row alone"
 
 
 @pytest.mark.parametrize("end", [b'{"error": "x"}', b"]]", b"], 1", b",]", b',{"id": "\xff"}]', b""])

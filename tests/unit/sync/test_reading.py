@@ -17,7 +17,8 @@ from sovereign.sync.channel import Channel
 from sovereign.sync.errors import ConnectorFailed
 from sovereign.sync.landing import Landing, ResumePoint, condense
 from sovereign.sync.outcome import Noted
-from sovereign.sync.reading import Answered, Ended, Item, Readers, Stopped
+from sovereign.sync.reading import Answered, Ended, Item, Readers, Stopped, origin
+from vault.content import Held
 
 PLAN = ReadPlan((), {}, {}, now())
 PART = Slice("s/0", ("s",))
@@ -210,3 +211,11 @@ def test_the_same_remark_is_kept_once_and_a_flood_is_bounded() -> None:
     kept = condense([], flood)
     assert len(kept) == 200
     assert kept[-1].detail == {"count": 999}
+
+
+def test_an_empty_file_is_not_taken_for_an_answer_that_was_put_aside() -> None:
+    aside = Response(200, "https://v.example/1", b"", content=Held(b"a long body"))
+    assert origin(Document("s", "t", b""), [aside]) is None
+    assert origin(Document("s", "t", b"x"), [aside, Response(200, "https://v.example/2", bytes(bytearray(b"x")))]) == 1
+    assert aside.content is not None
+    assert origin(Document("s", "t", aside.content), [aside]) == 0
