@@ -39,10 +39,13 @@ from saas_connectors.request import Request, Response
 from sovereign.sync.channel import Channel
 from sovereign.sync.errors import ConnectorFailed
 from sovereign.sync.shelving import Desk
+from vault.content import Content
 from vault.errors import Fault
 
 WAITING: Final = 32 * 2**20
 """Bytes of documents fetched and not handed over that a slice may hold, before they are kept raw."""
+ASIDE: Final = 4 * 2**20
+"""Bytes, at most, for which one answer that was put aside counts among those that wait to be written."""
 
 Send: TypeAlias = Callable[[tuple[Request, ...]], tuple[Response, ...]]
 """Exchanges requests for responses, in their order."""
@@ -197,14 +200,14 @@ class Readers:
             if good and request.document:
                 loose.append(answered)
             else:
-                self._put(part, answered, len(answered.response.body))
+                self._put(part, answered, _weight(answered.response.given))
         if sum(len(each.response.body) for each in loose) > WAITING:
             self._keep(part, loose)
         return answers
 
     def _file(self, part: Slice, document: Document, loose: list[Answered]) -> Filed:
         filed = self._desk.name(document)
-        self._put(part, Filing(document, filed), len(document.content) if isinstance(document.content, bytes) else 0)
+        self._put(part, Filing(document, filed), _weight(document.content))
         self._desk.coming(document, filed)
         at = origin(document, [each.response for each in loose])
         if at is not None:
@@ -215,11 +218,16 @@ class Readers:
     def _keep(self, part: Slice, loose: list[Answered]) -> None:
         """Keep raw the documents that were fetched and never handed over."""
         for answered in loose:
-            self._put(part, answered, len(answered.response.body))
+            self._put(part, answered, _weight(answered.response.given))
         loose.clear()
 
     def _put(self, part: Slice, what: Answered | Filing | Page | Withdrawn | Evidence | Ended, size: int) -> None:
         self._channel.put(Item(part.key, what), size)
+
+
+def _weight(given: bytes | Content) -> int:
+    """What something that waits costs; what was put aside keeps a file open, and its place on the disk."""
+    return len(given) if isinstance(given, bytes) else min(given.size, ASIDE)
 
 
 def origin(document: Document, responses: Sequence[Response]) -> int | None:

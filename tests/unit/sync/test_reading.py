@@ -219,3 +219,28 @@ def test_an_empty_file_is_not_taken_for_an_answer_that_was_put_aside() -> None:
     assert origin(Document("s", "t", b"x"), [aside, Response(200, "https://v.example/2", bytes(bytearray(b"x")))]) == 1
     assert aside.content is not None
     assert origin(Document("s", "t", aside.content), [aside]) == 0
+
+
+def test_answers_put_aside_wait_to_be_written_in_bounded_number() -> None:
+    sent: list[Request] = []
+    ahead = threading.Event()
+
+    def send(requests: tuple[Request, ...]) -> tuple[Response, ...]:
+        sent.extend(requests)
+        if len(sent) > 2:
+            ahead.set()
+        return tuple(Response(200, each.url, b"", content=Held(bytes(5000))) for each in requests)
+
+    script = Scripted(*[Fetch((Request("GET", f"https://v.example/{n}", spooled=True),)) for n in range(30)])
+    readers = Readers(script, PLAN, [(PART, None)], send, Nowhere(), threads=1, memory=1000)  # type: ignore[arg-type]  # reads only
+    readers.start()
+    assert not ahead.wait(0.5), "one waits to be written, one to wait"
+    found = 0
+    while True:
+        alive = readers.reading
+        if readers.get(0.05) is not None:
+            found += 1
+        elif not alive:
+            break
+    readers.close()
+    assert (len(sent), found) == (30, 31)
