@@ -1,13 +1,16 @@
 """`sovereign delivery`: where each write stands, and what a person may decide about it."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sovereign.cli.commands import Noun, argument, option
 from sovereign.cli.door import Door
 from sovereign.cli.output import Column
+
+if TYPE_CHECKING:
+    from sovereign.site import Site
 
 command = Noun(
     "delivery",
@@ -51,7 +54,7 @@ def list_(door: Door, state: tuple[str, ...], connection: str | None, dead: bool
     site = door.site()
     wanted = (*state, *(DEAD if dead else ()))
     found = desk(site.state, site.audit, site.clock).list(states=wanted or None, connection=connection, limit=limit)
-    door.out.table("delivery", COLUMNS, [_row(each) for each in found], empty=("Aucune remise.", "No delivery."))
+    door.out.table("delivery", COLUMNS, _rows(site, found), empty=("Aucune remise.", "No delivery."))
 
 
 @command.verb("show", fr="Montre une remise, pas à pas.", en="Show one delivery, step by step.")
@@ -63,7 +66,7 @@ def show(door: Door, intent: str) -> None:
 
     site = door.site()
     delivery, events = desk(site.state, site.audit, site.clock).show(intent)
-    row = _row(delivery) | {"outcome": dict(delivery.outcome), "status": delivery.status}
+    row = _rows(site, [delivery])[0] | {"outcome": dict(delivery.outcome), "status": delivery.status}
     door.out.facts(
         "delivery",
         [(column, row[column.key]) for column in (*COLUMNS, Column("status", "réponse", "answer"))],
@@ -135,6 +138,16 @@ def _moved(door: Door, delivery: Any) -> None:  # noqa: ANN401 - a Delivery, who
 
     fr, en = STATES[delivery.state]
     door.out.done("delivery", f"{delivery.intent} : {fr}", f"{delivery.intent}: {en}", **_row(delivery))
+
+
+def _rows(site: "Site", found: Iterable[Any]) -> list[dict[str, Any]]:
+    """Deliveries as rows; one that waits because the secret of its connection is refused says so."""
+    from sovereign.state import refusals
+
+    with site.state.read() as reader:
+        closed = refusals.shut(reader)
+    rows = [_row(each) for each in found]
+    return [{**row, "why": refusals.because(row["state"], row["why"], row["connection"], closed)} for row in rows]
 
 
 def _row(delivery: Any) -> dict[str, Any]:  # noqa: ANN401 - a Delivery, whose module loads late

@@ -53,6 +53,9 @@ _EXACT: Final[dict[str, Words]] = {
     "credential.refused": Words(
         "le fournisseur refuse le secret de la connexion", "the vendor refuses the connection's secret"
     ),
+    "egress.credential_refused": Words(
+        "le secret venait d'être refusé : rien n'est parti", "the secret had just been refused: nothing was sent"
+    ),
     "gateway.cut": Words("le fournisseur est coupé", "the vendor is cut off"),
     "gateway.down": Words("le fournisseur ne répond plus", "the vendor does not answer"),
     "gateway.payload_gone": Words("son contenu a été effacé", "its content was erased"),

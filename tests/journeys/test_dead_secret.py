@@ -155,6 +155,7 @@ def test_departures_of_a_week_end_with_a_dead_secret_are_done_once_it_is_replace
             assert here.refusals() - before == 2
             assert here.shown(LEAVERS[0])["why"] == "credential.refused"
             assert [row["what"] for row in run("flow", "pending", "depart")] == [["secret"]] * len(LEAVERS)
+            assert {row["why"] for row in run("delivery", "list") if row["type"] == "delivery"} == {"credential.refused"}
             assert [each["state"] for each in run("vendor", "list") if each["connection"] == NAME] == ["refused"]
             assert {"error"} == {each["state"] for each in doctored() if each.get("check") == "credential.refused"}
             assert set(active(here.url).values()) == {True}
