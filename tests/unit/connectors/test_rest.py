@@ -262,7 +262,8 @@ def test_a_list_asked_by_post_carries_its_page_in_the_body() -> None:
     ("stream", "field"),
     [
         ({"pth": "x"}, "pth"),
-        ({"primary_key": "id"}, "primary_key"),
+        ({"primary_key": ""}, "primary_key"),
+        ({"primary_key": 5}, "primary_key"),
         ({"primary_key": []}, "primary_key"),
         ({"paging": {"kind": "pages"}}, "paging.kind"),
         ({"paging": {"kind": "page", "sise": 3}}, "paging.sise"),
