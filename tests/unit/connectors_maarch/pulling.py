@@ -14,6 +14,7 @@ from saas_connectors.sandbox.vendor import SECRET, USER
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 URL = "http://maarch.example"
+LETTERS: dict[str, Json] = {"streams": ["resources", "documents"]}
 EVERYTHING = frozenset({"admin_users", "admin_contacts", "update_status_mail", "update_resources"})
 
 
@@ -93,3 +94,14 @@ class Town:
         pulled = Pulled(reads, [f"{call.method}{call.path}" for call in self.server.calls])
         self.cursors |= pulled.cursors
         return pulled
+
+
+def town(letters: int = 20, **more: object) -> Town:
+    """A server of letters, read with their files alone."""
+    return Town(Maarch(letters, accounts=(agent(),), **more), dict(LETTERS))
+
+
+def checked(here: Town) -> tuple[tuple[str, str], ...]:
+    """What a check remarks, in French and English."""
+    found = converse(make("maarch", "courrier", {"url": URL, **here.settings}).check(), sender(here.server))
+    return tuple(found.remarks)
