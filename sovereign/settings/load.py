@@ -1,12 +1,11 @@
 """Read `sovereign.toml`: text to frozen values, or a `BadSettings` that names the field."""
 
-import difflib
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,10 +23,10 @@ from sovereign.settings.schema import (
     Limits,
     Network,
     SiteSettings,
-    Size,
 )
 from sovereign.settings.subscribers import MOST as MOST_SUBSCRIBERS
 from sovereign.settings.subscribers import Subscriber
+from sovereign.settings.tables import expectation, known_fields, read, table_of
 from sovereign.settings.whole import Settings
 
 MAX_BYTES = 2**20
@@ -42,7 +41,6 @@ _DEEP_KEY = re.compile(
     r"""(?<![A-Za-z0-9_\-])(?:(?:[A-Za-z0-9_\-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH  # noqa: UP031 — braces
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 def load(path: Path) -> Settings:
@@ -127,19 +125,19 @@ def line_of(text: str, field: str) -> int | None:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     known = ("site", "keys", "limits", "gateway", "audit", "backup", "connectors", "connections", "events", "subscribers")
-    _known(document, known, "")
-    tables = _table(document.get("connections", {}), "connections")
+    known_fields(document, known, "")
+    tables = table_of(document.get("connections", {}), "connections")
     settings = Settings(
         path=path,
-        site=_read(document.get("site", {}), SiteSettings, "site"),
-        keys=_read(document.get("keys", {}), KeySettings, "keys"),
-        limits=_read(document.get("limits", {}), Limits, "limits"),
+        site=read(document.get("site", {}), SiteSettings, "site"),
+        keys=read(document.get("keys", {}), KeySettings, "keys"),
+        limits=read(document.get("limits", {}), Limits, "limits"),
         gateway=_gateway(document.get("gateway", {})),
         audit=_audit(document.get("audit", {})),
-        connectors=_read(document.get("connectors", {}), ConnectorSettings, "connectors"),
+        connectors=read(document.get("connectors", {}), ConnectorSettings, "connectors"),
         backup=_backup(document.get("backup", {})),
         connections={name: _connection(name, table) for name, table in tables.items()},
-        events={name: _source(name, table) for name, table in _table(document.get("events", {}), "events").items()},
+        events={name: _source(name, table) for name, table in table_of(document.get("events", {}), "events").items()},
         subscribers=_subscribers(document.get("subscribers", {}), tables),
     )
     _zone(settings.site.zone, "site.zone")
@@ -147,7 +145,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
 
 
 def _gateway(value: object) -> GatewaySettings:
-    gateway = _read(value, GatewaySettings, "gateway")
+    gateway = read(value, GatewaySettings, "gateway")
     if (gateway.certificate is None) != (gateway.key is None):
         missing = "certificate" if gateway.certificate is None else "key"
         raise wrong(f"gateway.{missing}", "le certificat et sa clé vont ensemble", "a certificate and its key go together")
@@ -166,13 +164,13 @@ def _gateway(value: object) -> GatewaySettings:
 
 
 def _audit(value: object) -> AuditSettings:
-    table = _table(value, "audit")
-    audit = _read({name: each for name, each in table.items() if name != "witnesses"}, AuditSettings, "audit")
+    table = table_of(value, "audit")
+    audit = read({name: each for name, each in table.items() if name != "witnesses"}, AuditSettings, "audit")
     if audit.timestamps is not None:
         _reachable(audit.timestamps.url, audit.timestamps.network, "audit.timestamps")
     hints = get_type_hints(AuditSettings, include_extras=True)
     witnesses: dict[str, Witness] = {}
-    for name, each in _table(table.get("witnesses", {}), "audit.witnesses").items():
+    for name, each in table_of(table.get("witnesses", {}), "audit.witnesses").items():
         witnesses[name] = _witness(name, each, {known.key.partition("+")[0] for known in witnesses.values()})
     if len(witnesses) > MAX_WITNESSES:
         raise wrong("audit.witnesses", *expectation(hints["witnesses"]))
@@ -189,13 +187,13 @@ def _audit(value: object) -> AuditSettings:
 
 
 def _backup(value: object) -> BackupSettings:
-    table = _table(value, "backup")
-    backup = _read({name: each for name, each in table.items() if name != "targets"}, BackupSettings, "backup")
+    table = table_of(value, "backup")
+    backup = read({name: each for name, each in table.items() if name != "targets"}, BackupSettings, "backup")
     targets = {}
-    for name, each in _table(table.get("targets", {}), "backup.targets").items():
+    for name, each in table_of(table.get("targets", {}), "backup.targets").items():
         at = f"backup.targets.{name}"
         _named(name, at)
-        target = targets[name] = _read(each, BackupTarget, at)
+        target = targets[name] = read(each, BackupTarget, at)
         if (target.folder is None) == (target.bucket is None):
             raise wrong(f"{at}.folder", "soit « folder », soit « bucket »", "either `folder` or `bucket`")
         for field in ("url", "access_key", "secret") if target.bucket is not None else ():
@@ -232,7 +230,7 @@ def _witness(name: str, value: object, taken: set[str]) -> Witness:
 
     at = f"audit.witnesses.{name}"
     _named(name, at)
-    witness = _read(value, Witness, at)
+    witness = read(value, Witness, at)
     _reachable(witness.url, witness.network, at)
     try:
         fresh = Cosignatory.parse(witness.key).name not in taken
@@ -263,13 +261,13 @@ def _named(name: str, at: str) -> None:
 def _connection(name: str, value: object) -> Connection:
     at = f"connections.{name}"
     _named(name, at)
-    table = _table(value, at)
+    table = table_of(value, at)
     ours = {field: table[field] for field in Connection.__struct_fields__ if field in table}
     for reserved in ("name", "options"):
         if reserved in ours:
             raise BadSettings(field=f"{at}.{reserved}", expected_fr="champ réservé", expected_en="reserved field")
     options = {field: content for field, content in table.items() if field not in ours or field in ("url", "streams")}
-    connection = _read({**ours, "name": name, "options": options}, Connection, at)
+    connection = read({**ours, "name": name, "options": options}, Connection, at)
     if connection.every is not None and connection.schedule is not None:
         raise wrong(
             f"{at}.schedule", "soit « every », soit « schedule », pas les deux", "either `every` or `schedule`, not both"
@@ -283,7 +281,7 @@ def _connection(name: str, value: object) -> Connection:
 def _source(name: str, value: object) -> EventSource:
     at = f"events.{name}"
     _named(name, at)
-    source = _read(value, EventSource, at)
+    source = read(value, EventSource, at)
     if sum(each is not None for each in (source.type, source.type_field, source.type_header)) > 1:
         raise wrong(f"{at}.type", "un seul de type, type_field, type_header", "one of type, type_field, type_header")
     if source.type is not None and source.types:
@@ -299,7 +297,7 @@ def _source(name: str, value: object) -> EventSource:
 
 
 def _subscribers(value: object, connections: Mapping[str, object]) -> dict[str, Subscriber]:
-    tables = _table(value, "subscribers")
+    tables = table_of(value, "subscribers")
     if len(tables) > MOST_SUBSCRIBERS:
         raise wrong("subscribers", f"au plus {MOST_SUBSCRIBERS} abonnés", f"at most {MOST_SUBSCRIBERS} subscribers")
     return {name: _subscriber(name, table, connections) for name, table in tables.items()}
@@ -308,7 +306,7 @@ def _subscribers(value: object, connections: Mapping[str, object]) -> dict[str, 
 def _subscriber(name: str, value: object, connections: Mapping[str, object]) -> Subscriber:
     at = f"subscribers.{name}"
     _named(name, at)
-    wanted = _read(value, Subscriber, at)
+    wanted = read(value, Subscriber, at)
     _reachable(wanted.url, wanted.network, at)
     if not wanted.types and not wanted.changes:
         raise wrong(
@@ -330,73 +328,3 @@ def _zone(name: str, at: str) -> None:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
         raise wrong(at, "un fuseau horaire, comme « Europe/Paris »", "a time zone, such as `Europe/Paris`") from None
-
-
-def _table(value: object, at: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise wrong(at, "une table", "a table")
-    return value
-
-
-def _known(table: Mapping[str, object], fields: Iterable[str], at: str) -> None:
-    known = list(fields)
-    for field in table:
-        if field not in known:
-            near = difflib.get_close_matches(field, known, n=1, cutoff=0.6)
-            raise BadSettings(
-                field=f"{at}.{field}".lstrip("."),
-                expected_fr=f"champ inconnu (peut-être « {near[0]} »)"
-                if near
-                else f"champ inconnu ; connus : {', '.join(known)}",
-                expected_en=f"unknown field (perhaps `{near[0]}`)" if near else f"unknown field; known: {', '.join(known)}",
-            )
-
-
-def _read(value: object, kind: type[T], at: str) -> T:
-    """Convert a table field by field, so that the dotted name is exact at every depth."""
-    table = _table(value, at)
-    hints = get_type_hints(kind, include_extras=True)
-    _known(table, map(written, kind.__struct_fields__), at)
-    ready: dict[str, Any] = {}
-    for name, hint in hints.items():
-        field = written(name)
-        if field not in table:
-            continue
-        inner = get_args(hint)[0] if get_origin(hint) is not None and hasattr(hint, "__metadata__") else hint
-        kinds = (each for each in (inner, *get_args(inner)) if isinstance(each, type) and issubclass(each, msgspec.Struct))
-        if (struct := next(kinds, None)) is not None:
-            ready[name] = _read(table[field], struct, f"{at}.{field}")
-            continue
-        try:
-            ready[name] = msgspec.convert(table[field], hint, dec_hook=_size)
-        except msgspec.ValidationError:
-            raise wrong(f"{at}.{field}", *expectation(hint)) from None
-    for described in msgspec.structs.fields(kind):
-        if described.required and described.name not in ready:
-            raise wrong(f"{at}.{described.name}", *expectation(hints[described.name]))
-    return kind(**ready)
-
-
-def written(field: str) -> str:
-    """The name of a field as a file says it: `class_` is written `class`."""
-    return field.removesuffix("_")
-
-
-def expectation(hint: object) -> tuple[str, str]:
-    """What a field expects (French, English), from its annotation."""
-    for meta in getattr(hint, "__metadata__", ()):
-        if isinstance(meta, msgspec.Meta) and meta.extra:
-            return meta.extra["fr"], meta.extra["en"]
-    for argument in get_args(hint):
-        if get_origin(argument) is not Literal and (found := expectation(argument)) != _UNSAID:
-            return found
-    return _UNSAID
-
-
-_UNSAID = ("une autre valeur", "another value")
-
-
-def _size(kind: type, value: object) -> object:
-    if issubclass(kind, Size):
-        return kind.read(value)
-    raise NotImplementedError

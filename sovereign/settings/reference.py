@@ -7,7 +7,7 @@ from typing import get_type_hints
 import msgspec
 
 from sovereign.settings import audit, backup, events, schema, subscribers
-from sovereign.settings.load import expectation, written
+from sovereign.settings.tables import expectation, written
 
 _HEAD = """\
 # sovereign.toml

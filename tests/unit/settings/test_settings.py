@@ -27,8 +27,8 @@ from sovereign.settings import (
     template,
 )
 from sovereign.settings import schema as tables
-from sovereign.settings.load import expectation
 from sovereign.settings.reference import reference
+from sovereign.settings.tables import expectation
 from vault import notes
 from vault.cosignatures import Cosignatory
 
