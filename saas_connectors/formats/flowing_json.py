@@ -16,7 +16,9 @@ from saas_connectors.formats import text
 from saas_connectors.formats.columns import Raw, beyond, content, named
 from saas_connectors.formats.flowing import BLOCK, Again, Whole
 from saas_connectors.formats.flowing_lines import Lines
-from saas_connectors.formats.format import Reading, Rejected, Row, Truncated, Unreadable
+from saas_connectors.formats.format import Reading, Rejected, Row
+from saas_connectors.formats.json_lines import told
+from saas_connectors.formats.json_rows import named_faults
 from saas_connectors.lumps import NotArray, flowing
 from saas_connectors.shapes import Bounds, TooDeep, conform, join, observe_all, settle
 from vault.content import Content
@@ -96,31 +98,13 @@ def lines(content: Content, reading: Reading, sure: bool) -> _Json:
     def rows() -> Iterator[list[Row | Rejected]]:
         count = 0
         for block in held.blocks():
-            made = list(_lines(block.held.text, block.line, last=block.last))
+            made = list(told(block.held.text, block.line, last=block.last))
             count += len(made)
             if block.last:
                 text.counted(block.held, count)
             yield made
 
     return _Json(rows, reading).learn() if sure else _Json(rows, reading)
-
-
-def _lines(held: str, first: int, *, last: bool) -> Iterator[Row | Rejected]:
-    found = held.split("\n")
-    for number, line in enumerate(found, first):
-        if not line.strip():
-            continue
-        if text.undecoded(line):
-            yield Rejected(number, "undecodable", "", text.shown(line))
-            continue
-        try:
-            value = _DECODER.decode(line)
-        except (msgspec.DecodeError, RecursionError):
-            if last and number == first + len(found) - 1:
-                raise Truncated(why_fr="la dernière ligne n'est pas entière", why_en="its last line is not whole") from None
-            yield Rejected(number, "value", "", line)
-            continue
-        yield Row(number, value) if isinstance(value, dict) else Rejected(number, "shape", "", line)
 
 
 def array(content_: Content, reading: Reading, sure: bool) -> _Json:
@@ -131,22 +115,15 @@ def array(content_: Content, reading: Reading, sure: bool) -> _Json:
     def rows() -> Iterator[list[Row | Rejected]]:
         rank = 0
         try:
-            for lump in flowing(content_, _LUMP):
-                elements: list[Json] = _DECODER.decode(lump)
-                yield [
-                    Row(rank, each) if isinstance(each, dict) else Rejected(rank, "shape", "", content(each))
-                    for rank, each in enumerate(elements, rank + 1)
-                ]
-                rank += len(elements)
+            with named_faults():
+                for lump in flowing(content_, _LUMP):
+                    elements: list[Json] = _DECODER.decode(lump)
+                    yield [
+                        Row(rank, each) if isinstance(each, dict) else Rejected(rank, "shape", "", content(each))
+                        for rank, each in enumerate(elements, rank + 1)
+                    ]
+                    rank += len(elements)
         except NotArray:
             raise Whole from None
-        except RecursionError:
-            raise beyond("les niveaux admis", "the levels allowed") from None
-        except msgspec.DecodeError as refusal:
-            if "truncated" in str(refusal):
-                raise Truncated(why_fr="le JSON n'a pas sa fin", why_en="the JSON lacks its end") from None
-            raise Unreadable(why_fr="ce n'est pas du JSON", why_en="it is not JSON") from None
-        except UnicodeDecodeError:
-            raise Unreadable(why_fr="ce n'est pas de l'UTF-8", why_en="it is not UTF-8") from None
 
     return _Json(rows, reading).learn() if sure else _Json(rows, reading)

@@ -29,22 +29,9 @@ class _JsonLines:
         if not held.text.strip():
             raise Truncated(why_fr="il est vide", why_en="it is empty")
         count = 0
-        lines = held.text.split("\n")
-        for number, line in enumerate(lines, held.skipped + 1):
-            if not line.strip():
-                continue
+        for row in told(held.text, held.skipped + 1):
             count += 1
-            if text.undecoded(line):
-                yield Rejected(number, "undecodable", "", text.shown(line))
-                continue
-            try:
-                value = _DECODER.decode(line)
-            except (msgspec.DecodeError, RecursionError):
-                if number == held.skipped + len(lines):
-                    raise Truncated(why_fr="la dernière ligne n'est pas entière", why_en="its last line is not whole") from None
-                yield Rejected(number, "value", "", line)
-                continue
-            yield Row(number, value) if isinstance(value, dict) else Rejected(number, "shape", "", line)
+            yield row
         text.counted(held, count)
 
     def columns(self, body: bytes, settings: Reading) -> Raw:
@@ -57,3 +44,22 @@ class _JsonLines:
 
 
 JSONL: Final = _JsonLines()
+
+
+def told(held: str, first: int, *, last: bool = True) -> Iterator[Row | Rejected]:
+    """Give the rows of some lines. first: the number of the first; last: no others follow, so a cut one is Truncated."""
+    lines = held.split("\n")
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        if text.undecoded(line):
+            yield Rejected(number, "undecodable", "", text.shown(line))
+            continue
+        try:
+            value = _DECODER.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            if last and number == first + len(lines) - 1:
+                raise Truncated(why_fr="la dernière ligne n'est pas entière", why_en="its last line is not whole") from None
+            yield Rejected(number, "value", "", line)
+            continue
+        yield Row(number, value) if isinstance(value, dict) else Rejected(number, "shape", "", line)

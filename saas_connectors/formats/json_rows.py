@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -55,8 +56,15 @@ def decoded(body: bytes, limits: Limits) -> Json:
     body = body.removeprefix(b"\xef\xbb\xbf").strip()
     if not body:
         raise Truncated(why_fr="il est vide", why_en="it is empty")
-    try:
+    with named_faults():
         return _DECODER.decode(body)
+
+
+@contextmanager
+def named_faults() -> Iterator[None]:
+    """Say in words of ours why JSON cannot be decoded: Truncated, or Unreadable."""
+    try:
+        yield
     except RecursionError:
         raise beyond("les niveaux admis", "the levels allowed") from None
     except msgspec.DecodeError as refusal:
